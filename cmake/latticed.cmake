@@ -1,0 +1,46 @@
+# The three helpers every folder uses, and the one target that carries compiler flags.
+
+add_library(latticed_flags INTERFACE)
+target_include_directories(latticed_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(latticed_flags INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  $<$<BOOL:${LATTICED_WERROR}>:-Werror>
+  -fno-math-errno -ffp-contract=off)   # -ffp-contract=off: the same bits whichever SIMD clone runs
+if(LATTICED_SANITIZE)
+  target_compile_options(latticed_flags INTERFACE -fsanitize=${LATTICED_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(latticed_flags INTERFACE -fsanitize=${LATTICED_SANITIZE})
+  target_compile_definitions(latticed_flags INTERFACE LATTICED_SANITIZED=1)
+endif()
+
+# latticed_add_library(frame SOURCES a.cpp b.cpp LINKS latticed::base): target latticed_frame, alias latticed::frame.
+function(latticed_add_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  if(ARG_SOURCES)
+    add_library(latticed_${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(latticed_${name} PUBLIC latticed_flags ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
+  else()
+    add_library(latticed_${name} INTERFACE)
+    target_link_libraries(latticed_${name} INTERFACE latticed_flags ${ARG_LINKS})
+  endif()
+  add_library(latticed::${name} ALIAS latticed_${name})
+endfunction()
+
+# latticed_add_program(sim-world SOURCES main.cpp LINKS ...): an executable in build/<preset>/bin.
+function(latticed_add_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE latticed_flags ${ARG_LINKS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+endfunction()
+
+# latticed_add_test(server/frame/pool_test LINKS latticed::frame): tests/<path>.cpp, GoogleTest, one CTest entry a case.
+function(latticed_add_test path)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "LINKS" ${ARGN})
+  string(REPLACE "/" "." name ${path})
+  add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/${path}.cpp)
+  target_link_libraries(${name} PRIVATE latticed_flags latticed_test_support ${ARG_LINKS} GTest::gtest_main GTest::gmock)
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  gtest_discover_tests(${name} TEST_PREFIX "${path}:" DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+endfunction()
