@@ -44,3 +44,16 @@ function(latticed_add_test path)
   endif()
   gtest_discover_tests(${name} TEST_PREFIX "${path}:" DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${ARG_TIMEOUT})
 endfunction()
+
+# latticed_find_opencv(core imgproc): targets opencv::core ... from Debian's small libopencv-*-dev packages.
+# find_package(OpenCV) would need libopencv-dev, which brings every module and VTK with it.
+function(latticed_find_opencv)
+  find_path(OPENCV_INCLUDE_DIR opencv2/core.hpp PATH_SUFFIXES opencv4 REQUIRED)
+  foreach(module ${ARGN})
+    find_library(OPENCV_${module}_LIBRARY opencv_${module} REQUIRED)
+    add_library(opencv::${module} UNKNOWN IMPORTED GLOBAL)
+    set_target_properties(opencv::${module} PROPERTIES
+      IMPORTED_LOCATION ${OPENCV_${module}_LIBRARY}
+      INTERFACE_INCLUDE_DIRECTORIES ${OPENCV_INCLUDE_DIR})
+  endforeach()
+endfunction()
