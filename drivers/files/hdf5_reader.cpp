@@ -69,14 +69,15 @@ std::optional<Samples> samples_of(hid_t dataset) {
 
 struct OpenFile {
   Handle handle;
-  bool is_cut_off = false;
+  std::string damage;  // what the library said against it; empty = a whole file
+  [[nodiscard]] bool is_cut_off() const noexcept { return !damage.empty(); }
 };
 
 /// As it should be; as one whose writer is still at it or died; then as one that was cut off.
 Result<OpenFile> open_file(const std::string& path) {
-  OpenFile file{Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT))};
+  OpenFile file{Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT)), {}};
   if (file.handle) return file;
-  const std::string why = hdf5_error();
+  file.damage = hdf5_error();
   file.handle = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, H5P_DEFAULT));
   if (!file.handle) {
     const Handle access(H5Pcreate(H5P_FILE_ACCESS));
@@ -85,9 +86,8 @@ Result<OpenFile> open_file(const std::string& path) {
       file.handle = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access));
     }
   }
-  file.is_cut_off = true;
   if (file.handle) return file;
-  return open_error(ErrorCode::data_loss, path, "not a whole hdf5 file: " + why);
+  return open_error(ErrorCode::data_loss, path, "not a whole hdf5 file: " + file.damage);
 }
 
 class Hdf5Reader final : public MovieReader {
@@ -158,7 +158,7 @@ class Hdf5Reader final : public MovieReader {
   }
 
   Result<void> check_contiguous(std::uint64_t index) const {
-    if (!file_.is_cut_off) return {};
+    if (!file_.is_cut_off()) return {};
     const haddr_t begin = H5Dget_offset(dataset_);
     const Handle type(H5Dget_type(dataset_));
     const std::uint64_t frame = info_.geometry.pixels() * H5Tget_size(type);
@@ -174,7 +174,7 @@ class Hdf5Reader final : public MovieReader {
 
   Result<void> check_chunk(std::uint64_t index, const std::vector<hsize_t>& corner) const {
     hsize_t bytes = 0;
-    if (!file_.is_cut_off) {
+    if (!file_.is_cut_off()) {
       if (H5Dget_chunk_storage_size(dataset_, corner.data(), &bytes) >= 0 && bytes > 0) return {};
       return frame_error(ErrorCode::data_loss, index, path_, "it was never written");
     }
@@ -261,6 +261,10 @@ Result<std::unique_ptr<MovieReader>> open_hdf5(const File& file) {
   auto opened = open_file(path);
   if (!opened) return opened.error();
   auto layout = find_movie(opened->handle, path);
+  if (!layout && opened->is_cut_off()) {
+    return open_error(ErrorCode::data_loss, path,
+                      "not a whole hdf5 file, and what is left lists no images: " + opened->damage);
+  }
   if (!layout) return layout.error();
   Handle dataset(H5Dopen2(opened->handle, layout->dataset.c_str(), H5P_DEFAULT));
   auto shape = shape_of(path, extent_of(dataset), layout->is_frame_axis_last);
@@ -286,8 +290,8 @@ Result<std::unique_ptr<MovieReader>> open_hdf5(const File& file) {
   info.frame_period_s = layout->frame_period_s;
   info.exposure_s = layout->exposure_s;
   info.time_ns = std::move(layout->time_ns);
-  if (opened->is_cut_off) {
-    info.remarks.push_back("'" + path + "': the file was cut off or not closed by its writer");
+  if (opened->is_cut_off()) {
+    info.remarks.push_back("'" + path + "': not a whole hdf5 file: " + opened->damage);
   }
   return std::unique_ptr<MovieReader>(std::make_unique<Hdf5Reader>(
       std::move(*opened), std::move(*cached), std::move(*shape), *samples, std::move(info), path,
