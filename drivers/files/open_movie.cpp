@@ -12,13 +12,15 @@
 #include "drivers/files/limits.hpp"
 #include "drivers/files/movie_reader.hpp"
 #include "drivers/files/mrc_reader.hpp"
+#include "drivers/files/tiff_directories.hpp"
+#include "drivers/files/tiff_reader.hpp"
 
 namespace latticed {
 namespace {
 
 using files::File;
 
-enum class Format { unknown, mrc, hdf5 };
+enum class Format { unknown, mrc, tiff, hdf5 };
 
 constexpr unsigned char kHdf5Mark[] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
@@ -44,6 +46,7 @@ Format format_by_extension(const std::string& path) {
     return std::find(names.begin(), names.end(), extension) != names.end();
   };
   if (is_one_of({".mrc", ".mrcs", ".map", ".st", ".ali"})) return Format::mrc;
+  if (is_one_of({".tif", ".tiff"})) return Format::tiff;
   if (is_one_of({".hspy", ".nxs", ".h5", ".hdf5", ".emd"})) return Format::hdf5;
   return Format::unknown;
 }
@@ -55,6 +58,7 @@ Result<Format> format_of(const File& file) {
   const auto head = std::span<const std::byte>(bytes).first(*count);
   if (head.empty()) return files::open_error(ErrorCode::data_loss, file.path(), "the file is empty");
   if (files::has_mrc_mark(head)) return Format::mrc;
+  if (files::has_tiff_mark(head)) return Format::tiff;
   if (has_hdf5_mark(file)) return Format::hdf5;
   return format_by_extension(file.path());
 }
@@ -68,6 +72,7 @@ Result<std::unique_ptr<MovieReader>> open_movie(const std::string& path) try {
   if (!format) return format.error();
   switch (*format) {
     case Format::mrc: return files::open_mrc(std::move(*file));
+    case Format::tiff: return files::open_tiff(std::move(*file));
     case Format::hdf5: return files::open_hdf5(*file);
     case Format::unknown: break;
   }

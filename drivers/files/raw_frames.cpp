@@ -27,15 +27,16 @@ Result<RawFrames> RawFrames::open(File file, const RawLayout& layout,
 void RawFrames::count_frames(std::vector<std::string>& remarks) {
   const std::uint64_t bytes = file_.size() - layout_.offset;
   whole_count_ = bytes / stored_bytes();
+  const auto declared = static_cast<std::uint64_t>(std::max<std::int64_t>(layout_.declared_count, 0));
+  if (layout_.extra_frames == ExtraFrames::ignored) whole_count_ = std::min(whole_count_, declared);
   frame_count_ = whole_count_;
-  if (layout_.declared_count == static_cast<std::int64_t>(whole_count_)) return;
+  if (declared == whole_count_) return;
   std::string remark = "'" + file_.path() + "': the header says " +
                        std::to_string(layout_.declared_count) + " frames, the file holds " +
                        std::to_string(whole_count_);
   if (const auto rest = bytes % stored_bytes(); rest != 0) {
     remark += " and " + std::to_string(rest) + " bytes of another";
   }
-  const auto declared = static_cast<std::uint64_t>(std::max<std::int64_t>(layout_.declared_count, 0));
   if (declared > whole_count_ && declared - whole_count_ <= kMaxMissingFrames) {
     frame_count_ = declared;
     remarks.push_back(remark + "; the missing ones count as lost");

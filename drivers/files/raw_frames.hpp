@@ -16,6 +16,9 @@
 
 namespace latticed::files {
 
+/// What to make of more frames than the header says: MRC counts can be out of date.
+enum class ExtraFrames : std::uint8_t { counted, ignored };
+
 struct RawLayout {
   std::uint64_t offset = 0;  // of frame 0
   std::int64_t width = 0;
@@ -23,6 +26,7 @@ struct RawLayout {
   SampleType sample = SampleType::u16;
   ByteOrder order = ByteOrder::little;
   std::int64_t declared_count = 0;  // what the header says; 0 or less = nothing
+  ExtraFrames extra_frames = ExtraFrames::counted;
 };
 
 class RawFrames {

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What ImageJ and OME write into a TIFF's ImageDescription, and what plain resolution tags can say.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace latticed::files {
+
+/// Resolution tags as they stand: pixels per unit, 0 = absent.
+struct TiffResolution {
+  double x = 0.0;
+  double y = 0.0;
+  int unit = 2;  // 1 none, 2 inch, 3 cm
+};
+
+struct TiffCalibration {
+  double pixel_size_nm = 0.0;
+  double frame_period_s = 0.0;
+  std::int64_t imagej_images = 0;  // images= of an ImageJ stack; 0 = not ImageJ's
+};
+
+TiffCalibration read_calibration(std::string_view description, const TiffResolution& resolution);
+
+}  // namespace latticed::files
