@@ -47,7 +47,8 @@ File::~File() {
 
 Result<std::size_t> File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   std::size_t done = 0;
-  if (offset > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) - out.size()) return done;
+  if (offset > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) - out.size())
+    return done;
   while (done < out.size()) {
     const ssize_t count = ::pread(descriptor_, out.data() + done, out.size() - done,
                                   static_cast<off_t>(offset + done));

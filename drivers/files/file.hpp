@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A regular file open for reading at any offset. Opening never waits (a pipe or a device is refused).
+// A regular file open for reading at any offset. Opening never waits (a pipe or a device is
+// refused).
 #pragma once
 
 #include <cstddef>

@@ -2,8 +2,8 @@
 #include "drivers/files/hdf5_nexus.hpp"
 
 #include <cmath>
-#include <ctime>
 #include <cstdio>
+#include <ctime>
 #include <string>
 #include <utility>
 #include <vector>
@@ -102,7 +102,8 @@ std::optional<std::int64_t> parse_iso8601(const std::string& text) {
   int hours = 0;
   int minutes = 0;
   std::sscanf(text.c_str() + used, "%c%d:%d", &sign, &hours, &minutes);
-  const std::int64_t offset_s = sign == 'Z' ? 0 : (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+  const std::int64_t offset_s =
+      sign == 'Z' ? 0 : (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
   const std::int64_t whole_s = static_cast<std::int64_t>(timegm(&utc)) - offset_s;
   if (!(seconds >= 0.0 && seconds < 62.0) || std::llabs(whole_s) > 9'000'000'000) {
     return std::nullopt;
@@ -110,8 +111,10 @@ std::optional<std::int64_t> parse_iso8601(const std::string& text) {
   return whole_s * 1'000'000'000 + std::llround(seconds * 1e9);
 }
 
-/// Our own recordings keep times and exposures of the frames in `frame_info` beside the image group.
-void read_frame_info(hid_t file, const std::string& group_path, hsize_t frames, Hdf5Layout& layout) {
+/// Our own recordings keep times and exposures of the frames in `frame_info` beside the image
+/// group.
+void read_frame_info(hid_t file, const std::string& group_path, hsize_t frames,
+                     Hdf5Layout& layout) {
   const std::size_t image = group_path.rfind('/');
   const std::size_t event = image == 0 ? std::string::npos : group_path.rfind('/', image - 1);
   if (event == std::string::npos || event == 0) return;

@@ -275,9 +275,9 @@ Result<std::unique_ptr<MovieReader>> open_hdf5(const File& file) {
                       "dataset '" + layout->dataset +
                           "' holds no plain numbers, expected integers or floats of 1 to 8 bytes");
   }
-  auto geometry = checked_geometry(path, static_cast<std::int64_t>(shape->extent[shape->x]),
-                                   static_cast<std::int64_t>(shape->extent[shape->y]),
-                                   samples->pixel);
+  auto geometry =
+      checked_geometry(path, static_cast<std::int64_t>(shape->extent[shape->x]),
+                       static_cast<std::int64_t>(shape->extent[shape->y]), samples->pixel);
   if (!geometry) return geometry.error();
   if (auto ok = check_storage(path, dataset, *geometry, file.size()); !ok) return ok.error();
   auto cached = open_cached(*opened, path, layout->dataset, *shape, file.size());
@@ -293,9 +293,9 @@ Result<std::unique_ptr<MovieReader>> open_hdf5(const File& file) {
   if (opened->is_cut_off()) {
     info.remarks.push_back("'" + path + "': not a whole hdf5 file: " + opened->damage);
   }
-  return std::unique_ptr<MovieReader>(std::make_unique<Hdf5Reader>(
-      std::move(*opened), std::move(*cached), std::move(*shape), *samples, std::move(info), path,
-      file.size()));
+  return std::unique_ptr<MovieReader>(
+      std::make_unique<Hdf5Reader>(std::move(*opened), std::move(*cached), std::move(*shape),
+                                   *samples, std::move(info), path, file.size()));
 }
 
 }  // namespace latticed::files

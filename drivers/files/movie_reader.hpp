@@ -4,7 +4,8 @@
 //
 //   auto movie = open_movie("drift.mrc");                 // Result<std::unique_ptr<MovieReader>>
 //   std::vector<std::byte> pixels((*movie)->info().geometry.bytes());
-//   auto read = (*movie)->read(0, pixels);                // rows packed, row 0 first, little endian
+//   auto read = (*movie)->read(0, pixels);                // rows packed, row 0 first, little
+//   endian
 #pragma once
 
 #include <cstddef>

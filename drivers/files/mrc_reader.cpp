@@ -46,11 +46,16 @@ SampleType byte_type(const Header& header) {
 
 Result<SampleType> sample_type(const Header& header, const std::string& path) {
   switch (const auto mode = header.i32(12)) {
-    case 0: return byte_type(header);
-    case 1: return SampleType::i16;
-    case 2: return SampleType::f32;
-    case 6: return SampleType::u16;
-    case 12: return SampleType::f16;
+    case 0:
+      return byte_type(header);
+    case 1:
+      return SampleType::i16;
+    case 2:
+      return SampleType::f32;
+    case 6:
+      return SampleType::u16;
+    case 12:
+      return SampleType::f16;
     default:
       return open_error(ErrorCode::invalid_argument, path,
                         "mrc mode " + std::to_string(mode) + ", expected 0, 1, 2, 6 or 12");
@@ -67,7 +72,8 @@ double pixel_size_nm(const Header& header) {
 
 class MrcReader final : public MovieReader {
  public:
-  MrcReader(RawFrames frames, MovieInfo info) : frames_(std::move(frames)), info_(std::move(info)) {}
+  MrcReader(RawFrames frames, MovieInfo info)
+      : frames_(std::move(frames)), info_(std::move(info)) {}
   const MovieInfo& info() const noexcept override { return info_; }
   Result<void> read(std::uint64_t index, std::span<std::byte> pixels) override {
     return frames_.read(index, pixels);

@@ -56,7 +56,8 @@ Result<Format> format_of(const File& file) {
   auto count = file.read_at(0, bytes);
   if (!count) return count.error();
   const auto head = std::span<const std::byte>(bytes).first(*count);
-  if (head.empty()) return files::open_error(ErrorCode::data_loss, file.path(), "the file is empty");
+  if (head.empty())
+    return files::open_error(ErrorCode::data_loss, file.path(), "the file is empty");
   if (files::has_mrc_mark(head)) return Format::mrc;
   if (files::has_tiff_mark(head)) return Format::tiff;
   if (has_hdf5_mark(file)) return Format::hdf5;
@@ -71,10 +72,14 @@ Result<std::unique_ptr<MovieReader>> open_movie(const std::string& path) try {
   auto format = format_of(*file);
   if (!format) return format.error();
   switch (*format) {
-    case Format::mrc: return files::open_mrc(std::move(*file));
-    case Format::tiff: return files::open_tiff(std::move(*file));
-    case Format::hdf5: return files::open_hdf5(*file);
-    case Format::unknown: break;
+    case Format::mrc:
+      return files::open_mrc(std::move(*file));
+    case Format::tiff:
+      return files::open_tiff(std::move(*file));
+    case Format::hdf5:
+      return files::open_hdf5(*file);
+    case Format::unknown:
+      break;
   }
   return files::open_error(ErrorCode::invalid_argument, path,
                            "no movie format this reads, expected mrc, tiff, hspy, nexus or hdf5");

@@ -27,7 +27,8 @@ Result<RawFrames> RawFrames::open(File file, const RawLayout& layout,
 void RawFrames::count_frames(std::vector<std::string>& remarks) {
   const std::uint64_t bytes = file_.size() - layout_.offset;
   whole_count_ = bytes / stored_bytes();
-  const auto declared = static_cast<std::uint64_t>(std::max<std::int64_t>(layout_.declared_count, 0));
+  const auto declared =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(layout_.declared_count, 0));
   if (layout_.extra_frames == ExtraFrames::ignored) whole_count_ = std::min(whole_count_, declared);
   frame_count_ = whole_count_;
   if (declared == whole_count_) return;

@@ -52,11 +52,16 @@ void convert_to_f32(SampleType type, ByteOrder order, std::span<const std::byte>
                     std::byte* out) noexcept {
   const auto narrow = [](auto value) { return static_cast<float>(value); };
   switch (type) {
-    case SampleType::f16: return convert_each<std::uint16_t>(order, in, out, half_to_float);
-    case SampleType::f64: return convert_each<double>(order, in, out, narrow);
-    case SampleType::u64: return convert_each<std::uint64_t>(order, in, out, narrow);
-    case SampleType::i64: return convert_each<std::int64_t>(order, in, out, narrow);
-    default: return;  // a PixelType: nothing to convert
+    case SampleType::f16:
+      return convert_each<std::uint16_t>(order, in, out, half_to_float);
+    case SampleType::f64:
+      return convert_each<double>(order, in, out, narrow);
+    case SampleType::u64:
+      return convert_each<std::uint64_t>(order, in, out, narrow);
+    case SampleType::i64:
+      return convert_each<std::int64_t>(order, in, out, narrow);
+    default:
+      return;  // a PixelType: nothing to convert
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "drivers/files/units.hpp"
 
@@ -49,7 +50,7 @@ double ome_size_nm(std::string_view text, const char* key, const char* unit_key)
   const std::string_view unit = pixels_attribute(text, unit_key);
   const double factor = unit.empty() || unit == "&#181;m" || unit == "&#xB5;m" ? 1e3
                         : unit == "&#197;" || unit == "&#xC5;"                 ? 0.1
-                                                                              : length_in_nm(unit);
+                                                                               : length_in_nm(unit);
   return to_number(pixels_attribute(text, key)) * factor;
 }
 
@@ -69,13 +70,29 @@ double size_nm(double pixels_per_unit, double unit_nm) {
 void read_imagej(std::string_view text, const TiffResolution& resolution,
                  TiffCalibration& calibration) {
   const double images = to_number(line_value(text, "images"));
-  calibration.imagej_images = static_cast<std::int64_t>(std::clamp(images, 1.0, 1e12));
+  calibration.stack_images = static_cast<std::int64_t>(std::clamp(images, 1.0, 1e12));
   const double unit_nm = length_in_nm(line_value(text, "unit"));
   calibration.pixel_size_nm =
       square_pixel_nm(size_nm(resolution.x, unit_nm), size_nm(resolution.y, unit_nm));
   const double interval = to_number(line_value(text, "finterval"));
   const std::string_view time_unit = line_value(text, "tunit");
   calibration.frame_period_s = interval * (time_unit.empty() ? 1.0 : time_in_s(time_unit));
+}
+
+/// tifffile: {"shape": [frames, rows, columns], ...}; all sides but the last two are frames.
+std::int64_t tifffile_images(std::string_view text) {
+  const std::size_t begin = text.find('[');
+  const std::size_t end = text.find(']');
+  if (begin == text.npos || end == text.npos || end < begin) return 0;
+  std::vector<double> sides;
+  for (std::size_t at = begin; at < end; at = std::min(text.find(',', at + 1), end)) {
+    const std::size_t digit = text.find_first_not_of(' ', at + 1);
+    sides.push_back(to_number(text.substr(std::min(digit, end), end - std::min(digit, end))));
+  }
+  if (sides.size() < 3) return 0;
+  double images = 1.0;
+  for (std::size_t i = 0; i + 2 < sides.size(); ++i) images *= sides[i];
+  return images >= 1.0 && images <= 1e12 ? static_cast<std::int64_t>(images) : 0;
 }
 
 }  // namespace
@@ -87,6 +104,9 @@ TiffCalibration read_calibration(std::string_view description, const TiffResolut
   } else if (description.find("<OME") != description.npos) {
     read_ome(description, calibration);
   } else {
+    if (description.starts_with("{\"shape\":")) {
+      calibration.stack_images = tifffile_images(description);
+    }
     const double unit_nm = resolution.unit == 3 ? 1e7 : resolution.unit == 2 ? 2.54e7 : 0.0;
     const double pixel_nm =
         square_pixel_nm(size_nm(resolution.x, unit_nm), size_nm(resolution.y, unit_nm));

@@ -17,7 +17,9 @@ struct TiffResolution {
 struct TiffCalibration {
   double pixel_size_nm = 0.0;
   double frame_period_s = 0.0;
-  std::int64_t imagej_images = 0;  // images= of an ImageJ stack; 0 = not ImageJ's
+  /// Frames of the stack as ImageJ or tifffile count them, who let one directory speak for all
+  /// and write the frames one behind the other. 0 = not said.
+  std::int64_t stack_images = 0;
 };
 
 TiffCalibration read_calibration(std::string_view description, const TiffResolution& resolution);

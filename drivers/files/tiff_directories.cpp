@@ -77,7 +77,8 @@ Result<TiffDirectories> find_directories(const File& file) {
   auto count = file.read_at(0, head);
   if (!count) return count.error();
   if (*count < 8 || !has_tiff_mark(head)) {
-    return open_error(ErrorCode::data_loss, file.path(), "no tiff header, expected II or MM and 42");
+    return open_error(ErrorCode::data_loss, file.path(),
+                      "no tiff header, expected II or MM and 42");
   }
   TiffDirectories found;
   found.order = std::to_integer<char>(head[0]) == 'I' ? ByteOrder::little : ByteOrder::big;
@@ -97,7 +98,10 @@ Result<TiffDirectories> find_directories(const File& file) {
       found.damage = "no whole directory at byte " + std::to_string(offset) + ", the file has " +
                      std::to_string(file.size());
     }
-    if (!found.damage.empty()) break;
+    if (!found.damage.empty()) {
+      found.broken_at = offset;
+      break;
+    }
     if (is_image) found.offsets.push_back(offset);
     offset = next;
   }

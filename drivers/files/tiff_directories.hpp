@@ -18,6 +18,7 @@ namespace latticed::files {
 struct TiffDirectories {
   ByteOrder order = ByteOrder::little;
   std::vector<std::uint64_t> offsets;  // full images only, thumbnails and pyramids left out
+  std::uint64_t broken_at = 0;         // the directory that could not be read
   std::string damage;                  // why the chain ended before its end; empty = it did not
 };
 

@@ -41,7 +41,8 @@ std::optional<SampleType> sample_type(int format, int bits) {
       if (bits == 32) return f32;
       if (bits == 64) return f64;
       break;
-    default: break;
+    default:
+      break;
   }
   return std::nullopt;
 }
@@ -59,8 +60,8 @@ int TiffImage::keep(TIFF*, void* self, const char* module, const char* format, v
 
 std::unique_ptr<TiffImage> TiffImage::open(const std::string& path, std::string& reason) {
   std::unique_ptr<TiffImage> image(new TiffImage);
-  const std::unique_ptr<TIFFOpenOptions, void (*)(TIFFOpenOptions*)> options(
-      TIFFOpenOptionsAlloc(), TIFFOpenOptionsFree);
+  const std::unique_ptr<TIFFOpenOptions, void (*)(TIFFOpenOptions*)> options(TIFFOpenOptionsAlloc(),
+                                                                             TIFFOpenOptionsFree);
   const auto ignore = [](TIFF*, void*, const char*, const char*, va_list) { return 1; };
   TIFFOpenOptionsSetErrorHandlerExtR(options.get(), keep, image.get());
   TIFFOpenOptionsSetWarningHandlerExtR(options.get(), ignore, nullptr);
@@ -87,12 +88,12 @@ std::optional<TiffShape> TiffImage::shape() {
   const int format = field_u16(tiff_, TIFFTAG_SAMPLEFORMAT);
   const auto sample = sample_type(format, bits);
   if (samples != 1 || !sample) {
-    refuse(std::to_string(samples) + " samples of " + std::to_string(bits) + " bits a pixel (format " +
-           std::to_string(format) + "), expected 1 of 8, 16, 32 or 64");
+    refuse(std::to_string(samples) + " samples of " + std::to_string(bits) +
+           " bits a pixel (format " + std::to_string(format) + "), expected 1 of 8, 16, 32 or 64");
     return std::nullopt;
   }
-  return TiffShape{field_u32(tiff_, TIFFTAG_IMAGEWIDTH, 0), field_u32(tiff_, TIFFTAG_IMAGELENGTH, 0),
-                   *sample};
+  return TiffShape{field_u32(tiff_, TIFFTAG_IMAGEWIDTH, 0),
+                   field_u32(tiff_, TIFFTAG_IMAGELENGTH, 0), *sample};
 }
 
 TiffCalibration TiffImage::calibration() {
@@ -166,8 +167,8 @@ bool TiffImage::decode_tiles(const TiffShape& shape, std::span<std::byte> out) {
   std::uint32_t tile = 0;
   for (std::size_t y = 0; y < shape.height; y += tile_height) {
     for (std::size_t x = 0; x < shape.width; x += tile_width, ++tile) {
-      const tmsize_t got = TIFFReadEncodedTile(tiff_, tile, tile_.data(),
-                                               static_cast<tmsize_t>(tile_.size()));
+      const tmsize_t got =
+          TIFFReadEncodedTile(tiff_, tile, tile_.data(), static_cast<tmsize_t>(tile_.size()));
       if (got != static_cast<tmsize_t>(tile_.size())) {
         return refuse("tile " + std::to_string(tile) + " gives " + std::to_string(got) + " of " +
                       std::to_string(tile_.size()) + " bytes");

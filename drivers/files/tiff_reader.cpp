@@ -2,6 +2,7 @@
 #include "drivers/files/tiff_reader.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "drivers/files/limits.hpp"
@@ -12,10 +13,10 @@
 namespace latticed::files {
 namespace {
 
-/// ImageJ's stacks beyond 4 GB: the first directory speaks for all.
-class ImagejReader final : public MovieReader {
+/// ImageJ's stacks beyond 4 GB, and tifffile's: the first directory speaks for all.
+class RawStackReader final : public MovieReader {
  public:
-  ImagejReader(RawFrames frames, MovieInfo info)
+  RawStackReader(RawFrames frames, MovieInfo info)
       : frames_(std::move(frames)), info_(std::move(info)) {}
   const MovieInfo& info() const noexcept override { return info_; }
   Result<void> read(std::uint64_t index, std::span<std::byte> pixels) override {
@@ -91,9 +92,9 @@ class TiffReader final : public MovieReader {
   std::vector<std::byte> stored_;  // only for samples that are converted
 };
 
-Result<std::unique_ptr<MovieReader>> open_imagej(File file, const TiffShape& shape,
-                                                 std::uint64_t offset, ByteOrder order,
-                                                 std::int64_t images, MovieInfo info) {
+Result<std::unique_ptr<MovieReader>> open_raw_stack(File file, const TiffShape& shape,
+                                                    std::uint64_t offset, ByteOrder order,
+                                                    std::int64_t images, MovieInfo info) {
   RawLayout layout;
   layout.offset = offset;
   layout.width = shape.width;
@@ -106,10 +107,25 @@ Result<std::unique_ptr<MovieReader>> open_imagej(File file, const TiffShape& sha
   if (!frames) return frames.error();
   info.frame_count = frames->frame_count();
   return std::unique_ptr<MovieReader>(
-      std::make_unique<ImagejReader>(std::move(*frames), std::move(info)));
+      std::make_unique<RawStackReader>(std::move(*frames), std::move(info)));
 }
 
-/// A chain that broke off has lost at least one frame; ImageJ's count may say how many.
+/// Where frame 0 is, if one directory speaks for frames that lie one behind the other: there is no
+/// second directory, or the file was cut off before one that lies behind all of them.
+std::optional<std::uint64_t> raw_stack_offset(const TiffDirectories& found, TiffImage& image,
+                                              const TiffShape& shape, std::int64_t images) {
+  const auto offset = image.raw_offset();
+  if (images < 2 || found.offsets.size() != 1 || !offset) return std::nullopt;
+  const std::uint64_t frame =
+      std::uint64_t{shape.width} * shape.height * bytes_per_sample(shape.sample);
+  if (image.end_of_pixels() != *offset + frame) return std::nullopt;  // strips are scattered
+  const auto count = static_cast<std::uint64_t>(images);
+  const bool is_behind =
+      found.broken_at / frame >= count && found.broken_at >= *offset + frame * count;
+  return found.damage.empty() || is_behind ? offset : std::nullopt;
+}
+
+/// A chain that broke off has lost at least one frame; the description may say how many.
 void count_frames(const std::string& path, const TiffDirectories& found, std::int64_t declared,
                   MovieInfo& info) {
   const std::uint64_t images = found.offsets.size();
@@ -150,13 +166,11 @@ Result<std::unique_ptr<MovieReader>> open_tiff(File file) {
   info.geometry = *geometry;
   info.pixel_size_nm = calibration.pixel_size_nm;
   info.frame_period_s = calibration.frame_period_s;
-  const auto raw_offset = image->raw_offset();
-  if (calibration.imagej_images > 1 && found->offsets.size() == 1 && found->damage.empty() &&
-      raw_offset) {
-    return open_imagej(std::move(file), *shape, *raw_offset, found->order,
-                       calibration.imagej_images, std::move(info));
+  if (const auto offset = raw_stack_offset(*found, *image, *shape, calibration.stack_images)) {
+    return open_raw_stack(std::move(file), *shape, *offset, found->order, calibration.stack_images,
+                          std::move(info));
   }
-  count_frames(path, *found, calibration.imagej_images, info);
+  count_frames(path, *found, calibration.stack_images, info);
   return std::unique_ptr<MovieReader>(std::make_unique<TiffReader>(
       std::move(image), std::move(found->offsets), *shape, std::move(info), file));
 }

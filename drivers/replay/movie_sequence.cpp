@@ -53,16 +53,16 @@ void MovieSequence::remark_differences(const std::string& path, const MovieInfo&
                             ", the first file has " + describe(info_.geometry) +
                             "; its frames count as lost");
   } else if (std::abs(other.pixel_size_nm - info_.pixel_size_nm) > 1e-3 * info_.pixel_size_nm) {
-    info_.remarks.push_back("'" + path + "': pixel size " + std::to_string(other.pixel_size_nm) +
-                            " nm, that of the first file is used: " +
-                            std::to_string(info_.pixel_size_nm) + " nm");
+    info_.remarks.push_back(
+        "'" + path + "': pixel size " + std::to_string(other.pixel_size_nm) +
+        " nm, that of the first file is used: " + std::to_string(info_.pixel_size_nm) + " nm");
   }
 }
 
 std::size_t MovieSequence::part_of(std::uint64_t index) const noexcept {
-  const auto after = std::upper_bound(
-      parts_.begin(), parts_.end(), index,
-      [](std::uint64_t wanted, const Part& part) { return wanted < part.first; });
+  const auto after =
+      std::upper_bound(parts_.begin(), parts_.end(), index,
+                       [](std::uint64_t wanted, const Part& part) { return wanted < part.first; });
   return static_cast<std::size_t>(after - parts_.begin()) - 1;
 }
 
@@ -87,10 +87,9 @@ Result<void> MovieSequence::read(std::uint64_t index, std::span<std::byte> pixel
   }
   const std::size_t part = part_of(index);
   if (parts_[part].geometry != info_.geometry) {
-    return Error{ErrorCode::failed_precondition, "read frame " + std::to_string(index) + " of '" +
-                                                     parts_[part].path + "': " +
-                                                     describe(parts_[part].geometry) +
-                                                     ", expected " + describe(info_.geometry)};
+    return Error{ErrorCode::failed_precondition,
+                 "read frame " + std::to_string(index) + " of '" + parts_[part].path + "': " +
+                     describe(parts_[part].geometry) + ", expected " + describe(info_.geometry)};
   }
   auto reader = reader_of(part);
   if (!reader) return reader.error();

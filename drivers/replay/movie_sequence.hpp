@@ -47,7 +47,8 @@ class MovieSequence final : public MovieReader {
 
   MovieInfo info_;
   std::vector<Part> parts_;
-  std::size_t reopened_ = 0;  // the part beyond kMaxOpenFiles that is open now, if its reader is set
+  std::size_t reopened_ =
+      0;  // the part beyond kMaxOpenFiles that is open now, if its reader is set
 };
 
 }  // namespace latticed

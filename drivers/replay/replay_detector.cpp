@@ -110,8 +110,7 @@ bool ReplayDetector::wait_until_due(std::chrono::milliseconds timeout) {
 Result<FrameHeader> ReplayDetector::read_frame(std::span<std::byte> pixels,
                                                std::chrono::milliseconds timeout) {
   if (!has_started_) {
-    return Error{ErrorCode::failed_precondition, "read a frame of '" + device_.name +
-                                                     "': it is " +
+    return Error{ErrorCode::failed_precondition, "read a frame of '" + device_.name + "': it is " +
                                                      std::string(to_string(state())) +
                                                      ", not running"};
   }

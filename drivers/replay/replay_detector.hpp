@@ -4,7 +4,8 @@
 //
 //   ReplayOptions options;
 //   options.files = {"drift.mrc"};
-//   auto detector = ReplayDetector::open(options);        // Result<std::unique_ptr<ReplayDetector>>
+//   auto detector = ReplayDetector::open(options);        //
+//   Result<std::unique_ptr<ReplayDetector>>
 //   (*detector)->configure({}); (*detector)->arm(); (*detector)->start();
 //   (*detector)->read_frame(pixels, 100ms) ...            // frame | lost | end
 #pragma once
@@ -29,9 +30,9 @@ struct ReplayOptions {
   static constexpr std::uint64_t kToTheEnd = std::numeric_limits<std::uint64_t>::max();
 
   std::string name = "replay";
-  std::vector<std::string> files;        // frames run on over them
-  std::uint64_t first_frame = 0;         // a of --frames a:b
-  std::uint64_t end_frame = kToTheEnd;   // b, not included; beyond the end means the end
+  std::vector<std::string> files;       // frames run on over them
+  std::uint64_t first_frame = 0;        // a of --frames a:b
+  std::uint64_t end_frame = kToTheEnd;  // b, not included; beyond the end means the end
   double pace = 0.0;  // times real speed; 0 = as fast as asked for, the reader then sets the pace
 };
 
