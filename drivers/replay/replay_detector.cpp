@@ -7,6 +7,12 @@
 #include <utility>
 
 namespace latticed {
+namespace {
+
+constexpr double kShortestPeriodS = 1e-6;  // what is asked for below is not believed
+constexpr double kLongestPeriodS = 3600.0;
+
+}  // namespace
 
 Result<std::unique_ptr<ReplayDetector>> ReplayDetector::open(const ReplayOptions& options) {
   if (!std::isfinite(options.pace) || options.pace < 0.0) {
@@ -42,16 +48,17 @@ Result<DetectorConfiguration> ReplayDetector::configure(const DetectorSettings& 
   }
   const MovieInfo& movie = movie_->info();
   const bool is_wanted = std::isfinite(wanted.frame_period_s) && wanted.frame_period_s > 0.0;
+  const double wanted_s = std::clamp(wanted.frame_period_s, kShortestPeriodS, kLongestPeriodS);
   double period_s = movie.frame_period_s;
   if (pace_ > 0.0) {
-    period_s = is_wanted ? wanted.frame_period_s : movie.frame_period_s / pace_;
+    period_s = is_wanted ? wanted_s : movie.frame_period_s / pace_;
     if (period_s <= 0.0) {
       return Error{ErrorCode::invalid_argument,
                    "configure '" + device_.name + "' for pace " + std::to_string(pace_) +
                        ": the file has no frame period and frame_period_s is 0"};
     }
   } else if (period_s <= 0.0 && is_wanted) {
-    period_s = wanted.frame_period_s;
+    period_s = wanted_s;
   }
   configuration_.geometry = movie.geometry;
   configuration_.exposure_s = movie.exposure_s;

@@ -45,6 +45,7 @@ class ReplayDetector final : public Detector {
 
   /// With a pace, frame_period_s is the period in real time: what is wanted, else the file's over
   /// the pace. Without, it is the file's, and what is wanted where the file has none.
+  /// What is wanted is held to 1 us .. 1 h.
   Result<DetectorConfiguration> configure(const DetectorSettings& wanted) override;
   Result<void> arm() override;
   Result<void> start() override;
