@@ -151,10 +151,10 @@ Result<FrameHeader> SimDetector::read_frame(std::span<std::byte> pixels,
   sim::Bell& bell = ring_->header().frames;
   for (;;) {
     const std::uint32_t seen = bell.load(std::memory_order_acquire);
+    const bool is_alive = link_->is_alive();  // asked first: what a dying world finished is delivered
     if (stopping_.load()) return end();
     if (auto header = is_live ? take_live(pixels) : take_prefetched(pixels)) return *header;
-    // Frames that were finished before the world died have been delivered by now.
-    if (!link_->is_alive()) {
+    if (!is_alive) {
       return fault({ErrorCode::unavailable,
                     fmt::format("read_frame {} of detector {}: the simulated world at {} is gone", next_,
                                 info_.name, options_.socket)});

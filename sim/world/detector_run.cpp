@@ -117,7 +117,7 @@ void DetectorRun::run(std::uint64_t frames) {
     next_frame_.store(frame + 1);
   }
   log_.end(index_);
-  ring_.end(frame, gap);
+  if (frames > 0 && frame >= frames) ring_.end(frame, gap);  // else it was stopped, or the link broke
   running_.store(false);
 }
 

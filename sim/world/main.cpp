@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <optional>
 
+#include "sim/export/export.hpp"
 #include "sim/scenario/read_scenario.hpp"
 #include "sim/world/link_server.hpp"
 #include "sim/world/world.hpp"
@@ -13,6 +15,18 @@ namespace {
 
 using namespace latticed;
 using namespace latticed::sim;
+
+struct Options {
+  std::string scenario;
+  std::string socket;
+  std::string references;
+  std::string movie;
+  int reference_frames = 64;
+  std::int64_t seed = -1;
+  std::int64_t frames = -1;
+  bool check_only = false;
+  RunOptions run;
+};
 
 int fail(const Error& error) {
   fmt::print(stderr, "sim-world: {}\n", error.message);
@@ -30,32 +44,58 @@ int serve(Scenario scenario, const RunOptions& options, const std::string& socke
   return 0;
 }
 
+/// What can be done without a client; nullopt when nothing of it is asked for.
+std::optional<Result<void>> write_files(const Scenario& scenario, const Options& options) {
+  if (!options.references.empty()) {
+    return write_references(scenario, options.references, options.reference_frames);
+  }
+  if (options.movie.empty()) return std::nullopt;
+  auto phases = parse_phases(built_in_phases(), "phases.toml");
+  if (!phases) return Result<void>(phases.error());
+  if (auto checked = check_phases(scenario, *phases); !checked) return checked;
+  return write_movie(scenario, *phases, options.movie, options.run.truth, scenario.frames,
+                     options.run.threads);
+}
+
+void declare(CLI::App& app, Options& options) {
+  RunOptions& run = options.run;
+  app.add_option("--scenario", options.scenario, "scenario file (TOML)")->required();
+  app.add_option("--socket", options.socket, "Unix socket to listen at");
+  app.add_option("--truth", run.truth, "write the truth of the run to this file (JSON lines)");
+  app.add_option("--speed", run.speed, "times real time; 0 = as fast as frames are taken")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", run.threads, "threads that render")->check(CLI::Range(1, 64));
+  app.add_option("--slots", run.slots, "frames in the ring")->check(CLI::Range(1, 4096));
+  app.add_option("--prefetch", run.prefetch, "render so many frames once; the driver cycles")
+      ->check(CLI::Range(0, 4096));
+  app.add_option("--seed", options.seed, "instead of the scenario's")->check(CLI::NonNegativeNumber);
+  app.add_option("--frames", options.frames, "instead of the scenario's; 0 = endless")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--references", options.references, "write dark.mrc and gain.mrc here, then exit");
+  app.add_option("--reference-frames", options.reference_frames, "frames each is the mean of")
+      ->check(CLI::Range(1, 100000));
+  app.add_option("--movie", options.movie, "write the frames to this MRC file, then exit");
+  app.add_flag("--check", options.check_only, "only check the scenario");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{"The simulated specimen and its detectors"};
-  std::string scenario_path;
-  std::string socket;
-  RunOptions options;
-  std::int64_t seed = -1;
-  std::int64_t frames = -1;
-  app.add_option("--scenario", scenario_path, "scenario file (TOML)")->required();
-  app.add_option("--socket", socket, "Unix socket to listen at");
-  app.add_option("--truth", options.truth, "write the truth of the run to this file (JSON lines)");
-  app.add_option("--speed", options.speed, "times real time; 0 = as fast as frames are taken")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--threads", options.threads, "threads that render")->check(CLI::Range(1, 64));
-  app.add_option("--slots", options.slots, "frames in the ring")->check(CLI::Range(1, 4096));
-  app.add_option("--prefetch", options.prefetch, "render so many frames once; the driver cycles")
-      ->check(CLI::Range(0, 4096));
-  app.add_option("--seed", seed, "instead of the scenario's")->check(CLI::NonNegativeNumber);
-  app.add_option("--frames", frames, "instead of the scenario's; 0 = endless")
-      ->check(CLI::NonNegativeNumber);
+  Options options;
+  declare(app, options);
   CLI11_PARSE(app, argc, argv);
 
-  auto scenario = read_scenario(scenario_path);
+  auto scenario = read_scenario(options.scenario);
   if (!scenario) return fail(scenario.error());
-  if (seed >= 0) scenario->seed = static_cast<std::uint64_t>(seed);
-  if (frames >= 0) scenario->frames = static_cast<std::uint64_t>(frames);
-  return serve(std::move(*scenario), options, socket);
+  if (options.seed >= 0) scenario->seed = static_cast<std::uint64_t>(options.seed);
+  if (options.frames >= 0) scenario->frames = static_cast<std::uint64_t>(options.frames);
+  if (options.check_only) return 0;
+  if (const auto written = write_files(*scenario, options)) {
+    return *written ? 0 : fail(written->error());
+  }
+  if (options.socket.empty()) {
+    return fail({ErrorCode::invalid_argument, "nothing to do: give --socket, --movie, --references or --check"});
+  }
+  return serve(std::move(*scenario), options.run, options.socket);
 }
