@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One detector's noise-free view of the specimen: expected intensity, in units of the vacuum dose.
+// expect() may be called by several threads for different rows of one prepared frame.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "sim/render/film.hpp"
+#include "sim/scenario/scenario.hpp"
+#include "sim/specimen/specimen.hpp"
+
+namespace latticed::sim {
+
+/// Amplitude transfer of the detector at |g|; a Gaussian through its value at Nyquist.
+[[nodiscard]] double mtf_at(const DetectorModel& detector, double g_per_nm) noexcept;
+
+/// Depth below the particle's surface, nm; a large number everywhere in a whole-field lattice.
+[[nodiscard]] double depth_nm(const SpecimenModel& specimen, Vector at) noexcept;
+/// 0..1 at distance x from the middle of a border of full width 1.
+[[nodiscard]] constexpr double ramp(double x) noexcept {
+  const double t = x < -0.5 ? 0.0 : (x > 0.5 ? 1.0 : x + 0.5);
+  return t * t * (3.0 - 2.0 * t);
+}
+/// How much of a domain's lattice there is at a point of the specimen: rim, edges and its limits.
+[[nodiscard]] double presence(const SpecimenModel& specimen, const SpecimenState& state,
+                              const Domain& domain, Vector at) noexcept;
+
+class View {
+ public:
+  View(const Scenario& scenario, const DetectorModel& detector);
+
+  void prepare(const SpecimenState& state);
+
+  /// Scratch of one thread.
+  struct Rows {
+    explicit Rows(int width);
+    std::vector<float> film, scratch, depth, crystal, mask, waves;
+  };
+  void expect(int y, std::span<float> row, Rows& rows) const;
+
+  [[nodiscard]] const DetectorModel& detector() const noexcept { return detector_; }
+
+ private:
+  struct Line {  // coordinate at column x of row y: x * dx + y * dy + offset
+    float dx = 0.0f;
+    double dy = 0.0;
+    double offset = 0.0;
+  };
+  struct Border {
+    bool is_depth = false;
+    Line line;
+    float position = 0.0f;
+    float gain = 0.0f;  // sign / softness
+  };
+  struct Wave {
+    std::size_t table = 0;  // of cos and sin along x
+    double turns_per_row = 0.0;
+    double turns = 0.0;
+    double amplitude = 0.0;
+  };
+  struct Part {
+    std::vector<Border> borders;
+    std::vector<Wave> waves;
+  };
+
+  [[nodiscard]] Line line(Vector normal) const noexcept;
+  void add_part(const Domain& domain);
+  [[nodiscard]] bool fill_mask(const Part& part, int y, Rows& rows) const;
+  void fill_depth(int y, Rows& rows) const;
+
+  const Scenario& scenario_;
+  const DetectorModel detector_;
+  Film film_;
+  std::vector<Film::Moved> moved_;  // one, made in prepare()
+  Vector shift_nm_;
+  float rim_nm_ = 0.0f;
+  bool beam_on_ = true;
+  std::vector<Line> edges_;
+  std::vector<float> edge_nm_;
+  std::vector<Part> parts_;
+  std::vector<float> tables_;  // for each wave: width cosines, width sines
+};
+
+}  // namespace latticed::sim

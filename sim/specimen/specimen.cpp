@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "sim/specimen/specimen.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/specimen/curve.hpp"
+
+namespace latticed::sim {
+
+Specimen::Specimen(const Scenario& scenario, const PhaseTable& phases, double fluence_per_frame)
+    : scenario_(scenario),
+      phase_(find_phase(phases, scenario.specimen.phase)),
+      axes_(orientation(scenario.specimen.layer_normal_deg)),
+      fluence_per_frame_(fluence_per_frame),
+      cell_(scenario.cell),
+      heat_(scenario.heat, scenario.frame_period_s),
+      drift_(scenario.drift, scenario.seed, scenario.frame_period_s),
+      damage_(scenario.dose, scenario.air, scenario.specimen.rim_nm) {
+  if (scenario.specimen.transition) {
+    product_ = find_phase(phases, scenario.specimen.transition->to);
+  }
+}
+
+const SpecimenState& Specimen::advance(std::span<const Step> commands) {
+  state_.frame = next_frame_++;
+  state_.t_s = static_cast<double>(state_.frame) * scenario_.frame_period_s;
+  state_.jumped = false;
+  state_.events.clear();
+  if (state_.frame > 0) let_time_pass();
+  // A step takes effect at the first frame that does not begin before it.
+  while (next_step_ < scenario_.steps.size() &&
+         scenario_.steps[next_step_].t_s <= state_.t_s + 1e-9 * scenario_.frame_period_s) {
+    apply(scenario_.steps[next_step_++], "step");
+  }
+  for (const Step& command : commands) apply(command, "command");
+  describe();
+  return state_;
+}
+
+void Specimen::let_time_pass() {
+  const double dt_s = scenario_.frame_period_s;
+  if (cell_.advance(dt_s)) {
+    state_.events.push_back({"voltage_limit", fmt::format("current off at {:.3f} V", cell_.voltage_v())});
+  }
+  heat_.advance();
+  drift_.advance(state_.frame);
+  damage_.advance(beam_on_ ? fluence_per_frame_ : 0.0, dt_s);
+  if (!damage_told_ && damage_.has_begun()) {
+    damage_told_ = true;
+    state_.events.push_back({"amorphisation_onset", fmt::format("rim {:.2f} nm, crystallinity {:.3f}",
+                                                                damage_.rim_nm(), damage_.crystallinity())});
+  }
+}
+
+void Specimen::apply(const Step& step, const char* kind) {
+  if (step.current_a) {
+    cell_.set_current(*step.current_a);
+    state_.events.push_back({kind, fmt::format("current_a {:g}", *step.current_a)});
+  }
+  if (step.temperature_k) {
+    heat_.set_temperature(*step.temperature_k);
+    state_.events.push_back({kind, fmt::format("temperature_k {:g}", *step.temperature_k)});
+  }
+  if (step.beam_on) {
+    beam_on_ = *step.beam_on;
+    state_.events.push_back({kind, beam_on_ ? "beam on" : "beam blank"});
+  }
+  if (step.jump_nm) {
+    drift_.jump(*step.jump_nm);
+    state_.jumped = true;
+    state_.events.push_back(
+        {"jump", fmt::format("by {:g}, {:g} nm", (*step.jump_nm)[0], (*step.jump_nm)[1])});
+  }
+}
+
+void Specimen::describe() {
+  const double middle_s = 0.5 * scenario_.detectors.front().exposure_s;
+  state_.shift_nm = drift_.at(state_.t_s + middle_s) + heat_.drift_nm();
+  state_.bias_v = cell_.voltage_v();
+  state_.current_a = cell_.current_a();
+  state_.temperature_k = heat_.temperature_k();
+  state_.state_of_charge = cell_.state_of_charge();
+  state_.fluence_e_per_nm2 = damage_.fluence_e_per_nm2();
+  state_.rim_nm = damage_.rim_nm();
+  state_.crystallinity = damage_.crystallinity();
+  state_.beam_on = beam_on_;
+  state_.transition = 0.0;
+  if (const auto& transition = scenario_.specimen.transition) {
+    state_.transition = std::clamp((state_.state_of_charge - transition->onset_soc) /
+                                       (transition->complete_soc - transition->onset_soc), 0.0, 1.0);
+  }
+  state_.domains = build_domains();
+}
+
+Domain Specimen::base_domain(const Phase& phase, double a_nm, double d_nm) const {
+  // The scenario's lattice expands with heat and air about the specimen's origin.
+  const double d_now_nm = d_nm * heat_.c_factor() * damage_.layer_factor();
+  const double a_now_nm = a_nm * heat_.a_factor();
+  Domain domain;
+  domain.name = phase.name;
+  domain.phase = phase.name;
+  domain.d_layer_nm = d_now_nm;
+  domain.a_nm = a_now_nm;
+  domain.waves = waves_of(phase, a_now_nm, d_now_nm, axes_, scenario_.seed);
+  for (PlaneWave& wave : domain.waves) wave.amplitude *= damage_.crystallinity();
+  return domain;
+}
+
+std::vector<Domain> Specimen::build_domains() const {
+  const SpecimenModel& model = scenario_.specimen;
+  const double soc = cell_.state_of_charge();
+  const double d_start_nm = value_at(model.d_layer_nm, scenario_.cell.state_of_charge,
+                                     phase_->d_layer_nm()) * model.d_layer_factor;
+  const double a_start_nm = value_at(model.a_nm, scenario_.cell.state_of_charge, phase_->a_nm);
+  Domain parent = base_domain(
+      *phase_, value_at(model.a_nm, soc, phase_->a_nm),
+      value_at(model.d_layer_nm, soc, phase_->d_layer_nm()) * model.d_layer_factor);
+  parent.deformation = stretch(axes_.layer_normal, parent.d_layer_nm / d_start_nm,
+                               parent.a_nm / a_start_nm);
+  std::vector<Domain> domains{std::move(parent)};
+  if (model.shell) split_by_shell(domains);
+  if (model.strain_step) split_by_strain(domains);
+  if (state_.transition > 0.0) split_by_transition(domains);
+  return domains;
+}
+
+void Specimen::split_by_shell(std::vector<Domain>& domains) const {
+  const Shell& shell = *scenario_.specimen.shell;
+  const Edge& edge = scenario_.specimen.edges.front();
+  const Vector normal = direction(edge.normal_deg);
+  Limit limit{Limit::Of::depth, normal, shell.thickness_nm, 0.5, 1.0};
+  Domain outside = domains.front();
+  outside.name += "-shell";
+  // Same relative change as the core, coherent with it where the border passes nearest the centre.
+  const double core_nm = value_at(scenario_.specimen.d_layer_nm, scenario_.cell.state_of_charge,
+                                  phase_->d_layer_nm()) * scenario_.specimen.d_layer_factor;
+  const Matrix f = stretch(axes_.layer_normal, shell.d_layer_nm / core_nm, 1.0);
+  deform(outside.waves, f, (edge.distance_nm - shell.thickness_nm) * normal);
+  outside.d_layer_nm *= shell.d_layer_nm / core_nm;
+  domains.front().limits.push_back(limit);
+  limit.sign = -1.0;
+  outside.limits.push_back(limit);
+  domains.push_back(std::move(outside));
+}
+
+void Specimen::split_by_strain(std::vector<Domain>& domains) const {
+  const StrainStep& step = *scenario_.specimen.strain_step;
+  const Vector normal = direction(step.normal_deg);
+  const Matrix f = stretch(normal, 1.0 + 0.01 * step.strain_percent, 1.0);
+  Limit limit{Limit::Of::axis, normal, step.position_nm, step.softness_nm, -1.0};
+  const std::size_t count = domains.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    Domain beyond = domains[i];
+    beyond.name += "-strained";
+    deform(beyond.waves, f, step.position_nm * normal);
+    beyond.deformation = f * beyond.deformation;
+    limit.sign = -1.0;
+    domains[i].limits.push_back(limit);
+    limit.sign = 1.0;
+    beyond.limits.push_back(limit);
+    domains.push_back(std::move(beyond));
+  }
+}
+
+void Specimen::split_by_transition(std::vector<Domain>& domains) const {
+  const Transition& transition = *scenario_.specimen.transition;
+  const Vector normal = direction(transition.front_normal_deg);
+  const double front_nm = transition.front_start_nm +
+                          state_.transition * (transition.front_end_nm - transition.front_start_nm);
+  Limit limit{Limit::Of::axis, normal, front_nm, transition.front_softness_nm, -1.0};
+  for (Domain& domain : domains) domain.limits.push_back(limit);
+  limit.sign = 1.0;
+  const double onset_nm = value_at(transition.d_layer_nm, transition.onset_soc, product_->d_layer_nm());
+  Domain product = base_domain(
+      *product_, product_->a_nm,
+      value_at(transition.d_layer_nm, state_.state_of_charge, product_->d_layer_nm()));
+  product.deformation = stretch(axes_.layer_normal, product.d_layer_nm / onset_nm,
+                                product.a_nm / product_->a_nm);
+  product.limits.push_back(limit);
+  domains.push_back(std::move(product));
+}
+
+}  // namespace latticed::sim

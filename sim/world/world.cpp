@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "sim/world/world.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace latticed::sim {
+namespace {
+
+using Json = nlohmann::json;
+
+Error wrong_state(const char* command, const char* wanted) {
+  return {ErrorCode::failed_precondition, fmt::format("{}: {} first", command, wanted)};
+}
+
+std::string phase_names(const PhaseTable& phases) {
+  std::vector<std::string> names;
+  for (const Phase& phase : phases) names.push_back(phase.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+}  // namespace
+
+Result<void> check_phases(const Scenario& scenario, const PhaseTable& phases) {
+  std::vector<std::string> wanted{scenario.specimen.phase};
+  if (scenario.specimen.transition) wanted.push_back(scenario.specimen.transition->to);
+  for (const std::string& name : wanted) {
+    if (find_phase(phases, name) != nullptr) continue;
+    return Error{ErrorCode::not_found, fmt::format("scenario {}: no phase \"{}\", there are {}",
+                                                   scenario.name, name, phase_names(phases))};
+  }
+  return {};
+}
+
+Result<std::unique_ptr<World>> World::create(Scenario scenario, const RunOptions& options) {
+  auto phases = parse_phases(built_in_phases(), "phases.toml");
+  if (!phases) return phases.error();
+  if (auto checked = check_phases(scenario, *phases); !checked) return checked.error();
+  std::unique_ptr<World> world(new World(std::move(scenario), std::move(*phases), options));
+  for (std::size_t i = 0; i < world->scenario_.detectors.size(); ++i) {
+    auto run = DetectorRun::create(world->scenario_, world->phases_, i, options, world->log_);
+    if (!run) return run.error();
+    world->runs_.push_back(std::move(*run));
+  }
+  return world;
+}
+
+World::World(Scenario scenario, PhaseTable phases, const RunOptions& options)
+    : scenario_(std::move(scenario)),
+      phases_(std::move(phases)),
+      options_(options),
+      log_(scenario_.detectors.size()) {}
+
+World::Reply World::answer(Client& client, const std::string& line) {
+  Reply reply;
+  Json out;
+  try {
+    const Json command = Json::parse(line);
+    auto result = obey(client, command, reply.fd);
+    out = result ? std::move(*result)
+                 : Json{{"code", to_string(result.error().code)}, {"message", result.error().message}};
+    out["ok"] = result.has_value();
+  } catch (const Json::exception& error) {
+    out = Json{{"ok", false},
+               {"code", "invalid_argument"},
+               {"message", fmt::format("command {:.80}: {}", line, error.what())}};
+  }
+  reply.line = out.dump() + "\n";
+  return reply;
+}
+
+Result<Json> World::obey(Client& client, const Json& command, int& fd) {
+  const auto word = command.at("cmd").get<std::string>();
+  if (word == "describe") return describe();
+  if (word == "status") return status();
+  if (word == "set") return set(command);
+  if (word == "open") return open(client, command, fd);
+  if (client.detector == nullptr) return wrong_state(word.c_str(), "open a detector");
+  if (word == "configure") return configure(client, command);
+  if (word == "arm") {
+    if (!client.is_configured) return wrong_state("arm", "configure");
+    client.is_armed = true;
+    return Json::object();
+  }
+  if (word == "start") {
+    if (!client.is_armed) return wrong_state("start", "arm");
+    client.is_armed = false;
+    auto started = client.detector->start(client.frames, client.close_link);
+    if (!started) return started.error();
+    return Json::object();
+  }
+  if (word == "stop") {
+    client.is_armed = false;
+    client.detector->stop();
+    return Json::object();
+  }
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("command \"{}\": must be one of describe, status, set, open, configure, "
+                           "arm, start, stop", word)};
+}
+
+Result<Json> World::open(Client& client, const Json& command, int& fd) {
+  const std::string name = command.value("detector", "");
+  for (const auto& run : runs_) {
+    if (run->model().name != name && !name.empty()) continue;
+    if (std::find(taken_.begin(), taken_.end(), run.get()) != taken_.end()) {
+      return Error{ErrorCode::failed_precondition,
+                   fmt::format("open detector \"{}\": another client has it", run->model().name)};
+    }
+    if (client.detector != nullptr) return wrong_state("open", "close the detector this link has");
+    client.detector = run.get();
+    taken_.push_back(run.get());
+    fd = run->ring().fd();
+    return Json{{"detector", run->model().name}};
+  }
+  std::vector<std::string> names;
+  for (const auto& run : runs_) names.push_back(run->model().name);
+  return Error{ErrorCode::not_found, fmt::format("open detector \"{}\": this world has {}", name,
+                                                 fmt::join(names, ", "))};
+}
+
+Result<Json> World::configure(Client& client, const Json& command) {
+  const auto wanted = command.value("frame_count", std::uint64_t{0});
+  client.frames = wanted > 0 ? wanted : scenario_.frames;
+  client.is_configured = true;
+  client.is_armed = false;
+  const DetectorModel& model = client.detector->model();
+  return Json{{"width", model.width},
+              {"height", model.height},
+              {"exposure_s", model.exposure_s},
+              {"frame_period_s", scenario_.frame_period_s},
+              {"frame_count", client.frames},
+              {"pixel_size_nm", model.pixel_size_nm},
+              {"is_paced", options_.speed > 0.0},
+              {"prefetched", options_.prefetch}};
+}
+
+Result<Json> World::set(const Json& command) {
+  Step step;
+  if (command.contains("current_a")) step.current_a = command.at("current_a").get<double>();
+  if (command.contains("temperature_k")) step.temperature_k = command.at("temperature_k").get<double>();
+  if (command.contains("beam_on")) step.beam_on = command.at("beam_on").get<bool>();
+  if (step == Step{}) {
+    return Error{ErrorCode::invalid_argument,
+                 "set: nothing to set, give current_a, temperature_k or beam_on"};
+  }
+  if (step.current_a && !(std::abs(*step.current_a) <= 1.0)) {
+    return Error{ErrorCode::out_of_range,
+                 fmt::format("set current_a {}: must be from -1 to 1", *step.current_a)};
+  }
+  if (step.temperature_k && !(*step.temperature_k >= 1.0 && *step.temperature_k <= 2000.0)) {
+    return Error{ErrorCode::out_of_range,
+                 fmt::format("set temperature_k {}: must be from 1 to 2000", *step.temperature_k)};
+  }
+  return Json{{"frame", log_.add(step)}};
+}
+
+Json World::describe() const {
+  Json detectors = Json::array();
+  for (const auto& run : runs_) {
+    const DetectorModel& model = run->model();
+    detectors.push_back({{"name", model.name},
+                         {"width", model.width},
+                         {"height", model.height},
+                         {"type", "u16"},
+                         {"pixel_size_nm", model.pixel_size_nm},
+                         {"exposure_s", model.exposure_s}});
+  }
+  return Json{{"protocol", 1},
+              {"scenario", scenario_.name},
+              {"seed", scenario_.seed},
+              {"frames", scenario_.frames},
+              {"frame_period_s", scenario_.frame_period_s},
+              {"detectors", detectors}};
+}
+
+Json World::status() const {
+  Json detectors = Json::array();
+  for (const auto& run : runs_) {
+    const RunStatus status = run->status();
+    detectors.push_back({{"name", run->model().name},
+                         {"running", status.is_running},
+                         {"next_frame", status.next_frame},
+                         {"lost", status.lost},
+                         {"late", status.late}});
+  }
+  return Json{{"detectors", detectors}};
+}
+
+void World::leave(Client& client) noexcept {
+  if (client.detector == nullptr) return;
+  client.detector->stop();
+  std::erase(taken_, client.detector);
+  client.detector = nullptr;
+}
+
+}  // namespace latticed::sim
