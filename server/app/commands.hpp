@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The programs inside `latticed`, one per subcommand. Each takes plain options and returns the exit
+// status; main.cpp only parses arguments.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/signal/analysis_grid.hpp"
+
+namespace latticed {
+
+struct AnalyzeOptions {
+  std::vector<std::string> inputs;
+  double pixel_size_nm = 0.0;
+  double frame_period_s = 0.0;
+  int bin = 0;
+  signal::Region region;
+  std::uint64_t first_frame = 0;
+  std::optional<std::uint64_t> end_frame;
+  std::string config, rules, csv, figures;
+  int workers = 2;
+};
+/// 0: every frame was read. 1: some were not, or an output failed. 2: nothing could be done.
+int analyze(const AnalyzeOptions& options);
+
+}  // namespace latticed

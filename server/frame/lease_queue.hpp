@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A bounded queue of frame leases at an edge: one giver, one taker, and a loss policy. Its depth is
+// the taker's quota of frames. For drop_oldest the giver itself takes the oldest out, so head_ can
+// be moved by both sides; a compare-exchange decides who got it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+
+#include "server/base/doorbell.hpp"
+#include "server/base/edge_counters.hpp"
+#include "server/frame/frame.hpp"
+
+namespace latticed {
+
+class LeaseQueue {
+ public:
+  LeaseQueue(std::size_t depth, LossPolicy policy);
+  ~LeaseQueue();
+
+  /// Giver's thread. With policy block it waits up to `timeout` for room. False: refused (block
+  /// timed out, or stop_run and full); with the other policies what had to go is counted.
+  bool offer(FrameLease frame, std::chrono::nanoseconds timeout) noexcept;
+
+  /// Taker's thread. The oldest waiting frame; empty after `timeout`.
+  [[nodiscard]] FrameLease take(std::chrono::nanoseconds timeout) noexcept;
+
+  [[nodiscard]] LossPolicy policy() const noexcept { return policy_; }
+  [[nodiscard]] std::size_t depth() const noexcept { return depth_; }
+  [[nodiscard]] const EdgeCounters& counters() const noexcept { return counters_; }
+
+ private:
+  struct Cell {
+    std::atomic<Slot<Frame>*> slot{nullptr};
+    std::atomic<std::int64_t> offered_ns{0};
+  };
+  struct Taken {
+    Slot<Frame>* slot = nullptr;
+    std::int64_t offered_ns = 0;
+  };
+  Taken pop() noexcept;
+  void note_oldest() noexcept;
+
+  const std::size_t depth_;
+  const LossPolicy policy_;
+  std::unique_ptr<Cell[]> cells_;
+  alignas(64) std::atomic<std::uint64_t> head_{0};  // next to take: giver (evicting) or taker
+  alignas(64) std::atomic<std::uint64_t> tail_{0};  // next to fill: giver only
+  Doorbell filled_, emptied_;
+  EdgeCounters counters_;
+};
+
+}  // namespace latticed

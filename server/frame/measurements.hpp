@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What we know of one frame, with its uncertainty. Conventions (design.md section 4): x right, y
+// down, drift in raw detector pixels relative to the first frame, g in 1/nm (1/px when the pixel
+// size is unknown: see Calibration), sigma_ = one standard deviation of the random error, _sys_ =
+// what is systematic. Plain values, no heap: filled on the track thread, read by every sink.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "server/base/fixed_vector.hpp"
+
+namespace latticed {
+
+struct Vector2 {
+  double x = 0.0, y = 0.0;
+};
+
+/// Is this frame worth measuring? Found in the raw pixels, before any measurement.
+enum class FrameQuality : std::uint8_t {
+  good,
+  blanked,     // taken with the beam blanked
+  constant,    // every pixel has the same value (all-zero included)
+  saturated,   // more than 1 % of the pixels are at the detector's ceiling
+  not_finite,  // more than 1 % of the pixels are NaN or infinite
+  too_small,   // fewer than 16 pixels to a side after binning
+};
+[[nodiscard]] constexpr std::string_view to_string(FrameQuality quality) noexcept {
+  constexpr std::string_view kNames[] = {"good",      "blanked",    "constant",
+                                         "saturated", "not_finite", "too_small"};
+  return kNames[static_cast<std::size_t>(quality)];
+}
+
+enum class DriftState : std::uint8_t { locked, weak, lost };
+[[nodiscard]] constexpr std::string_view to_string(DriftState state) noexcept {
+  constexpr std::string_view kNames[] = {"locked", "weak", "lost"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+struct DriftMeasurement {
+  Vector2 drift_px;            // raw detector pixels, relative to the acquisition's first frame
+  Vector2 sigma_drift_px;      // without the first frame's own constant error
+  DriftState state = DriftState::lost;
+  bool is_cell_ambiguous = false;  // another lattice cell explains this frame nearly as well
+  double match = 0.0;              // 1 = as the template predicts, 0 = nothing in common
+};
+
+struct Spot {
+  std::uint32_t id = 0;
+  Vector2 g_per_nm;            // g_x > 0 at birth, then continuous
+  double d_nm = 0.0;
+  double sigma_d_nm = 0.0;
+  double sigma_d_sys_nm = 0.0;
+  double snr = 0.0;            // amplitude over the noise of this frame
+  double amplitude = 0.0;      // C in I0 (1 + sum C cos(2 pi g.r + p)), field average
+  double phase_rad = 0.0;      // p, r from the frame's centre
+  std::uint32_t age_frames = 0;
+  bool is_confirmed = false;   // seen in 3 of 5 frames
+  std::uint8_t harmonic_order = 1;  // n of n q, where q is another listed spot
+};
+inline constexpr std::size_t kMaxSpots = 32;
+
+struct AlertEvent {
+  std::uint16_t rule = 0;      // index into the run's rules
+  std::uint32_t spot_id = 0;   // 0 = not about a spot
+  bool is_raised = true;       // false: cleared
+  double value = 0.0, sigma = 0.0;
+  std::uint64_t since_seq = 0;  // dated onset
+};
+inline constexpr std::size_t kMaxAlertEvents = 16;
+
+/// Stages of the chain, for their cost.
+enum class Stage : std::uint8_t { acquire, correct, fft, detect, drift, lattice, alert, publish };
+inline constexpr std::size_t kStages = 8;
+[[nodiscard]] constexpr std::string_view to_string(Stage stage) noexcept {
+  constexpr std::string_view kNames[kStages] = {"acquire", "correct", "fft",   "detect",
+                                                "drift",   "lattice", "alert", "publish"};
+  return kNames[static_cast<std::size_t>(stage)];
+}
+
+struct Measurements {
+  FrameQuality quality = FrameQuality::good;
+  double mean_counts = 0.0;            // of the corrected raw pixels
+  std::uint32_t repaired_pixels = 0;   // hot or not finite, replaced by their neighbours
+  DriftMeasurement drift;
+  FixedVector<Spot, kMaxSpots> spots;
+  std::optional<double> crystallinity;  // Bragg power over all power of the structure band, 0..1
+  FixedVector<AlertEvent, kMaxAlertEvents> alerts;
+  std::array<std::chrono::nanoseconds, kStages> stage_cpu{};
+};
+
+}  // namespace latticed

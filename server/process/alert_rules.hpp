@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What is to be watched. A rule names a measured quantity and how it may not behave; rules about
+// spots watch every confirmed spot whose d lies in their range, each by itself.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/signal/change_detector.hpp"
+
+namespace latticed {
+
+enum class Quantity : std::uint8_t {
+  drift_x_px, drift_y_px, drift_speed_px, sigma_drift_px, drift_lost,
+  spot_d_nm, spot_snr, spot_amplitude, spot_presence,
+  spot_count, crystallinity, mean_counts,
+};
+inline constexpr std::size_t kQuantities = 12;
+[[nodiscard]] constexpr std::string_view to_string(Quantity quantity) noexcept {
+  constexpr std::string_view kNames[kQuantities] = {
+      "drift_x_px", "drift_y_px",     "drift_speed_px", "sigma_drift_px", "drift_lost", "spot_d_nm",
+      "spot_snr",   "spot_amplitude", "spot_presence",  "spot_count",     "crystallinity",
+      "mean_counts"};
+  return kNames[static_cast<std::size_t>(quantity)];
+}
+[[nodiscard]] constexpr std::string_view unit_of(Quantity quantity) noexcept {
+  switch (quantity) {
+    case Quantity::drift_x_px:
+    case Quantity::drift_y_px:
+    case Quantity::sigma_drift_px: return "px";
+    case Quantity::drift_speed_px: return "px/frame";
+    case Quantity::spot_d_nm: return "nm";
+    case Quantity::mean_counts: return "counts/px";
+    default: return "1";
+  }
+}
+[[nodiscard]] constexpr bool is_per_spot(Quantity quantity) noexcept {
+  return quantity == Quantity::spot_d_nm || quantity == Quantity::spot_snr ||
+         quantity == Quantity::spot_amplitude || quantity == Quantity::spot_presence;
+}
+
+enum class RuleKind : std::uint8_t {
+  limit,   // outside [below, above] for dwell_frames; cleared when back inside by the hysteresis
+  change,  // CUSUM against its own baseline; cleared when back there
+};
+
+struct AlertRule {
+  std::string name;
+  Quantity quantity = Quantity::spot_d_nm;
+  RuleKind kind = RuleKind::change;
+  double above = std::numeric_limits<double>::infinity();   // limit: raised when value > above
+  double below = -std::numeric_limits<double>::infinity();  // limit: raised when value < below
+  double hysteresis = 0.0;     // limit: in the quantity's unit, >= 0
+  int dwell_frames = 1;        // limit: so many frames in a row, >= 1
+  double false_alarms_per_hour = 0.0125;  // change: wanted rate, > 0
+  double d_min_nm = 0.0;       // spots only: which spacings are meant
+  double d_max_nm = std::numeric_limits<double>::infinity();
+};
+
+/// The rules of a run without a rule file: what a scientist would want to be woken for. The
+/// baseline is the first 16 accepted frames, armed after it.
+std::vector<AlertRule> default_rules();
+
+}  // namespace latticed

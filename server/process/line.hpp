@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Everything one detector needs in a run: its pools, source, ring, ordered track and sinks. The
+// prepare workers are shared by all lines and belong to the Pipeline.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "server/acquire/frame_source.hpp"
+#include "server/base/named_thread.hpp"
+#include "server/process/lattice_stage.hpp"
+#include "server/process/preparer.hpp"
+#include "server/process/sequence_ring.hpp"
+#include "server/process/sink_runner.hpp"
+#include "server/process/stage.hpp"
+#include "server/signal/drift_tracker.hpp"
+
+namespace latticed {
+
+struct LineConfig {
+  DetectorSettings detector;
+  PrepareConfig prepare;
+  signal::DriftConfig drift;
+  double pixel_size_nm = 0.0;         // overrides what the detector says; 0 = as the detector says
+  double pixel_size_sigma_ratio = 0.0;
+  double frame_period_s = 0.0;        // likewise
+  int frame_slots = 16;               // raw frames in memory, 2 to 65536
+  LossPolicy source_policy = LossPolicy::drop_newest;
+  std::uint64_t first_seq = 0;
+  std::vector<AlertRule> rules;
+};
+
+class Line {
+ public:
+  struct Parts {
+    std::unique_ptr<Detector> detector;
+    LineConfig config;
+    signal::CorrectionMaps maps;
+    std::vector<std::unique_ptr<Sink>> sinks;
+  };
+
+  /// Configures the detector, allocates and touches all memory, begins the sinks, arms. No thread
+  /// yet. `work` wakes the shared workers.
+  static Result<std::unique_ptr<Line>> make(Parts parts, std::uint32_t epoch, int workers,
+                                            Doorbell& work);
+  ~Line();
+
+  /// Starts the threads behind the source, then the detector, then the source.
+  Result<void> start(int nice, int track_cpu);
+  /// Any thread: ends the acquisition; frames already taken are still measured.
+  void stop() noexcept;
+
+  /// A worker's turn: prepares one frame if there is one and a place to put it.
+  bool prepare_one(Preparer::Scratch& scratch, Activity& activity) noexcept;
+  [[nodiscard]] Preparer::Scratch make_scratch() const { return preparer_->make_scratch(); }
+
+  [[nodiscard]] bool is_finished() const noexcept {
+    return is_finished_.load(std::memory_order_acquire);
+  }
+  /// After is_finished(): waits for source, track and sinks. First error wins.
+  Result<void> join();
+  /// Gives up after a stall: sinks end without their remaining frames. Say why first.
+  void abandon(Error why) noexcept;
+
+  /// Longest time a part may take before it is called stalled: from exposure and period.
+  [[nodiscard]] std::chrono::nanoseconds stall_deadline() const noexcept;
+  struct Watched {
+    const char* part;
+    const Activity* activity;
+  };
+  [[nodiscard]] std::array<Watched, 2> watched() const noexcept {
+    return {{{"source", &source_->activity()}, {"track", &track_activity_}}};
+  }
+
+  [[nodiscard]] const RunInfo& run() const noexcept { return run_; }
+  [[nodiscard]] const PixelPool& pixels() const noexcept { return *pixels_; }
+  [[nodiscard]] const FramePool& frames() const noexcept { return *frames_; }
+  [[nodiscard]] const PreparedPool& prepared() const noexcept { return *prepared_; }
+  [[nodiscard]] const FrameSource& source() const noexcept { return *source_; }
+  [[nodiscard]] const SequenceRing& ring() const noexcept { return *ring_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<SinkRunner>>& sinks() const noexcept {
+    return sinks_;
+  }
+  [[nodiscard]] const DurationHistogram& latency() const noexcept { return latency_; }
+  [[nodiscard]] std::uint64_t measured() const noexcept {
+    return measured_.load(std::memory_order_relaxed);
+  }
+  /// CPU spent per stage so far, all threads.
+  [[nodiscard]] std::array<std::chrono::nanoseconds, kStages> stage_cpu() const noexcept;
+
+ private:
+  Line() = default;
+  void track();
+  void measure(Frame& frame, const Prepared* prepared) noexcept;
+  void hand_out(const FrameLease& frame) noexcept;
+
+  std::unique_ptr<Detector> detector_;
+  LineConfig config_;
+  RunInfo run_;
+  std::unique_ptr<Preparer> preparer_;
+  // Pools before everything that holds leases on them: destroyed last.
+  std::unique_ptr<PixelPool> pixels_;
+  std::unique_ptr<FramePool> frames_;
+  std::unique_ptr<PreparedPool> prepared_;
+  std::unique_ptr<SequenceRing> ring_;
+  std::unique_ptr<FrameSource> source_;
+  std::vector<std::unique_ptr<TrackStage>> stages_;
+  std::vector<std::unique_ptr<SinkRunner>> sinks_;
+  Doorbell* work_ = nullptr;
+
+  DurationHistogram latency_;  // slot filled -> measurement handed to the sinks
+  std::atomic<std::uint64_t> measured_{0};
+  std::array<std::atomic<std::int64_t>, kStages> stage_cpu_ns_{};  // track thread writes
+  Activity track_activity_;
+  std::atomic<bool> is_finished_{false}, is_abandoned_{false};
+  std::optional<Error> failure_;  // track thread or abandon(), read after join
+  NamedThread track_thread_, source_thread_;
+};
+
+}  // namespace latticed

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/process/preparer.hpp"
+
+#include <string>
+#include <utility>
+
+#include "server/base/stage_clock.hpp"
+
+namespace latticed {
+
+namespace {
+
+Result<void> check_map(const std::vector<float>& map, const FrameGeometry& geometry,
+                       const char* name) {
+  if (map.empty() || map.size() == geometry.pixels()) return {};
+  return Error{ErrorCode::invalid_argument,
+               std::string(name) + " reference has " + std::to_string(map.size()) +
+                   " pixels: expected " + std::to_string(geometry.width) + "x" +
+                   std::to_string(geometry.height) + " as the detector's frames"};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
+                                                 const PrepareConfig& config,
+                                                 signal::CorrectionMaps maps) {
+  if (auto ok = check_map(maps.dark, geometry, "dark"); !ok) return ok.error();
+  if (auto ok = check_map(maps.gain, geometry, "gain"); !ok) return ok.error();
+  auto grid = signal::make_grid(geometry, config.bin, config.region, config.band);
+  if (!grid) return grid.error();
+  std::unique_ptr<Preparer> out(new Preparer);
+  out->config_ = config;
+  out->geometry_ = geometry;
+  out->grid_ = *grid;
+  out->repair_ = signal::HotPixelRepair(*grid, geometry, maps.hot_pixels);
+  out->maps_ = std::move(maps);
+  if (grid->is_measurable()) {
+    out->fft_ = std::make_unique<signal::FrameFft>(*grid, config.taper);
+    out->detector_ = std::make_unique<signal::PeakDetector>(
+        *grid, config.detect, out->fft_->moments().hann_noise_ratio);
+  }
+  return out;
+}
+
+Preparer::Scratch Preparer::make_scratch() const {
+  Scratch scratch;
+  scratch.row = signal::AlignedBuffer<float>(static_cast<std::size_t>(geometry_.width));
+  scratch.cells = signal::AlignedBuffer<float>(static_cast<std::size_t>(grid_.width) *
+                                               static_cast<std::size_t>(grid_.height));
+  if (fft_) scratch.fft = fft_->make_workspace();
+  if (detector_) scratch.detect = detector_->make_workspace();
+  return scratch;
+}
+
+void Preparer::reserve(Prepared& prepared) const {
+  prepared.spectrum = signal::Spectrum(fft_ ? grid_.spectrum_size() : 0);
+}
+
+FrameQuality Preparer::judge(const Frame& frame,
+                             const signal::ImageStatistics& statistics) const noexcept {
+  const double pixels = static_cast<double>(grid_.width) * grid_.height * grid_.bin * grid_.bin;
+  if (frame.header.flags & kFrameBlanked) return FrameQuality::blanked;
+  if (!fft_) return FrameQuality::too_small;
+  if (static_cast<double>(statistics.not_finite) > 0.01 * pixels) return FrameQuality::not_finite;
+  if (statistics.raw_min == statistics.raw_max) return FrameQuality::constant;
+  if (static_cast<double>(statistics.at_ceiling) > 0.01 * pixels) return FrameQuality::saturated;
+  return FrameQuality::good;
+}
+
+void Preparer::prepare(const Frame& frame, Scratch& scratch, Prepared& out) const noexcept {
+  const auto started = thread_cpu_now();
+  out.stage_cpu = {};
+  out.statistics = signal::bin_image(frame.raw(), geometry_, grid_, maps_, repair_,
+                                     config_.saturation, scratch.row.span(), scratch.cells.span());
+  out.quality = judge(frame, out.statistics);
+  const auto corrected = thread_cpu_now();
+  out.stage_cpu[static_cast<std::size_t>(Stage::correct)] = corrected - started;
+  out.peaks.peaks.clear();
+  if (out.quality != FrameQuality::good) return;
+
+  fft_->execute(scratch.cells.data(), out.statistics.plane, scratch.fft, out.spectrum);
+  const auto transformed = thread_cpu_now();
+  out.stage_cpu[static_cast<std::size_t>(Stage::fft)] = transformed - corrected;
+
+  detector_->detect(out.spectrum, scratch.detect, out.peaks);
+  out.stage_cpu[static_cast<std::size_t>(Stage::detect)] = thread_cpu_now() - transformed;
+}
+
+}  // namespace latticed

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/publish/json_lines_sink.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <iterator>
+#include <stdexcept>
+
+namespace latticed {
+
+namespace {
+
+// A number with the digits that mean something; null when it is not one.
+struct Number {
+  double value;
+  int digits = 9;
+};
+
+}  // namespace
+}  // namespace latticed
+
+template <>
+struct fmt::formatter<latticed::Number> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
+  auto format(const latticed::Number& number, format_context& context) const {
+    if (!std::isfinite(number.value)) return fmt::format_to(context.out(), "null");
+    return fmt::format_to(context.out(), "{:.{}g}", number.value, number.digits);
+  }
+};
+
+namespace latticed {
+
+namespace {
+
+constexpr const char* to_json(bool value) { return value ? "true" : "false"; }
+
+// Lengths are known in nm only when the pixel size is.
+std::string spot_json(const Spot& spot, double pixel_size_nm) {
+  const bool is_known = pixel_size_nm > 0.0;
+  const auto nm = [&](double value) { return Number{is_known ? value : NAN}; };
+  const double d_px = is_known ? spot.d_nm / pixel_size_nm : spot.d_nm;
+  return fmt::format(
+      "{{\"id\":{},\"g_per_nm\":[{},{}],\"d_nm\":{},\"sigma_d_nm\":{},\"sigma_d_sys_nm\":{},"
+      "\"d_px\":{},\"snr\":{},\"amplitude\":{},\"phase_rad\":{},\"age_frames\":{},"
+      "\"confirmed\":{},\"harmonic_order\":{}}}",
+      spot.id, nm(spot.g_per_nm.x), nm(spot.g_per_nm.y), nm(spot.d_nm), nm(spot.sigma_d_nm),
+      nm(spot.sigma_d_sys_nm), Number{d_px}, Number{spot.snr, 5}, Number{spot.amplitude, 6},
+      Number{spot.phase_rad, 6}, spot.age_frames, to_json(spot.is_confirmed),
+      static_cast<int>(spot.harmonic_order));
+}
+
+std::string alert_json(const AlertEvent& alert, const RunInfo& run) {
+  const AlertRule& rule = run.rules[alert.rule];
+  std::string out = fmt::format(
+      "{{\"rule\":\"{}\",\"state\":\"{}\",\"value\":{},\"unit\":\"{}\",\"sigma\":{},"
+      "\"since_seq\":{}",
+      rule.name, alert.is_raised ? "raised" : "cleared", Number{alert.value},
+      unit_of(rule.quantity), Number{alert.sigma}, alert.since_seq);
+  if (alert.spot_id) out += fmt::format(",\"spot_id\":{}", alert.spot_id);
+  return out + "}";
+}
+
+[[noreturn]] void throw_write_error(const char* what) {
+  throw std::runtime_error(fmt::format("writing {}: {}", what, std::strerror(errno)));
+}
+
+}  // namespace
+
+Result<void> JsonLinesSink::begin(const RunInfo& run) {
+  run_ = run;
+  return {};
+}
+
+void JsonLinesSink::consume(const Frame& frame) {
+  line_.clear();
+  if (frame.has_pixels())
+    write_measured(frame);
+  else
+    write_lost(frame);
+  if (std::fwrite(line_.data(), 1, line_.size(), out_) != line_.size())
+    throw_write_error("a measurement");
+  // One flush a line: who reads along, or kills us, has every finished frame.
+  if (std::fflush(out_) != 0) throw_write_error("a measurement");
+}
+
+void JsonLinesSink::write_lost(const Frame& frame) {
+  for (std::uint64_t i = 0; i < frame.header.lost_count; ++i)
+    fmt::format_to(std::back_inserter(line_), "{{\"seq\":{},\"lost\":\"{}\"}}\n", frame.seq + i,
+                   to_string(frame.header.loss));
+}
+
+void JsonLinesSink::write_measured(const Frame& frame) {
+  const Measurements& m = frame.measurements;
+  auto to = std::back_inserter(line_);
+  fmt::format_to(to, "{{\"seq\":{},\"time_ns\":", frame.seq);
+  if (frame.header.time_ns == kUnknownTime)
+    fmt::format_to(to, "null");
+  else
+    fmt::format_to(to, "{}", frame.header.time_ns);
+  fmt::format_to(to,
+                 ",\"drift_px\":[{},{}],\"sigma_drift_px\":[{},{}],\"drift_state\":\"{}\","
+                 "\"cell_ambiguous\":{},\"drift_match\":{},\"quality\":\"{}\",\"mean_counts\":{},"
+                 "\"spots\":[",
+                 Number{m.drift.drift_px.x}, Number{m.drift.drift_px.y},
+                 Number{m.drift.sigma_drift_px.x, 5}, Number{m.drift.sigma_drift_px.y, 5},
+                 to_string(m.drift.state), to_json(m.drift.is_cell_ambiguous),
+                 Number{m.drift.match, 4}, to_string(m.quality), Number{m.mean_counts, 7});
+  for (std::size_t i = 0; i < m.spots.size(); ++i)
+    fmt::format_to(to, "{}{}", i ? "," : "", spot_json(m.spots[i], run_.pixel_size_nm));
+  fmt::format_to(to, "],\"lattice\":null,\"phases\":[],\"strain\":null,\"crystallinity\":{},\"alerts\":[",
+                 Number{m.crystallinity.value_or(NAN), 6});
+  for (std::size_t i = 0; i < m.alerts.size(); ++i)
+    fmt::format_to(to, "{}{}", i ? "," : "", alert_json(m.alerts[i], run_));
+  fmt::format_to(to, "]}}\n");
+}
+
+Result<void> JsonLinesSink::finish() {
+  if (std::fflush(out_) != 0)
+    return Error{ErrorCode::data_loss, fmt::format("writing measurements: {}", std::strerror(errno))};
+  return {};
+}
+
+CsvSink::~CsvSink() {
+  if (out_) std::fclose(out_);
+}
+
+Result<void> CsvSink::begin(const RunInfo& run) {
+  run_ = run;
+  out_ = std::fopen(path_.c_str(), "w");
+  if (!out_)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("creating {}: {}", path_, std::strerror(errno))};
+  fmt::print(out_,
+             "seq,time_ns,lost,quality,mean_counts,drift_x_px,drift_y_px,sigma_drift_x_px,"
+             "sigma_drift_y_px,drift_state,cell_ambiguous,crystallinity,spot_id,g_x_per_nm,"
+             "g_y_per_nm,d_nm,sigma_d_nm,sigma_d_sys_nm,snr,amplitude,phase_rad,confirmed\n");
+  return {};
+}
+
+// One row per spot, so that a table program can pivot on spot_id; a frame without spots has one row.
+void CsvSink::consume(const Frame& frame) {
+  if (!frame.has_pixels()) {
+    for (std::uint64_t i = 0; i < frame.header.lost_count; ++i)
+      fmt::print(out_, "{},,{},,,,,,,,,,,,,,,,,,,\n", frame.seq + i, to_string(frame.header.loss));
+    return;
+  }
+  const Measurements& m = frame.measurements;
+  const auto cell = [](double value) {
+    return std::isfinite(value) ? fmt::format("{:.9g}", value) : std::string();
+  };
+  const std::string head = fmt::format(
+      "{},{},,{},{:.7g},{:.6f},{:.6f},{:.5g},{:.5g},{},{},{}", frame.seq,
+      frame.header.time_ns == kUnknownTime ? std::string() : std::to_string(frame.header.time_ns),
+      to_string(m.quality), m.mean_counts, m.drift.drift_px.x, m.drift.drift_px.y,
+      m.drift.sigma_drift_px.x, m.drift.sigma_drift_px.y, to_string(m.drift.state),
+      to_json(m.drift.is_cell_ambiguous), cell(m.crystallinity.value_or(NAN)));
+  if (m.spots.empty()) fmt::print(out_, "{},,,,,,,,,,\n", head);
+  const auto nm = [&](double value) { return run_.pixel_size_nm > 0.0 ? cell(value) : std::string(); };
+  for (const Spot& s : m.spots)
+    fmt::print(out_, "{},{},{},{},{},{},{},{:.5g},{:.6g},{:.6g},{}\n", head, s.id, nm(s.g_per_nm.x),
+               nm(s.g_per_nm.y), nm(s.d_nm), nm(s.sigma_d_nm), nm(s.sigma_d_sys_nm), s.snr,
+               s.amplitude, s.phase_rad, to_json(s.is_confirmed));
+}
+
+Result<void> CsvSink::finish() {
+  std::FILE* out = out_;
+  out_ = nullptr;
+  if (std::fclose(out) != 0)
+    return Error{ErrorCode::data_loss, fmt::format("writing {}: {}", path_, std::strerror(errno))};
+  return {};
+}
+
+}  // namespace latticed

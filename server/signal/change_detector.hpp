@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Has a series changed? Self-starting two-sided CUSUM (Hawkins 1987): each value is standardised by
+// the mean and spread of all values accepted before it, so that a short baseline costs no false
+// alarms; serial correlation is removed first by an AR(1) model. The threshold is computed from the
+// wanted false-alarm rate by Siegmund's approximation (Sequential Analysis, 1985).
+#pragma once
+
+#include <cstdint>
+
+namespace latticed::signal {
+
+struct ChangeConfig {
+  int baseline_frames = 16;             // accepted values before it is armed, >= 8
+  double reference_shift_sigma = 0.5;   // k: half the shift that should be found fastest
+  double mean_frames_between_false_alarms = 288000.0;  // 8 h at 10 frames/s
+};
+
+/// h such that a two-sided CUSUM with reference k alarms once in `frames` on unchanged data.
+double cusum_threshold(double k, double frames);
+
+class ChangeDetector {
+ public:
+  explicit ChangeDetector(const ChangeConfig& config);
+
+  enum class State : std::uint8_t { learning, quiet, changed };
+
+  /// One accepted value and the frame it came from. Returns the state after it.
+  State add(double value, std::uint64_t seq) noexcept;
+  void reset() noexcept;
+
+  [[nodiscard]] State state() const noexcept { return state_; }
+  [[nodiscard]] std::uint64_t onset_seq() const noexcept { return onset_seq_; }  // when changed
+  [[nodiscard]] double baseline() const noexcept { return mean_; }
+  [[nodiscard]] double spread() const noexcept;  // one standard deviation of the baseline's values
+
+ private:
+  void learn(double value) noexcept;
+  [[nodiscard]] double standardised(double value) const noexcept;
+  [[nodiscard]] double correlation() const noexcept;
+
+  ChangeConfig config_;
+  double threshold_;
+  State state_ = State::learning;
+  std::uint64_t count_ = 0;           // accepted into the baseline
+  double mean_ = 0.0, squares_ = 0.0, lagged_ = 0.0;  // Welford sums, and of neighbours
+  double last_ = 0.0;
+  bool has_last_ = false;
+  double up_ = 0.0, down_ = 0.0;
+  std::uint64_t up_since_ = 0, down_since_ = 0, onset_seq_ = 0;
+  int back_ = 0;                      // frames in a row back at the baseline
+};
+
+}  // namespace latticed::signal

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/signal/drift_match.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "server/base/hot.hpp"
+
+namespace latticed::signal {
+
+namespace {
+
+constexpr double kTwoPi = 2.0 * std::numbers::pi;
+
+struct LaneSums {
+  float j[kBlock], ji[kBlock], gx[kBlock], gy[kBlock], hxx[kBlock], hxy[kBlock], hyy[kBlock];
+};
+
+LATTICED_HOT void sum_blocks(const MatchBlock* blocks, std::size_t count, const float* c_re,
+                             const float* c_im, const float* ky_of_row, const Complex* ramp_x,
+                             const Complex* ramp_y, LaneSums& out) {
+  LaneSums s{};
+  for (std::size_t b = 0; b < count; ++b) {
+    const float ex_re = ramp_x[blocks[b].kx].real(), ex_im = ramp_x[blocks[b].kx].imag();
+    const auto kx = static_cast<float>(blocks[b].kx);
+    const float* ey = reinterpret_cast<const float*>(ramp_y + blocks[b].row);
+    const float* ky = ky_of_row + blocks[b].row;
+    const float* re = c_re + b * kBlock;
+    const float* im = c_im + b * kBlock;
+    for (int i = 0; i < kBlock; ++i) {
+      const float pr = re[i] * ey[2 * i] - im[i] * ey[2 * i + 1];
+      const float pi = re[i] * ey[2 * i + 1] + im[i] * ey[2 * i];
+      const float qr = pr * ex_re - pi * ex_im;
+      const float qi = pr * ex_im + pi * ex_re;
+      s.j[i] += qr;
+      s.ji[i] += qi;
+      s.gx[i] += kx * qi;
+      s.gy[i] += ky[i] * qi;
+      s.hxx[i] += kx * kx * qr;
+      s.hxy[i] += kx * ky[i] * qr;
+      s.hyy[i] += ky[i] * ky[i] * qr;
+    }
+  }
+  out = s;
+}
+
+LATTICED_HOT float load_blocks(const MatchBlock* blocks, std::size_t count, const Complex* frame,
+                               std::size_t column_stride, const float* t_re, const float* t_im,
+                               const float* weight, float factor, float* c_re, float* c_im) {
+  float power[kBlock] = {};
+  for (std::size_t b = 0; b < count; ++b) {
+    const float* f = reinterpret_cast<const float*>(
+        frame + static_cast<std::size_t>(blocks[b].kx) * column_stride +
+        static_cast<std::size_t>(blocks[b].row));
+    for (int i = 0; i < kBlock; ++i) {
+      const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
+      const float fr = f[2 * i], fi = f[2 * i + 1];
+      const float w = weight[at] * factor;
+      c_re[at] = w * (fr * t_re[at] + fi * t_im[at]);
+      c_im[at] = w * (fi * t_re[at] - fr * t_im[at]);
+      power[i] += weight[at] * (fr * fr + fi * fi);
+    }
+  }
+  float sum = 0.0f;
+  for (float p : power) sum += p;
+  return sum;
+}
+
+LATTICED_HOT void update_blocks(const MatchBlock* blocks, std::size_t count, const Complex* frame,
+                                std::size_t column_stride, const Complex* ramp_x,
+                                const Complex* ramp_y, float blend, float* t_re, float* t_im) {
+  for (std::size_t b = 0; b < count; ++b) {
+    const float ex_re = ramp_x[blocks[b].kx].real(), ex_im = ramp_x[blocks[b].kx].imag();
+    const float* ey = reinterpret_cast<const float*>(ramp_y + blocks[b].row);
+    const float* f = reinterpret_cast<const float*>(
+        frame + static_cast<std::size_t>(blocks[b].kx) * column_stride +
+        static_cast<std::size_t>(blocks[b].row));
+    for (int i = 0; i < kBlock; ++i) {
+      const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
+      const float er = ey[2 * i] * ex_re - ey[2 * i + 1] * ex_im;
+      const float ei = ey[2 * i] * ex_im + ey[2 * i + 1] * ex_re;
+      const float fr = f[2 * i] * er - f[2 * i + 1] * ei;
+      const float fi = f[2 * i] * ei + f[2 * i + 1] * er;
+      t_re[at] += blend * (fr - t_re[at]);
+      t_im[at] += blend * (fi - t_im[at]);
+    }
+  }
+}
+
+struct BlockPower {
+  double p0 = 0.0, p1 = 0.0, p2 = 0.0;  // sums of |T|^2, ky |T|^2, ky^2 |T|^2
+};
+
+BlockPower block_power(const float* t_re, const float* t_im, const float* ky) {
+  float p0 = 0.0f, p1 = 0.0f, p2 = 0.0f;
+  for (int i = 0; i < kBlock; ++i) {
+    const float p = t_re[i] * t_re[i] + t_im[i] * t_im[i];
+    p0 += p;
+    p1 += p * ky[i];
+    p2 += p * ky[i] * ky[i];
+  }
+  return {static_cast<double>(p0), static_cast<double>(p1), static_cast<double>(p2)};
+}
+
+}  // namespace
+
+PhaseRamps::PhaseRamps(const AnalysisGrid& grid)
+    : height_(grid.height),
+      per_x_(kTwoPi / grid.width),
+      per_y_(kTwoPi / grid.height),
+      x_(static_cast<std::size_t>(grid.kx_count)),
+      // Room for a whole block at the last, partial one.
+      y_(static_cast<std::size_t>(grid.height + kBlock)) {}
+
+void PhaseRamps::set(Vector2 shift) noexcept {
+  // Recurrence in double: exact to 1e-12 over a thousand steps, far below the float it becomes.
+  const auto fill = [](Complex* out, int count, double step, bool backwards) {
+    const std::complex<double> turn = std::polar(1.0, backwards ? -step : step);
+    std::complex<double> value = backwards ? turn : std::complex<double>(1.0);
+    for (int i = 0; i < count; ++i) {
+      out[backwards ? -i : i] = Complex(value);
+      value = {value.real() * turn.real() - value.imag() * turn.imag(),
+               value.real() * turn.imag() + value.imag() * turn.real()};
+    }
+  };
+  fill(x_.data(), static_cast<int>(x_.size()), per_x_ * shift.x, false);
+  fill(y_.data(), height_ / 2 + 1, per_y_ * shift.y, false);
+  fill(y_.data() + height_ - 1, (height_ - 1) / 2, per_y_ * shift.y, true);
+}
+
+MatchList::MatchList(const AnalysisGrid& grid, std::size_t max_blocks)
+    : grid_(grid),
+      blocks_(max_blocks),
+      template_re_(max_blocks * kBlock),
+      template_im_(max_blocks * kBlock),
+      weight_(max_blocks * kBlock),
+      c_re_(max_blocks * kBlock),
+      c_im_(max_blocks * kBlock),
+      ky_of_row_(static_cast<std::size_t>(grid.height + kBlock)) {
+  for (int row = 0; row < grid.height; ++row)
+    ky_of_row_[static_cast<std::size_t>(row)] = static_cast<float>(grid.signed_ky(row));
+}
+
+void MatchList::choose(std::span<const MatchBlock> blocks,
+                       const std::array<std::uint32_t, kLabels + 1>& begin, const Spectrum& full) {
+  count_ = std::min(blocks.size(), blocks_.size());
+  std::copy_n(blocks.begin(), count_, blocks_.begin());
+  begin_ = begin;
+  for (std::size_t b = 0; b < count_; ++b)
+    for (int i = 0; i < kBlock; ++i) {
+      const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
+      const int row = blocks_[b].row + i;
+      const Complex value = row < grid_.height ? full[grid_.at(blocks_[b].kx, row)] : Complex{};
+      template_re_[at] = value.real();
+      template_im_[at] = value.imag();
+    }
+}
+
+void MatchList::weigh(double template_noise, const std::array<double, kLabels>& frame_noise) {
+  const double px = kTwoPi / grid_.width, py = kTwoPi / grid_.height;
+  for (std::size_t label = 0; label < kLabels; ++label) {
+    noise_[label] = std::max(frame_noise[label], 1e-30);
+    Expectation sum;
+    for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b) {
+      // One Wiener factor a block: single bins of a young template are too noisy to weigh alone.
+      float* weight = weight_.data() + b * kBlock;
+      const BlockPower power = block_power(template_re_.data() + b * kBlock,
+                                           template_im_.data() + b * kBlock,
+                                           ky_of_row_.data() + blocks_[b].row);
+      const double signal = std::max(power.p0 - kBlock * template_noise, 0.0);
+      const double w = signal / std::max(power.p0, 1e-30);
+      std::fill_n(weight, kBlock, static_cast<float>(w));
+      const auto kx = static_cast<double>(blocks_[b].kx);
+      sum.power += w * signal;
+      sum.weight += w * kBlock;
+      sum.gxx += w * w * kx * kx * power.p0;
+      sum.gxy += w * w * kx * power.p1;
+      sum.gyy += w * w * power.p2;
+    }
+    const double per_v = 2.0 / noise_[label];
+    sum.j = sum.power * per_v;
+    sum.gxx *= per_v * px * px;
+    sum.gxy *= per_v * px * py;
+    sum.gyy *= per_v * py * py;
+    expected_[label] = sum;
+  }
+}
+
+void MatchList::load(const Spectrum& frame) {
+  for (std::size_t label = 0; label < kLabels; ++label) {
+    const std::size_t first = begin_[label], count = begin_[label + 1] - first;
+    if (count == 0) {
+      frame_power_[label] = 0.0;
+      continue;
+    }
+    const std::size_t at = first * kBlock;
+    frame_power_[label] = static_cast<double>(
+        load_blocks(blocks_.data() + first, count, frame.data(), grid_.column_stride,
+                    template_re_.data() + at, template_im_.data() + at, weight_.data() + at,
+                    static_cast<float>(2.0 / noise_[label]), c_re_.data() + at, c_im_.data() + at));
+  }
+}
+
+MatchSums MatchList::sum(std::size_t label, const PhaseRamps& ramps) const {
+  MatchSums out;
+  const std::size_t first = begin_[label], count = begin_[label + 1] - first;
+  if (count == 0) return out;
+  LaneSums lanes;
+  sum_blocks(blocks_.data() + first, count, c_re_.data() + first * kBlock,
+             c_im_.data() + first * kBlock, ky_of_row_.data(), ramps.x(), ramps.y(), lanes);
+  const auto total = [](const float (&lane)[kBlock]) {
+    double sum = 0.0;
+    for (float value : lane) sum += static_cast<double>(value);
+    return sum;
+  };
+  const double px = kTwoPi / grid_.width, py = kTwoPi / grid_.height;
+  out.j = total(lanes.j);
+  out.j_imag = total(lanes.ji);
+  out.gx = -px * total(lanes.gx);
+  out.gy = -py * total(lanes.gy);
+  out.hxx = -px * px * total(lanes.hxx);
+  out.hxy = -px * py * total(lanes.hxy);
+  out.hyy = -py * py * total(lanes.hyy);
+  return out;
+}
+
+void MatchList::collapse(std::size_t label, const PhaseRamps& ramps,
+                         std::span<std::complex<double>> columns) const {
+  for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b) {
+    const Complex* ey = ramps.y() + blocks_[b].row;
+    float re = 0.0f, im = 0.0f;
+    for (int i = 0; i < kBlock; ++i) {
+      const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
+      re += c_re_[at] * ey[i].real() - c_im_[at] * ey[i].imag();
+      im += c_re_[at] * ey[i].imag() + c_im_[at] * ey[i].real();
+    }
+    columns[static_cast<std::size_t>(blocks_[b].kx)] +=
+        std::complex<double>(static_cast<double>(re), static_cast<double>(im));
+  }
+}
+
+GridSearch::GridSearch(const AnalysisGrid& grid)
+    : column_(static_cast<std::size_t>(grid.kx_count)) {}
+
+Vector2 GridSearch::best(const MatchList& list, std::uint32_t used, Vector2 centre,
+                         double step_cells, PhaseRamps& ramps) {
+  Vector2 at = centre;
+  double highest = -1e300;
+  for (int iy = -kReach; iy <= kReach; ++iy) {
+    const double sy = centre.y + iy * step_cells;
+    ramps.set({0.0, sy});
+    std::fill(column_.begin(), column_.end(), std::complex<double>{});
+    for (std::size_t label = 0; label < kLabels; ++label)
+      if (used >> label & 1u) list.collapse(label, ramps, column_);
+    for (int ix = -kReach; ix <= kReach; ++ix) {
+      const double sx = centre.x + ix * step_cells;
+      ramps.set({sx, sy});
+      double j = 0.0;
+      for (std::size_t kx = 0; kx < column_.size(); ++kx)
+        j += column_[kx].real() * static_cast<double>(ramps.x()[kx].real()) -
+             column_[kx].imag() * static_cast<double>(ramps.x()[kx].imag());
+      if (j > highest) {
+        highest = j;
+        at = {sx, sy};
+      }
+    }
+  }
+  return at;
+}
+
+void MatchList::update(const Spectrum& frame, const PhaseRamps& ramps, float blend) {
+  update_blocks(blocks_.data(), count_, frame.data(), grid_.column_stride, ramps.x(), ramps.y(),
+                blend, template_re_.data(), template_im_.data());
+}
+
+void MatchList::write_back(Spectrum& full) const {
+  for (std::size_t b = 0; b < count_; ++b)
+    for (int i = 0; i < kBlock && blocks_[b].row + i < grid_.height; ++i) {
+      const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
+      full[grid_.at(blocks_[b].kx, blocks_[b].row + i)] = {template_re_[at], template_im_[at]};
+    }
+}
+
+MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
+                     double max_step_cells, PhaseRamps& ramps) {
+  MatchResult out;
+  out.shift_cells = start;
+  Expectation expected;
+  for (std::size_t label = 0; label < kLabels; ++label)
+    if (used >> label & 1u) expected += list.expected(label);
+  for (int step = 0; step < 12; ++step) {
+    ramps.set(out.shift_cells);
+    out.sums = {};
+    for (std::size_t label = 0; label < kLabels; ++label)
+      if (used >> label & 1u) out.sums += list.sum(label, ramps);
+    const MatchSums& s = out.sums;
+    const double det = s.hxx * s.hyy - s.hxy * s.hxy;
+    const bool is_concave = s.hxx < 0.0 && det > 0.0;
+    double dx, dy;
+    if (is_concave) {
+      dx = -(s.hyy * s.gx - s.hxy * s.gy) / det;
+      dy = -(s.hxx * s.gy - s.hxy * s.gx) / det;
+    } else {
+      // Uphill by the curvature the template expects at its own maximum.
+      dx = s.gx / std::max(expected.gxx, 1e-30);
+      dy = s.gy / std::max(expected.gyy, 1e-30);
+    }
+    const double length = std::hypot(dx, dy);
+    const double held = length > max_step_cells ? max_step_cells / length : 1.0;
+    if (is_concave && length < 1e-4) {
+      // Variance of a maximum: inverse curvature, gradient noise, inverse curvature.
+      const double ixx = -s.hyy / det, ixy = s.hxy / det, iyy = -s.hxx / det;
+      const double pxx = ixx * expected.gxx + ixy * expected.gxy;
+      const double pxy = ixx * expected.gxy + ixy * expected.gyy;
+      const double qxx = ixy * expected.gxx + iyy * expected.gxy;
+      const double qxy = ixy * expected.gxy + iyy * expected.gyy;
+      out.covariance = {pxx * ixx + pxy * ixy, pxx * ixy + pxy * iyy, qxx * ixy + qxy * iyy};
+      out.is_peak = true;
+      return out;
+    }
+    out.shift_cells.x += held * dx;
+    out.shift_cells.y += held * dy;
+  }
+  return out;
+}
+
+}  // namespace latticed::signal

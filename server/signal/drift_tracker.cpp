@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/signal/drift_tracker.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numbers>
+
+#include "server/base/hot.hpp"
+
+namespace latticed::signal {
+
+namespace {
+
+constexpr int kReflectionReach = 4;     // bins round a reflection that carry its label
+constexpr int kStripes = 8;             // parts of the full template, one renewed per frame
+constexpr int kCandidates = 8;          // peaks of the whole-field surface that are refined
+constexpr double kSmallestMatch = 0.35; // of what the template promises
+constexpr double kPlainMatch = 0.9;      // below: other maxima are looked at
+constexpr double kRigidMatch = 0.7;      // aperiodic match of a frame that moved as a whole
+constexpr double kDistorted = 5.0;      // residual power over the noise's
+constexpr double kSignificant = 6.0;    // J over its own noise
+constexpr double kWeakSignificance = 12.0;
+constexpr double kAmbiguousOdds = 12.0; // log-likelihood by which the best cell must lead
+constexpr int kPatience = 48;           // lost frames before a new template is begun
+constexpr std::uint32_t kAperiodic = 1u;
+
+// template += blend (frame exp(+2 pi i k s) - template) over columns first .. last-1.
+LATTICED_HOT void blend_columns(const Complex* frame, Complex* mean, const Complex* ramp_x,
+                                const Complex* ramp_y, int first, int last, int rows,
+                                std::size_t stride, float blend) {
+  const float* ey = reinterpret_cast<const float*>(ramp_y);
+  for (int kx = first; kx < last; ++kx) {
+    const float xr = ramp_x[kx].real(), xi = ramp_x[kx].imag();
+    const float* f = reinterpret_cast<const float*>(frame + static_cast<std::size_t>(kx) * stride);
+    float* t = reinterpret_cast<float*>(mean + static_cast<std::size_t>(kx) * stride);
+    for (int row = 0; row < rows; ++row) {
+      const float er = ey[2 * row] * xr - ey[2 * row + 1] * xi;
+      const float ei = ey[2 * row] * xi + ey[2 * row + 1] * xr;
+      const float fr = f[2 * row] * er - f[2 * row + 1] * ei;
+      const float fi = f[2 * row] * ei + f[2 * row + 1] * er;
+      t[2 * row] += blend * (fr - t[2 * row]);
+      t[2 * row + 1] += blend * (fi - t[2 * row + 1]);
+    }
+  }
+}
+
+LATTICED_HOT float block_score(const Complex* block, float noise, float fx2, const float* fy2,
+                               float* power_out) {
+  const float* part = reinterpret_cast<const float*>(block);
+  float power = 0.0f, information = 0.0f;
+  for (int i = 0; i < kBlock; ++i) {
+    const float p = part[2 * i] * part[2 * i] + part[2 * i + 1] * part[2 * i + 1];
+    power += p;
+    information += (p - noise) * (fx2 + fy2[i]);
+  }
+  *power_out = power;
+  return information;
+}
+
+}  // namespace
+
+DriftTracker::DriftTracker(const AnalysisGrid& grid, const DriftConfig& config)
+    : grid_(grid),
+      config_(config),
+      max_blocks_(static_cast<std::size_t>(config.max_match_bins / kBlock)),
+      template_(grid.spectrum_size()),
+      list_(grid, max_blocks_),
+      anchor_(grid, max_blocks_),
+      ramps_(grid),
+      grid_search_(grid),
+      surface_ifft_(grid),
+      surface_half_(static_cast<std::size_t>(grid.width / 2 + 1) *
+                    static_cast<std::size_t>(grid.height)),
+      surface_(static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height)) {
+  const auto per_column = static_cast<std::size_t>((grid.height + kBlock - 1) / kBlock);
+  scored_.reserve(per_column * static_cast<std::size_t>(grid.kx_count));
+  chosen_.reserve(max_blocks_);
+  chosen_label_.reserve(max_blocks_);
+  reset();
+}
+
+void DriftTracker::reset() {
+  frames_learnt_ = frames_since_renewal_ = frames_lost_ = stripe_ = 0;
+  has_anchor_ = has_jumped_ = false;
+  misfit_.fill(1.0);
+  label_phase_.fill(0.0);
+  used_labels_ = ~0u;
+  shortest_period_cells_ = finest_period_cells_ = 0.0;
+  shift_ = velocity_ = origin_ = {};
+  innovation_ = 0.0;
+}
+
+double DriftTracker::half_cell() const noexcept {
+  return shortest_period_cells_ > 0.0 ? 0.5 * shortest_period_cells_ : 8.0;
+}
+
+// Which bins say most about the shift: information |T|^2 k^2 above the template's noise.
+void DriftTracker::renew_list(std::span<const Peak> peaks) {
+  if (frames_learnt_ > 1) list_.write_back(template_);
+  const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
+  const auto bin_noise = static_cast<float>(template_noise_);
+  // A block of eight noise bins exceeds its mean by half only once in a few hundred times.
+  const float smallest = bin_noise * kBlock * (1.0f + 4.0f / std::sqrt(float{kBlock}));
+  const double band = 0.5 * grid_.band;
+  std::array<float, kBlock> fy2{};
+  scored_.clear();
+  for (std::uint32_t j = 0; j < per_column; ++j) {
+    const int row = static_cast<int>(j) * kBlock;
+    double nearest = 1.0;
+    for (int i = 0; i < kBlock; ++i) {
+      const int r = std::min(row + i, grid_.height - 1);
+      const double fy = static_cast<double>(grid_.signed_ky(r)) / grid_.height;
+      fy2[static_cast<std::size_t>(i)] = static_cast<float>(fy * fy);
+      nearest = std::min(nearest, std::abs(fy));
+    }
+    for (int kx = 0; kx < grid_.kx_count; ++kx) {
+      const double fx = static_cast<double>(kx) / grid_.width;
+      if (fx * fx + nearest * nearest > band * band) break;
+      if (kx == 0 && grid_.signed_ky(row) < 0) continue;   // mirror images
+      if (kx + row == 0) continue;                         // mean and plane
+      float power = 0.0f;
+      const float score = block_score(template_.data() + grid_.at(kx, row), bin_noise,
+                                      static_cast<float>(fx * fx), fy2.data(), &power);
+      if (power > smallest && score > 0.0f)
+        scored_.push_back({score, static_cast<std::uint32_t>(kx) * per_column + j});
+    }
+  }
+  if (scored_.size() > max_blocks_) {
+    std::nth_element(scored_.begin(), scored_.begin() + static_cast<std::ptrdiff_t>(max_blocks_),
+                     scored_.end(), [](const Scored& a, const Scored& b) { return a.score > b.score; });
+    scored_.resize(max_blocks_);
+  }
+  // In memory order: the match then walks the spectrum once, forwards.
+  std::sort(scored_.begin(), scored_.end(),
+            [](const Scored& a, const Scored& b) { return a.block < b.block; });
+  label_blocks(peaks);
+  list_.choose(chosen_, label_begin_, template_);
+  frames_since_renewal_ = 0;
+}
+
+// The shortest translation that leaves the plainest reflections where they are: two non-collinear
+// ones span a lattice, its real-space cell is reduced (Gauss).
+void DriftTracker::measure_cell(std::span<const Peak> peaks) {
+  shortest_period_cells_ = finest_period_cells_ = 0.0;
+  const float plain = peaks.empty() ? 0.0f : std::max(8.0f, 0.15f * peaks.front().snr);
+  Vector2 g1, g2;
+  double length1 = 1e30, length2 = 1e30, longest = 0.0;
+  const auto for_each_plain = [&](const auto& act) {
+    for (const Peak& peak : peaks)
+      if (peak.snr >= plain) {
+        const Vector2 g{static_cast<double>(peak.kx) / grid_.width,
+                        static_cast<double>(peak.ky) / grid_.height};
+        act(g, std::hypot(g.x, g.y));
+      }
+  };
+  for_each_plain([&](Vector2 g, double length) {
+    longest = std::max(longest, length);
+    if (length < length1) g1 = g, length1 = length;
+  });
+  if (longest == 0.0) return;
+  finest_period_cells_ = 1.0 / longest;
+  for_each_plain([&](Vector2 g, double length) {
+    const double sine = std::abs(g1.x * g.y - g1.y * g.x) / (length1 * length);
+    if (sine > 0.25 && length < length2) g2 = g, length2 = length;
+  });
+  if (length2 > 1e29) {
+    shortest_period_cells_ = 1.0 / length1;
+    return;
+  }
+  const double det = g1.x * g2.y - g1.y * g2.x;
+  Vector2 a{g2.y / det, -g2.x / det}, b{-g1.y / det, g1.x / det};
+  for (int i = 0; i < 8; ++i) {
+    if (std::hypot(a.x, a.y) > std::hypot(b.x, b.y)) std::swap(a, b);
+    const double n = std::round((a.x * b.x + a.y * b.y) / (a.x * a.x + a.y * a.y));
+    b = {b.x - n * a.x, b.y - n * a.y};
+  }
+  shortest_period_cells_ = std::min(std::hypot(a.x, a.y), std::hypot(b.x, b.y));
+}
+
+void DriftTracker::label_blocks(std::span<const Peak> peaks) {
+  const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
+  const std::size_t reflections = std::min(peaks.size(), kLabels - 1);
+  measure_cell(peaks.first(reflections));
+  reflections_.clear();
+  for (const Peak& peak : peaks.first(reflections)) reflections_.push_back(peak);
+
+  chosen_label_.assign(scored_.size(), 0);
+  std::array<std::uint32_t, kLabels> count{};
+  for (std::size_t b = 0; b < scored_.size(); ++b) {
+    const int kx = static_cast<int>(scored_[b].block / per_column);
+    const int row = static_cast<int>(scored_[b].block % per_column) * kBlock;
+    const int ky = grid_.signed_ky(std::min(row, grid_.height - 1));
+    for (std::size_t l = 0; l < reflections; ++l) {
+      const auto is_near = [&](int px, int py) {
+        return std::abs(kx - px) <= kReflectionReach && py >= ky - kReflectionReach &&
+               py <= ky + kBlock - 1 + kReflectionReach;
+      };
+      if (is_near(peaks[l].kx, peaks[l].ky) || is_near(-peaks[l].kx, -peaks[l].ky)) {
+        chosen_label_[b] = static_cast<std::uint8_t>(l + 1);
+        break;
+      }
+    }
+    ++count[chosen_label_[b]];
+  }
+  label_begin_[0] = 0;
+  for (std::size_t l = 0; l < kLabels; ++l) label_begin_[l + 1] = label_begin_[l] + count[l];
+  chosen_.resize(scored_.size());
+  auto next = label_begin_;
+  for (std::size_t b = 0; b < scored_.size(); ++b)
+    chosen_[next[chosen_label_[b]]++] = {
+        static_cast<std::int32_t>(scored_[b].block / per_column),
+        static_cast<std::int32_t>(scored_[b].block % per_column) * kBlock};
+  // The labels may mean other reflections now: what was learnt about them no longer holds.
+  misfit_.fill(misfit_[0]);
+  label_phase_.fill(0.0);
+  used_labels_ = ~0u;
+}
+
+void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
+                         std::span<const Peak> peaks) {
+  std::copy_n(frame.data(), frame.size(), template_.data());
+  frames_learnt_ = 1;
+  template_noise_ = static_cast<double>(noise.white);
+  renew_list(peaks);
+}
+
+DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
+  Expectation expected, aperiodic = list_.expected(0);
+  for (std::size_t l = 0; l < kLabels; ++l)
+    if (used_labels_ >> l & 1u) expected += list_.expected(l);
+  Verdict verdict;
+  verdict.match = match.sums.j / std::max(expected.j, 1e-30);
+  verdict.significance = match.sums.j / std::sqrt(std::max(expected.j, 1e-30));
+  const double denial = list_.sum(0, ramps_).j / std::max(aperiodic.j, 1e-30);
+  // A jump by whole cells leaves the reflections matched and the aperiodic part not.
+  const double doubt = 1.0 / std::sqrt(std::max(aperiodic.j, 1e-30));
+  verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
+  verdict.is_accepted = match.is_peak && verdict.match > kSmallestMatch &&
+                        verdict.significance > kSignificant;
+  return verdict;
+}
+
+bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match,
+                             bool& is_ambiguous) {
+  // The whole likelihood surface, from every bin of the band.
+  std::fill_n(surface_half_.data(), surface_half_.size(), Complex{});
+  const auto height = static_cast<std::size_t>(grid_.height);
+  const auto noise = static_cast<float>(template_noise_);
+  const auto smoothed = [&](const Complex* t, int row) {  // local power: single bins are too noisy
+    float power = 0.0f;
+    for (int d = -1; d <= 1; ++d)
+      power += std::norm(t[static_cast<std::size_t>((row + d + grid_.height) % grid_.height)]);
+    return power / 3.0f;
+  };
+  for (int kx = 0; kx < grid_.kx_count; ++kx) {
+    const Complex* f = frame.data() + grid_.at(kx, 0);
+    const Complex* t = template_.data() + grid_.at(kx, 0);
+    Complex* to = surface_half_.data() + static_cast<std::size_t>(kx) * height;
+    for (int row = 0; row < grid_.height; ++row) {
+      if (std::abs(grid_.signed_ky(row)) > grid_.k_band || kx + std::abs(grid_.signed_ky(row)) < 2)
+        continue;
+      const float power = smoothed(t, row);
+      const float weight = power > 1.5f * noise ? (power - noise) / power : 0.0f;
+      // Strong bins are held to a noise of a tenth of themselves: what fits badly must not decide.
+      to[row] = f[row] * std::conj(t[row]) * (weight / (static_cast<float>(white_) + 0.01f * power));
+    }
+  }
+  surface_ifft_.execute(surface_half_.data(), surface_.data());
+
+  // Peaks, normalised by how much of the field both frames share at that shift.
+  std::array<Candidate, kCandidates> found;
+  std::size_t count = 0;
+  const int reach_x = static_cast<int>(0.45 * grid_.width), reach_y = static_cast<int>(0.45 * grid_.height);
+  const double apart = std::max(2.0, 0.5 * half_cell());
+  for (int sx = -reach_x; sx <= reach_x; ++sx) {
+    const int column = sx < 0 ? sx + grid_.width : sx;
+    const float* line = surface_.data() + static_cast<std::size_t>(column) * height;
+    const double share_x = 1.0 - std::abs(sx) / static_cast<double>(grid_.width);
+    for (int sy = -reach_y; sy <= reach_y; ++sy) {
+      const int row = sy < 0 ? sy + grid_.height : sy;
+      const double score = static_cast<double>(line[row]) /
+                           (share_x * (1.0 - std::abs(sy) / static_cast<double>(grid_.height)));
+      if (count == kCandidates && score <= found[count - 1].score) continue;
+      const Vector2 at{static_cast<double>(sx), static_cast<double>(sy)};
+      std::size_t place = 0;  // an earlier peak of the same cell is replaced, else the weakest
+      while (place < count &&
+             std::hypot(found[place].shift.x - at.x, found[place].shift.y - at.y) >= apart)
+        ++place;
+      if (place < count && score <= found[place].score) continue;
+      if (place == count) place = count < kCandidates ? count++ : kCandidates - 1;
+      found[place].shift = at;
+      found[place].score = score;
+      for (; place > 0 && found[place - 1].score < found[place].score; --place)
+        std::swap(found[place - 1], found[place]);
+    }
+  }
+  // Each is refined; the aperiodic part, which knows no unit cells, is scored apart.
+  const auto refine = [&](Vector2 start) {
+    Candidate out;
+    out.match = maximise(list_, used_labels_, start, 0.25 * half_cell(), ramps_);
+    const Vector2 s = out.match.shift_cells;
+    out.shift = s;
+    const double share = std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) *
+                                           (1.0 - std::abs(s.y) / grid_.height));
+    out.score = out.match.is_peak ? out.match.sums.j / share : -1e300;
+    ramps_.set(s);
+    out.aperiodic = list_.sum(0, ramps_).j / share;
+    return out;
+  };
+  const Candidate near = refine(match.is_peak ? match.shift_cells : predicted);
+  Candidate best = near;
+  double second_score = -1e300;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Candidate candidate = refine(found[i].shift);
+    const auto is_same = [&](const Candidate& other) {
+      return std::hypot(candidate.shift.x - other.shift.x, candidate.shift.y - other.shift.y) < 1.0;
+    };
+    if (is_same(best)) continue;
+    if (candidate.score > best.score) {
+      second_score = best.score;
+      best = candidate;
+    } else {
+      second_score = std::max(second_score, candidate.score);
+    }
+  }
+  if (best.score < -1e299) return false;
+
+  Expectation used;
+  for (std::size_t l = 0; l < kLabels; ++l)
+    if (used_labels_ >> l & 1u) used += list_.expected(l);
+  const bool is_near_sound = near.match.is_peak && near.match.sums.j > kSmallestMatch * used.j;
+  const double aperiodic = list_.expected(0).j;
+  const double lead = best.aperiodic - near.aperiodic;
+  if (is_near_sound && lead < std::max(6.0 * std::sqrt(aperiodic), 0.3 * aperiodic)) {
+    // Another cell fits, but nothing aperiodic says that the specimen went there.
+    is_ambiguous = lead > std::max(4.0 * std::sqrt(aperiodic), 0.15 * aperiodic);
+    best = near;
+  } else {
+    is_ambiguous = best.score - second_score < std::max(kAmbiguousOdds, 0.02 * best.score);
+  }
+  match = best.match;
+  ramps_.set(best.shift);
+  return true;
+}
+
+// sum W |F - T e|^2 over what shot noise in frame and template would give: how badly a label's
+// bins fit at the shift the ramps are set to. 1 = as well as the electrons allow.
+double DriftTracker::misfit_at(std::size_t label) const {
+  const Expectation& expected = list_.expected(label);
+  if (expected.weight < 4.0) return 1.0;
+  const double cross = list_.sum(label, ramps_).j * list_.label_noise(label) / 2.0;
+  const double residual = list_.frame_power(label) + expected.power +
+                          expected.weight * template_noise_ - 2.0 * cross;
+  return std::clamp(residual / (expected.weight * (white_ + template_noise_)), 1.0, 1e5);
+}
+
+double DriftTracker::typical_misfit() const {
+  double sum = 0.0, weights = 0.0;
+  for (std::size_t l = 1; l < kLabels; ++l) {
+    const double power = list_.expected(l).power;
+    sum += power * misfit_at(l);
+    weights += power;
+  }
+  return weights > 0.0 ? sum / weights : 1.0;
+}
+
+// What fits badly in this very frame (scan distortion, a changing crystal) counts less: one step of
+// iteratively reweighted least squares, taken only when the fit is worse than was assumed.
+MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& first) {
+  if (!first.is_peak) return first;
+  ramps_.set(first.shift_cells);
+  std::array<double, kLabels> frame_noise;
+  bool is_worse = false;
+  for (std::size_t l = 0; l < kLabels; ++l) {
+    const double misfit = misfit_at(l);
+    is_worse |= white_ * misfit > 1.5 * list_.label_noise(l);
+    frame_noise[l] = white_ * std::max(misfit, misfit_[l]);
+  }
+  if (!is_worse) return first;
+  list_.weigh(template_noise_, frame_noise);
+  list_.load(frame);
+  MatchResult again =
+      maximise(list_, used_labels_, first.shift_cells, 0.25 * half_cell(), ramps_);
+  return again.is_peak ? again : first;
+}
+
+// The mean motion of the plainest reflections: phases of their coefficients against the template's
+// under a Hann window, least squares over them. What a frame distorted by the scan means by
+// "drift": the match would follow the rows that happen to agree best (measured on a real movie:
+// 0.03 px from an all-pairs registration, against 1.2 px of the match).
+bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& match) {
+  list_.write_back(template_);
+  const auto hann = [this](const Spectrum& spectrum, int kx, int ky) {
+    constexpr float kKernel[3] = {-0.25f, 0.5f, -0.25f};
+    Complex sum{};
+    for (int dx = -1; dx <= 1; ++dx)
+      for (int dy = -1; dy <= 1; ++dy) {
+        int x = kx + dx, y = ky + dy;
+        const bool is_mirrored = x < 0;
+        if (is_mirrored) x = -x, y = -y;
+        y = (y % grid_.height + grid_.height) % grid_.height;
+        if (x >= grid_.kx_count) continue;
+        const Complex value = spectrum[grid_.at(x, y)];
+        sum += kKernel[dx + 1] * kKernel[dy + 1] * (is_mirrored ? std::conj(value) : value);
+      }
+    return sum;
+  };
+  struct Phase {
+    Vector2 g;
+    double cycles = 0.0, weight = 0.0;
+  };
+  FixedVector<Phase, kLabels> phases;
+  // Only those of a third of the strongest amplitude: higher orders would wrap.
+  const float plain = reflections_.empty() ? 0.0f : 0.1f * reflections_[0].power;
+  for (const Peak& peak : reflections_) {
+    if (peak.power < plain) continue;
+    std::complex<double> cross{};
+    for (int dx = -1; dx <= 1; ++dx)
+      for (int dy = -1; dy <= 1; ++dy)
+        cross += std::complex<double>(hann(frame, peak.kx + dx, peak.ky + dy) *
+                                      std::conj(hann(template_, peak.kx + dx, peak.ky + dy)));
+    const Vector2 g{static_cast<double>(peak.kx) / grid_.width,
+                    static_cast<double>(peak.ky) / grid_.height};
+    double cycles = -std::arg(cross) / (2.0 * std::numbers::pi);
+    cycles += std::round(g.x * match.shift_cells.x + g.y * match.shift_cells.y - cycles);
+    phases.push_back({g, cycles, std::abs(cross)});
+  }
+  double axx = 0, axy = 0, ayy = 0, bx = 0, by = 0;
+  for (const Phase& p : phases) {
+    axx += p.weight * p.g.x * p.g.x;
+    axy += p.weight * p.g.x * p.g.y;
+    ayy += p.weight * p.g.y * p.g.y;
+    bx += p.weight * p.g.x * p.cycles;
+    by += p.weight * p.g.y * p.cycles;
+  }
+  const double det = axx * ayy - axy * axy;
+  if (phases.size() < 2 || det < 0.02 * axx * ayy) return false;  // collinear: one axis is free
+  const Vector2 s{(ayy * bx - axy * by) / det, (axx * by - axy * bx) / det};
+  double misfit = 0.0, weights = 0.0;
+  for (const Phase& p : phases) {
+    const double residual = p.g.x * s.x + p.g.y * s.y - p.cycles;
+    misfit += p.weight * residual * residual;
+    weights += p.weight;
+  }
+  const double variance = misfit / weights;  // cycles^2 of one phase
+  if (variance > 0.1 * 0.1) return false;
+  // A fit to few phases knows its own scatter badly: at least a hundredth of a cycle is assumed.
+  const double per_phase = std::max(variance, 1e-4) * weights /
+                           std::max(1.0, static_cast<double>(phases.size()) - 2.0);
+  match.shift_cells = s;
+  match.covariance = {per_phase * ayy / det, -per_phase * axy / det, per_phase * axx / det};
+  return true;
+}
+
+void DriftTracker::watch_reflections() {
+  // Is the rest enough to stand on? Only then may reflections be left out.
+  const Expectation& aperiodic = list_.expected(0);
+  Expectation all;
+  for (std::size_t l = 0; l < kLabels; ++l) all += list_.expected(l);
+  const bool can_stand_alone = aperiodic.gxx > 0.04 * all.gxx && aperiodic.gyy > 0.04 * all.gyy;
+  for (std::size_t l = 1; l < kLabels; ++l) {
+    const double expected = list_.expected(l).j;
+    if (expected < 50.0) continue;  // too faint to have a phase of its own
+    const MatchSums sums = list_.sum(l, ramps_);
+    const double phase = std::atan2(sums.j_imag, sums.j);
+    constexpr double kMemory = 0.1;
+    label_phase_[l] += kMemory * (phase - label_phase_[l]);
+    const double sigma = std::sqrt(kMemory / 2.0 / expected) * std::sqrt(misfit_[l]);
+    const double limit = std::max(0.04, 5.0 * sigma);
+    const std::uint32_t bit = 1u << l;
+    if (can_stand_alone && std::abs(label_phase_[l]) > limit)
+      used_labels_ &= ~bit;
+    else if (!can_stand_alone || std::abs(label_phase_[l]) < 0.4 * limit)
+      used_labels_ |= bit;
+  }
+}
+
+void DriftTracker::make_anchor(const RingNoise& noise) {
+  list_.write_back(template_);
+  anchor_.choose(list_.block_list(), list_.label_begin(), template_);
+  std::array<double, kLabels> frame_noise;
+  for (std::size_t l = 0; l < kLabels; ++l)
+    frame_noise[l] = static_cast<double>(noise.white) * misfit_[l];
+  anchor_.weigh(template_noise_, frame_noise);
+  has_anchor_ = true;
+}
+
+Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
+  if (!has_anchor_) return shift;
+  Expectation all;
+  for (std::size_t l = 0; l < kLabels; ++l) all += anchor_.expected(l);
+  const Expectation& aperiodic = anchor_.expected(0);
+  const bool can_stand_alone = aperiodic.gxx > 0.04 * all.gxx && aperiodic.gyy > 0.04 * all.gyy;
+  const std::uint32_t used = can_stand_alone ? kAperiodic : used_labels_;
+  anchor_.load(frame);
+  const MatchResult match = maximise(anchor_, used, shift, 0.25 * half_cell(), ramps_);
+  Expectation expected;
+  for (std::size_t l = 0; l < kLabels; ++l)
+    if (used >> l & 1u) expected += anchor_.expected(l);
+  const double agreement = match.sums.j / std::max(expected.j, 1e-30);
+  const double apart = std::hypot(match.shift_cells.x - shift.x, match.shift_cells.y - shift.y);
+  if (!match.is_peak || agreement < 0.3 || apart > 0.5 * half_cell()) {
+    // The field has changed too much: the running template becomes the next anchor.
+    if (agreement < 0.15) has_anchor_ = false;
+    return shift;
+  }
+  return match.shift_cells;
+}
+
+void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise) {
+  const Vector2 place = anchored(frame, match.shift_cells);
+  ramps_.set(match.shift_cells);
+  for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_at(l) - misfit_[l]);
+  watch_reflections();
+
+  ++frames_learnt_;
+  const int memory = std::min(frames_learnt_, config_.template_memory_frames);
+  const float blend = 1.0f / static_cast<float>(memory);
+  ramps_.set(place);
+  list_.update(frame, ramps_, blend);
+  // The full template is renewed in stripes: it only has to know where new information grows.
+  const bool is_young = frames_learnt_ <= kStripes;
+  const int first = is_young ? 0 : stripe_ * grid_.kx_count / kStripes;
+  const int last = is_young ? grid_.kx_count : (stripe_ + 1) * grid_.kx_count / kStripes;
+  blend_columns(frame.data(), template_.data(), ramps_.x(), ramps_.y(), first, last, grid_.height,
+                grid_.column_stride, is_young ? blend : std::max(blend, 1.0f / 16.0f));
+  stripe_ = (stripe_ + 1) % kStripes;
+  // White noise of a running mean: (1 - b)^2 of the old and b^2 of the new.
+  const double b = static_cast<double>(blend);
+  template_noise_ = (1.0 - b) * (1.0 - b) * template_noise_ + b * b * white_;
+  if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor(noise);
+}
+
+DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
+  DriftMeasurement out;
+  out.drift_px = {origin_.x + shift.x, origin_.y + shift.y};
+  const double doubt = half_cell() + innovation_ * std::sqrt(1.0 + frames_lost_);
+  out.sigma_drift_px = {doubt, doubt};
+  out.state = DriftState::lost;
+  return out;
+}
+
+DriftMeasurement DriftTracker::skip() {
+  if (frames_learnt_ > 0) {
+    shift_ = {shift_.x + velocity_.x, shift_.y + velocity_.y};
+    ++frames_lost_;
+  }
+  return doubtful(shift_);
+}
+
+DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& verdict,
+                                      bool is_ambiguous) {
+  DriftMeasurement out;
+  out.drift_px = {origin_.x + match.shift_cells.x, origin_.y + match.shift_cells.y};
+  out.sigma_drift_px = {std::sqrt(match.covariance.xx), std::sqrt(match.covariance.yy)};
+  out.match = verdict.match;
+  out.is_cell_ambiguous = is_ambiguous;
+  const double sigma = std::max(out.sigma_drift_px.x, out.sigma_drift_px.y);
+  out.state = verdict.significance < kWeakSignificance || sigma > 0.5 * half_cell() || is_ambiguous
+                  ? DriftState::weak
+                  : DriftState::locked;
+  return out;
+}
+
+DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noise,
+                                     std::span<const Peak> peaks) {
+  white_ = std::max(static_cast<double>(noise.white), 1e-20);
+  has_jumped_ = false;
+  const bool is_first = frames_learnt_ == 0;
+  if (is_first) begin(frame, noise, peaks);
+  const bool is_due = frames_since_renewal_ >= 32 ||
+                      (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_)));
+  if (!is_first && is_due) renew_list(peaks);
+  ++frames_since_renewal_;
+
+  std::array<double, kLabels> frame_noise;
+  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
+  list_.weigh(is_first ? 0.0 : template_noise_, frame_noise);
+  list_.load(frame);
+
+  const Vector2 predicted =
+      is_first ? Vector2{} : Vector2{shift_.x + velocity_.x, shift_.y + velocity_.y};
+  MatchResult match = maximise(list_, used_labels_, predicted, 0.25 * half_cell(), ramps_);
+  if (is_first) {
+    match.shift_cells = {};
+    return report(match, judge(match), false);
+  }
+  match = reweighed(frame, match);
+  Verdict verdict = judge(match);
+  if (!verdict.is_accepted || verdict.match < kPlainMatch) {
+    // A fine reflection has maxima of its own: look over the whole cell before doubting more.
+    const double step = std::min(half_cell() / GridSearch::kReach,
+                                 finest_period_cells_ > 0.0 ? finest_period_cells_ / 3.0 : 1.0);
+    const Vector2 start = grid_search_.best(list_, used_labels_, predicted, step, ramps_);
+    const MatchResult other = maximise(list_, used_labels_, start, 0.25 * half_cell(), ramps_);
+    if (other.is_peak && other.sums.j > match.sums.j) match = reweighed(frame, other);
+    ramps_.set(match.shift_cells);
+    verdict = judge(match);
+  }
+  bool is_ambiguous = false;
+  double apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
+  if (!verdict.is_accepted || verdict.is_cell_denied || (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
+    if (reacquire(frame, predicted, match, is_ambiguous)) verdict = judge(match);
+    if (!verdict.is_accepted) {
+      DriftMeasurement lost = skip();
+      lost.match = verdict.match;
+      if (frames_lost_ > kPatience) {
+        // Nothing left of the old field: begin anew here, at the place that was predicted.
+        const Vector2 here{origin_.x + shift_.x, origin_.y + shift_.y};
+        const double doubt = innovation_;
+        reset();
+        origin_ = here;
+        innovation_ = doubt;
+        begin(frame, noise, peaks);
+      }
+      return lost;
+    }
+    apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
+    has_jumped_ = apart > half_cell();
+  }
+  // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
+  // no shifted copy of the field but a distorted one.
+  const double aperiodic_match = list_.sum(0, ramps_).j / std::max(list_.expected(0).j, 1e-30);
+  if (aperiodic_match < kRigidMatch && typical_misfit() > kDistorted)
+    (void)average_of_reflections(frame, match);
+  frames_lost_ = 0;
+  const Vector2 residual{match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y};
+  if (has_jumped_) {
+    velocity_ = {};
+  } else {
+    velocity_ = {velocity_.x + 0.15 * residual.x, velocity_.y + 0.15 * residual.y};
+    innovation_ += 0.1 * (apart - innovation_);
+  }
+  shift_ = match.shift_cells;
+  const DriftMeasurement out = report(match, verdict, is_ambiguous);
+  if (!is_ambiguous) learn(frame, match, noise);
+  return out;
+}
+
+}  // namespace latticed::signal

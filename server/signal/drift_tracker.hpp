@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Drift of every frame relative to the first, from one spectrum a frame. Remembers: a running
+// template (drift-corrected mean spectrum), an anchor that is made once and keeps the template from
+// wandering, a velocity for the prediction, and which reflections move by themselves.
+//
+// A frame is matched near its prediction (drift_match.hpp). When the match is worse than the
+// template promises, or its aperiodic part denies the cell, the whole field is searched again; what
+// cannot be decided is flagged, never silently chosen.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "server/frame/measurements.hpp"
+#include "server/signal/drift_match.hpp"
+#include "server/signal/frame_fft.hpp"
+#include "server/signal/peak_detect.hpp"
+
+namespace latticed::signal {
+
+struct DriftConfig {
+  int template_memory_frames = 32;   // 4 to 1024: the running mean's length
+  int anchor_frames = 24;            // 4 to 1024: frames in the anchor
+  int max_match_bins = 32768;        // 1024 to 262144: bins of the match
+};
+
+class DriftTracker {
+ public:
+  DriftTracker(const AnalysisGrid& grid, const DriftConfig& config);
+
+  /// The drift of this frame, in cells (not raw pixels). noise: as detected in this frame; peaks:
+  /// its spots, used when the list of bins is renewed. Frames in sequence order. No allocation.
+  DriftMeasurement track(const Spectrum& frame, const RingNoise& noise,
+                         std::span<const Peak> peaks);
+
+  /// A frame that cannot be matched (lost, blanked, constant): the prediction, with its doubt.
+  DriftMeasurement skip();
+
+  /// Forget everything: new acquisition or new field of view.
+  void reset();
+
+  /// The last frame's shift was far from the prediction (jump): for those who keep maps.
+  [[nodiscard]] bool has_jumped() const noexcept { return has_jumped_; }
+
+ private:
+  struct Candidate {
+    Vector2 shift;
+    double score = 0.0;      // J over the share of the field both frames have
+    double aperiodic = 0.0;  // the same of the aperiodic part alone
+    MatchResult match;
+  };
+  struct Verdict {
+    double match = 0.0;            // J over its expectation
+    double significance = 0.0;     // J over its noise
+    bool is_accepted = false;
+    bool is_cell_denied = false;   // the aperiodic part says: not this cell
+  };
+
+  void begin(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks);
+  void renew_list(std::span<const Peak> peaks);
+  void label_blocks(std::span<const Peak> peaks);
+  void measure_cell(std::span<const Peak> peaks);
+  [[nodiscard]] Verdict judge(const MatchResult& match) const;
+  bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
+  void learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise);
+  [[nodiscard]] double misfit_at(std::size_t label) const;
+  MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
+  [[nodiscard]] double typical_misfit() const;
+  bool average_of_reflections(const Spectrum& frame, MatchResult& match);
+  void watch_reflections();
+  Vector2 anchored(const Spectrum& frame, Vector2 shift);
+  void make_anchor(const RingNoise& noise);
+  DriftMeasurement report(const MatchResult& match, const Verdict& verdict, bool is_ambiguous);
+  DriftMeasurement doubtful(Vector2 shift) const;
+  [[nodiscard]] double half_cell() const noexcept;
+
+  AnalysisGrid grid_;
+  DriftConfig config_;
+  std::size_t max_blocks_;
+
+  // Across frames.
+  Spectrum template_;
+  MatchList list_, anchor_;
+  int frames_learnt_ = 0, frames_since_renewal_ = 0, frames_lost_ = 0, stripe_ = 0;
+  bool has_anchor_ = false, has_jumped_ = false;
+  double template_noise_ = 0.0;       // E|noise of T|^2
+  double white_ = 0.0;                // this frame's noise power
+  std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1
+  std::array<double, kLabels> label_phase_{};  // running mean of the residual phase, rad
+  std::uint32_t used_labels_ = 1;
+  FixedVector<Peak, kLabels> reflections_;  // label l is reflections_[l - 1]
+  double shortest_period_cells_ = 0.0;  // shortest lattice translation; 0 = no lattice seen
+  double finest_period_cells_ = 0.0;    // d of the highest plain reflection
+  Vector2 origin_;                      // where this template's zero lies, cells from frame 0
+  Vector2 shift_, velocity_;            // cells from the template's zero, cells per frame
+  double innovation_ = 0.0;             // running rms of |measured - predicted|, cells
+
+  // Scratch of one frame.
+  PhaseRamps ramps_;
+  GridSearch grid_search_;
+  struct Scored {
+    float score;
+    std::uint32_t block;  // kx * blocks_per_column + row / kBlock
+  };
+  std::vector<Scored> scored_;
+  std::vector<MatchBlock> chosen_;
+  std::vector<std::uint8_t> chosen_label_;
+  std::array<std::uint32_t, kLabels + 1> label_begin_{};
+  SurfaceIfft surface_ifft_;
+  AlignedBuffer<Complex> surface_half_;
+  AlignedBuffer<float> surface_;
+};
+
+}  // namespace latticed::signal

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/signal/frame_fft.hpp"
+
+#include <fftw3.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <utility>
+
+#include "server/base/hot.hpp"
+
+namespace latticed::signal {
+
+namespace {
+
+// The planner is FFTW's only part that is not thread-safe (manual 5.4): this guards it.
+std::mutex planner_mutex;
+
+constexpr int kRowBlock = 16;  // rows a block: 16 x 1024 floats fit the second-level cache
+
+fftwf_complex* as_fftw(Complex* data) { return reinterpret_cast<fftwf_complex*>(data); }
+
+LATTICED_HOT void taper_row(const float* in, const float* taper_x, float taper_y, float at_0,
+                            float slope, int width, float* out) {
+  for (int x = 0; x < width; ++x)
+    out[x] = (in[x] - at_0 - slope * static_cast<float>(x)) * (taper_x[x] * taper_y);
+}
+
+// rows x columns of `half` into columns of the spectrum; a row of 16 cells is two cache lines.
+LATTICED_HOT void store_transposed(const Complex* half, std::size_t half_stride, int rows,
+                                   int columns, Complex* out, std::size_t out_stride) {
+  for (int kx = 0; kx < columns; ++kx) {
+    Complex* to = out + static_cast<std::size_t>(kx) * out_stride;
+    for (int row = 0; row < rows; ++row)
+      to[row] = half[static_cast<std::size_t>(row) * half_stride + static_cast<std::size_t>(kx)];
+  }
+}
+
+}  // namespace
+
+struct FrameFft::Plans {
+  fftwf_plan rows = nullptr;       // a full block
+  fftwf_plan last_rows = nullptr;  // the remainder, when height is no multiple of the block
+  fftwf_plan column = nullptr;
+};
+
+FrameFft::FrameFft(const AnalysisGrid& grid, double taper_alpha)
+    : grid_(grid),
+      taper_x_(tukey(grid.width, taper_alpha)),
+      taper_y_(tukey(grid.height, taper_alpha)),
+      moments_(taper_moments(taper_x_, taper_y_)),
+      plans_(std::make_unique<Plans>()) {
+  Workspace work = make_workspace();
+  Spectrum spectrum(grid_.column_stride);
+  const std::lock_guard lock(planner_mutex);
+  const int half_stride = grid_.width / 2 + 1;
+  const auto plan_rows = [&](int count) {
+    const int n[] = {grid_.width};
+    return fftwf_plan_many_dft_r2c(1, n, count, work.rows.data(), nullptr, 1, grid_.width,
+                                   as_fftw(work.half.data()), nullptr, 1, half_stride,
+                                   FFTW_MEASURE | FFTW_DESTROY_INPUT);
+  };
+  plans_->rows = plan_rows(kRowBlock);
+  if (grid_.height % kRowBlock != 0) plans_->last_rows = plan_rows(grid_.height % kRowBlock);
+  plans_->column = fftwf_plan_dft_1d(grid_.height, as_fftw(spectrum.data()),
+                                     as_fftw(spectrum.data()), FFTW_FORWARD, FFTW_MEASURE);
+}
+
+FrameFft::~FrameFft() {
+  const std::lock_guard lock(planner_mutex);
+  for (fftwf_plan plan : {plans_->rows, plans_->last_rows, plans_->column})
+    if (plan) fftwf_destroy_plan(plan);
+}
+
+FrameFft::Workspace FrameFft::make_workspace() const {
+  const auto width = static_cast<std::size_t>(grid_.width);
+  return {AlignedBuffer<float>(width * kRowBlock),
+          AlignedBuffer<Complex>((width / 2 + 1) * kRowBlock)};
+}
+
+void FrameFft::execute(const float* image, const Plane& plane, Workspace& work,
+                       Spectrum& out) const {
+  const int width = grid_.width;
+  const auto half_stride = static_cast<std::size_t>(width / 2 + 1);
+  for (int y0 = 0; y0 < grid_.height; y0 += kRowBlock) {
+    const int rows = std::min(kRowBlock, grid_.height - y0);
+    for (int r = 0; r < rows; ++r) {
+      const int y = y0 + r;
+      taper_row(image + static_cast<std::size_t>(y) * static_cast<std::size_t>(width),
+                taper_x_.data(), taper_y_[static_cast<std::size_t>(y)],
+                static_cast<float>(plane.a + plane.c * y), static_cast<float>(plane.b), width,
+                work.rows.data() + static_cast<std::size_t>(r) * static_cast<std::size_t>(width));
+    }
+    fftwf_execute_dft_r2c(rows == kRowBlock ? plans_->rows : plans_->last_rows, work.rows.data(),
+                          as_fftw(work.half.data()));
+    store_transposed(work.half.data(), half_stride, rows, grid_.kx_count, out.data() + y0,
+                     grid_.column_stride);
+  }
+  for (int kx = 0; kx < grid_.kx_count; ++kx) {
+    fftwf_complex* column = as_fftw(out.data() + grid_.at(kx, 0));
+    fftwf_execute_dft(plans_->column, column, column);
+  }
+}
+
+BlockIfft::BlockIfft(int size) : size_(size) {
+  AlignedBuffer<Complex> block(static_cast<std::size_t>(size) * static_cast<std::size_t>(size));
+  const std::lock_guard lock(planner_mutex);
+  plan_ = fftwf_plan_dft_2d(size, size, as_fftw(block.data()), as_fftw(block.data()),
+                            FFTW_BACKWARD, FFTW_MEASURE);
+}
+BlockIfft::~BlockIfft() {
+  if (!plan_) return;
+  const std::lock_guard lock(planner_mutex);
+  fftwf_destroy_plan(static_cast<fftwf_plan>(plan_));
+}
+BlockIfft::BlockIfft(BlockIfft&& other) noexcept
+    : size_(other.size_), plan_(std::exchange(other.plan_, nullptr)) {}
+BlockIfft& BlockIfft::operator=(BlockIfft&& other) noexcept {
+  std::swap(size_, other.size_);
+  std::swap(plan_, other.plan_);
+  return *this;
+}
+void BlockIfft::execute(Complex* data) const {
+  fftwf_execute_dft(static_cast<fftwf_plan>(plan_), as_fftw(data), as_fftw(data));
+}
+
+SurfaceIfft::SurfaceIfft(const AnalysisGrid& grid) {
+  const auto columns = static_cast<std::size_t>(grid.width / 2 + 1);
+  const auto height = static_cast<std::size_t>(grid.height);
+  AlignedBuffer<Complex> half(columns * height);
+  AlignedBuffer<float> surface(static_cast<std::size_t>(grid.width) * height);
+  const std::lock_guard lock(planner_mutex);
+  // FFTW halves the last dimension; ours is kx, stored slowest, so the strides are given by hand.
+  const fftwf_iodim dims[] = {{grid.height, 1, 1}, {grid.width, grid.height, grid.height}};
+  plan_ = fftwf_plan_guru_dft_c2r(2, dims, 0, nullptr, as_fftw(half.data()), surface.data(),
+                                  FFTW_MEASURE);
+}
+SurfaceIfft::~SurfaceIfft() {
+  const std::lock_guard lock(planner_mutex);
+  fftwf_destroy_plan(static_cast<fftwf_plan>(plan_));
+}
+void SurfaceIfft::execute(Complex* half, float* surface) const {
+  fftwf_execute_dft_c2r(static_cast<fftwf_plan>(plan_), as_fftw(half), surface);
+}
+
+bool load_fft_wisdom(const std::string& path) {
+  const std::lock_guard lock(planner_mutex);
+  return fftwf_import_wisdom_from_filename(path.c_str()) != 0;
+}
+
+bool store_fft_wisdom(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  const std::lock_guard lock(planner_mutex);
+  // Written beside and renamed, so that two starting processes never read half a file.
+  const std::string fresh = path + "." + std::to_string(getpid());
+  if (fftwf_export_wisdom_to_filename(fresh.c_str()) == 0) return false;
+  std::error_code failed;
+  std::filesystem::rename(fresh, path, failed);
+  return !failed;
+}
+
+std::string default_wisdom_path() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache)
+    return std::string(cache) + "/latticed/fftw_wisdom";
+  if (const char* home = std::getenv("HOME"); home && *home)
+    return std::string(home) + "/.cache/latticed/fftw_wisdom";
+  return {};
+}
+
+}  // namespace latticed::signal

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/signal/peak_detect.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "server/base/hot.hpp"
+
+namespace latticed::signal {
+
+namespace {
+
+constexpr std::size_t kSamplesPerRing = 160;
+constexpr std::size_t kMaxCandidates = 4096;
+// A bin worth a look under the Hann window: half-way between two bins a spot has lost 84 % of its
+// power, so the first look is far more generous than the test itself.
+constexpr float kFirstLook = 6.0f;
+// Nearer than this to a spot 1000 times stronger, a maximum is that spot's side lobe.
+constexpr int kSideLobeReach = 14;
+constexpr float kSideLobePower = 1e-3f;
+
+float power_of(Complex value) noexcept {
+  return value.real() * value.real() + value.imag() * value.imag();
+}
+
+// |F|^2 of a column, its sum, and per chunk of 32 the largest excess over its ring's level.
+LATTICED_HOT double column_power(const Complex* column, const std::uint8_t* rings,
+                                 const float* level_of_ring, int rows, float* power,
+                                 float* chunk_excess) {
+  const float* parts = reinterpret_cast<const float*>(column);
+  float sum[32] = {};
+  double total = 0.0;
+  for (int begin = 0; begin < rows; begin += 32) {
+    const int end = begin + 32 < rows ? begin + 32 : rows;
+    float excess = -1.0f;
+    for (int row = begin; row < end; ++row) {
+      const float p = parts[2 * row] * parts[2 * row] + parts[2 * row + 1] * parts[2 * row + 1];
+      power[row] = p;
+      const float over = p - level_of_ring[rings[row]];
+      excess = over > excess ? over : excess;
+    }
+    for (int row = begin; row < end; ++row)
+      sum[row - begin] += rings[row] < kRings ? power[row] : 0.0f;
+    chunk_excess[begin / 32] = excess;
+  }
+  for (float s : sum) total += static_cast<double>(s);
+  return total;
+}
+
+}  // namespace
+
+std::size_t ring_at(const AnalysisGrid& grid, double min_fringes, Vector2 frequency) noexcept {
+  // Radius in cycles per cell, so that oblong frames have round rings.
+  const double radius = std::hypot(frequency.x, frequency.y);
+  const double lowest = min_fringes / std::min(grid.width, grid.height);
+  const double highest = 0.5 * grid.band;
+  if (radius < lowest || radius >= highest) return kRings;
+  // Square-root spacing: narrow rings where the spectrum is steep, wide ones where it is flat.
+  const double u = (std::sqrt(radius) - std::sqrt(lowest)) / (std::sqrt(highest) - std::sqrt(lowest));
+  return std::min(static_cast<std::size_t>(u * static_cast<double>(kRings)), kRings - 1);
+}
+
+PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
+                           double hann_noise_ratio)
+    : grid_(grid),
+      config_(config),
+      hann_noise_ratio_(hann_noise_ratio),
+      ring_of_bin_(grid.spectrum_size(), static_cast<std::uint8_t>(kRings)) {
+  std::array<std::vector<std::uint32_t>, kRings> all;
+  for (int kx = 0; kx < grid_.kx_count; ++kx)
+    for (int row = 0; row < grid_.height; ++row) {
+      const std::size_t ring =
+          ring_at(grid_, config_.min_fringes,
+                  {static_cast<double>(kx) / grid_.width,
+                   static_cast<double>(grid_.signed_ky(row)) / grid_.height});
+      if (ring == kRings) continue;
+      ring_of_bin_[grid_.at(kx, row)] = static_cast<std::uint8_t>(ring);
+      ++band_bins_;
+      // The axes carry the frame's edges, so they do not speak for the noise of a ring.
+      if (kx > 1 && std::abs(grid_.signed_ky(row)) > 1)
+        all[ring].push_back(static_cast<std::uint32_t>(grid_.at(kx, row)));
+    }
+  for (std::size_t ring = 0; ring < kRings; ++ring) {
+    const std::size_t count = std::min(all[ring].size(), kSamplesPerRing);
+    for (std::size_t i = 0; i < count; ++i)
+      samples_of_ring_[ring].push_back(all[ring][i * all[ring].size() / count]);
+  }
+  threshold_ = std::log(std::max<double>(band_bins_, 1.0) / config_.false_alarms_per_frame);
+}
+
+PeakDetector::Workspace PeakDetector::make_workspace() const {
+  Workspace work;
+  work.samples.resize(kSamplesPerRing);
+  work.column_power.resize(grid_.column_stride + grid_.column_stride / 32 + 2);
+  work.candidates.reserve(kMaxCandidates);
+  return work;
+}
+
+void PeakDetector::measure_rings(const Spectrum& spectrum, Workspace& work, RingNoise& out) const {
+  float last = 0.0f;
+  for (std::size_t ring = 0; ring < kRings; ++ring) {
+    const auto& samples = samples_of_ring_[ring];
+    if (samples.size() >= 8) {
+      for (std::size_t i = 0; i < samples.size(); ++i)
+        work.samples[i] = power_of(spectrum[samples[i]]);
+      const auto middle = work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
+      std::nth_element(work.samples.begin(), middle,
+                       work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size()));
+      last = *middle / std::numbers::ln2_v<float>;
+    }
+    out.mean_power[ring] = last;  // a ring too small to measure takes its inner neighbour's level
+  }
+  // The outermost rings hold no structure: what is there is shot and read noise.
+  std::array<float, 6> edge{};
+  std::copy_n(out.mean_power.end() - 6, 6, edge.begin());
+  std::sort(edge.begin(), edge.end());
+  out.white = 0.5f * (edge[2] + edge[3]);
+}
+
+void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, float ring_mean,
+                            Workspace& work) const {
+  if (work.candidates.size() == kMaxCandidates) return;
+  // The 5 x 5 neighbourhood, with conjugates left of kx = 0 and wrapped rows.
+  std::array<std::array<Complex, 5>, 5> near;
+  for (int dx = -2; dx <= 2; ++dx)
+    for (int dy = -2; dy <= 2; ++dy) {
+      int x = kx + dx, y = row + dy;
+      const bool is_mirrored = x < 0;
+      if (is_mirrored) {
+        x = -x;
+        y = -y;
+      }
+      y = (y % grid_.height + grid_.height) % grid_.height;
+      if (x >= grid_.kx_count) return;
+      const Complex value = spectrum[grid_.at(x, y)];
+      near[static_cast<std::size_t>(dx + 2)][static_cast<std::size_t>(dy + 2)] =
+          is_mirrored ? std::conj(value) : value;
+    }
+  const auto hann_power = [&](std::size_t x, std::size_t y) {
+    constexpr float kKernel[3] = {-0.25f, 0.5f, -0.25f};
+    Complex sum{};
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t j = 0; j < 3; ++j)
+        sum += kKernel[i] * kKernel[j] * near[x + i - 1][y + j - 1];
+    return power_of(sum);
+  };
+  const float centre = hann_power(2, 2);
+  const float noise = ring_mean * static_cast<float>(hann_noise_ratio_);
+  if (centre < static_cast<float>(threshold_) * noise) return;
+  for (std::size_t x = 1; x <= 3; ++x)
+    for (std::size_t y = 1; y <= 3; ++y)
+      if ((x != 2 || y != 2) && hann_power(x, y) > centre) return;
+  work.candidates.push_back({kx, grid_.signed_ky(row), centre, std::sqrt(centre / noise)});
+}
+
+void PeakDetector::keep_strongest(Workspace& work, PeakList& out) const {
+  std::sort(work.candidates.begin(), work.candidates.end(),
+            [](const Peak& a, const Peak& b) { return a.power > b.power; });
+  for (const Peak& peak : work.candidates) {
+    const bool is_side_lobe = std::any_of(
+        out.peaks.begin(), out.peaks.end(), [&](const Peak& strong) {
+          const auto is_near = [&](int kx, int ky) {
+            const int dx = std::abs(peak.kx - kx), dy = std::abs(peak.ky - ky);
+            if (dx <= 2 && dy <= 2) return true;  // the same maximum, seen twice
+            return dx <= kSideLobeReach && dy <= kSideLobeReach &&
+                   peak.power < kSideLobePower * strong.power;
+          };
+          return is_near(strong.kx, strong.ky) || is_near(-strong.kx, -strong.ky);
+        });
+    if (!is_side_lobe && !out.peaks.push_back(peak)) return;
+  }
+}
+
+void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& out) const {
+  out.peaks.clear();
+  out.band_power = 0.0;
+  out.band_bins = band_bins_;
+  work.candidates.clear();
+  measure_rings(spectrum, work, out.noise);
+
+  std::array<float, kRings + 1> level{};
+  for (std::size_t ring = 0; ring < kRings; ++ring)
+    level[ring] = kFirstLook * out.noise.mean_power[ring];
+  level[kRings] = std::numeric_limits<float>::max();
+
+  float* power = work.column_power.data();
+  float* excess = power + grid_.column_stride;
+  for (int kx = 0; kx < grid_.kx_count; ++kx) {
+    const std::size_t at = grid_.at(kx, 0);
+    out.band_power += column_power(spectrum.data() + at, ring_of_bin_.data() + at, level.data(),
+                                   grid_.height, power, excess);
+    for (int begin = 0; begin < grid_.height; begin += 32) {
+      if (excess[begin / 32] <= 0.0f) continue;
+      for (int row = begin; row < std::min(begin + 32, grid_.height); ++row) {
+        const std::size_t ring = ring_of_bin_[at + static_cast<std::size_t>(row)];
+        if (power[row] <= level[ring]) continue;
+        if (kx == 0 && grid_.signed_ky(row) < 0) continue;  // the mirror image of ky > 0
+        consider(spectrum, kx, row, out.noise.mean_power[ring], work);
+      }
+    }
+  }
+  keep_strongest(work, out);
+}
+
+}  // namespace latticed::signal

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Spots of one spectrum at a computed false-alarm rate. Stateless: runs on the prepare workers.
+//
+// The power of noise in a bin is exponential, so a bin of ring mean m exceeds T m with probability
+// exp(-T); T = ln(bins / alpha) makes alpha false alarms a frame. The ring mean comes from the
+// median (mean = median / ln 2), which spots do not move. Detection is done under a Hann window,
+// applied as the three-point convolution [-1/4, 1/2, -1/4] per axis at candidate bins only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "server/base/fixed_vector.hpp"
+#include "server/frame/measurements.hpp"
+#include "server/signal/analysis_grid.hpp"
+
+namespace latticed::signal {
+
+inline constexpr std::size_t kRings = 64;
+inline constexpr std::size_t kMaxPeaks = 48;
+
+/// A spot before refinement: the bin of its maximum, kx >= 0, ky signed.
+struct Peak {
+  int kx = 0, ky = 0;
+  float power = 0.0f;  // |F|^2 under the Hann window
+  float snr = 0.0f;    // amplitude: sqrt(power over the ring's mean)
+};
+
+struct RingNoise {
+  std::array<float, kRings> mean_power{};  // E|F|^2 of what is not a spot, ring by ring
+  float white = 0.0f;                      // the same at the band's edge: shot and read noise only
+};
+
+struct PeakList {
+  FixedVector<Peak, kMaxPeaks> peaks;  // strongest first
+  RingNoise noise;
+  double band_power = 0.0;             // sum of |F|^2 from min_radius_bins to the band's edge
+  std::uint32_t band_bins = 0;
+};
+
+struct DetectConfig {
+  double false_alarms_per_frame = 1e-3;
+  double min_fringes = 6.0;  // fewer fringes than this across the field is not a lattice
+};
+
+/// Ring of a frequency (cycles per cell); kRings when it is outside the band or below min_fringes.
+[[nodiscard]] std::size_t ring_at(const AnalysisGrid& grid, double min_fringes,
+                                  Vector2 frequency) noexcept;
+
+class PeakDetector {
+ public:
+  struct Workspace {
+    std::vector<float> samples;      // powers of one ring
+    std::vector<float> column_power;
+    std::vector<Peak> candidates;
+  };
+
+  PeakDetector(const AnalysisGrid& grid, const DetectConfig& config, double hann_noise_ratio);
+  [[nodiscard]] Workspace make_workspace() const;
+
+  /// Does not allocate. Any thread.
+  void detect(const Spectrum& spectrum, Workspace& work, PeakList& out) const;
+
+  [[nodiscard]] double threshold() const noexcept { return threshold_; }
+
+ private:
+  void measure_rings(const Spectrum& spectrum, Workspace& work, RingNoise& out) const;
+  void consider(const Spectrum& spectrum, int kx, int row, float ring_mean, Workspace& work) const;
+  void keep_strongest(Workspace& work, PeakList& out) const;
+
+  AnalysisGrid grid_;
+  DetectConfig config_;
+  double hann_noise_ratio_;
+  double threshold_ = 0.0;
+  std::uint32_t band_bins_ = 0;
+  std::vector<std::uint8_t> ring_of_bin_;                // kx-major as the spectrum; kRings = out
+  std::array<std::vector<std::uint32_t>, kRings> samples_of_ring_;  // spectrum indices
+};
+
+}  // namespace latticed::signal
