@@ -15,7 +15,7 @@ using Pair = std::array<double, 2>;
 using Curve = std::vector<Pair>;  // points (x, y), x ascending; linear between, constant outside
 
 struct DetectorModel {
-  std::string name = "haadf";
+  std::string name = "camera";
   int width = 512;
   int height = 512;
   double pixel_size_nm = 0.03;

@@ -20,8 +20,13 @@ constexpr int kGrid = 48;  // area fractions are sampled on so many points an ax
 /// shot noise of one frame, C sqrt(N/2) with N electrons in the frame.
 constexpr double kVisibleSnr = 5.0;
 
-Json reflection_line(const DetectorModel& detector, const Domain& domain, const PlaneWave& wave,
-                     double fraction) {
+/// One of each Friedel pair: g_x > 0, or g_x = 0 and g_y > 0.
+Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneWave wave, double fraction) {
+  if (wave.g_per_nm.x < 0.0 || (wave.g_per_nm.x == 0.0 && wave.g_per_nm.y < 0.0)) {
+    wave.g_per_nm = -1.0 * wave.g_per_nm;
+    wave.h = -wave.h;
+    wave.l = -wave.l;
+  }
   const double g = length(wave.g_per_nm);
   const double nyquist = 0.5 / detector.pixel_size_nm;
   const bool in_band = std::abs(wave.g_per_nm.x) < nyquist && std::abs(wave.g_per_nm.y) < nyquist;

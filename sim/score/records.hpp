@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What a score compares: the truth's lines and the measurements' lines (design.md section 5), read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/kit/result.hpp"
+
+namespace latticed::sim {
+
+struct TrueReflection {
+  std::array<double, 2> g_per_nm{};
+  double d_nm = 0.0;
+  double amplitude = 0.0;
+  bool is_layer = false;  // 00l
+};
+
+struct TrueFrame {
+  std::array<double, 2> drift_px{};
+  double d_layer_nm = 0.0;
+  std::string lost;  // empty = delivered
+  bool blanked = false;
+  std::vector<TrueReflection> reflections;  // the visible ones
+};
+
+struct TrueEvent {
+  std::string kind;
+  std::uint64_t frame = 0;
+};
+
+struct Truth {
+  double pixel_size_nm = 0.0;
+  double field_nm = 0.0;  // the shorter side
+  std::map<std::uint64_t, TrueFrame> frames;
+  std::vector<TrueEvent> events;
+};
+
+struct MeasuredSpot {
+  std::int64_t id = 0;
+  std::array<double, 2> g_per_nm{};
+  double d_nm = 0.0;
+  double sigma_d_nm = 0.0;
+  std::optional<double> sigma_d_sys_nm;
+  bool confirmed = false;
+};
+
+struct MeasuredAlert {
+  std::string rule;
+  std::uint64_t seq = 0;
+  std::uint64_t since_seq = 0;
+};
+
+struct MeasuredFrame {
+  std::string lost;  // empty = measured
+  std::array<double, 2> drift_px{};
+  std::array<double, 2> sigma_drift_px{};
+  std::string drift_state;
+  bool cell_ambiguous = false;
+  std::vector<MeasuredSpot> spots;
+};
+
+struct Measurements {
+  std::map<std::uint64_t, MeasuredFrame> frames;
+  std::vector<MeasuredAlert> alerts;  // raised, in order
+  std::vector<std::uint64_t> repeated;  // seq that came more than once
+};
+
+Result<Truth> read_truth(const std::string& path);
+Result<Measurements> read_measurements(const std::string& path);
+
+}  // namespace latticed::sim

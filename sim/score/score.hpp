@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Measurements against the truth, part by part. Each part is a pure function; summary.cpp puts them
+// together and says whether the errors are within what the sigmas promise.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/score/records.hpp"
+
+namespace latticed::sim {
+
+/// What a pass asks for; sim/README.md gives the reasons.
+struct ScoreLimits {
+  double z_rms = 2.0;             // of drift, per axis, and of d
+  double outlier_z = 5.0;
+  double outlier_fraction = 0.01;
+  double locked_fraction = 0.5;
+  double sys_sigmas = 3.0;        // constant offset of d, where sigma_d_sys is given
+  std::uint64_t alert_window = 240;  // frames after an event in which its alert is raised
+  bool may_end_early = false;     // frames behind the last measured one are not missed
+};
+
+/// Every frame of the truth is measured, or listed as lost with its reason.
+struct FrameScore {
+  std::uint64_t frames = 0;  // of the truth
+  std::uint64_t measured = 0;
+  std::uint64_t blanked = 0;
+  std::map<std::string, std::uint64_t> lost;  // listed, by reason
+  std::vector<std::uint64_t> unlisted;        // neither measured nor listed
+  std::vector<std::uint64_t> unknown;         // measured, but the truth has no such delivered frame
+  std::vector<std::uint64_t> repeated;
+};
+FrameScore score_frames(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits);
+
+/// Over frames whose drift_state is not "lost"; one common offset (the median) is taken off, since
+/// drift is relative to frame 0 and its own error is in all of them. Frame 0 itself is left out.
+struct DriftScore {
+  std::uint64_t frames = 0;
+  std::uint64_t locked = 0;
+  std::uint64_t hops = 0;        // times the error went beyond half a cell while locked
+  std::uint64_t hop_frames = 0;  // frames it stayed there
+  double rms_px = 0.0;           // per axis: sqrt of the mean of both axes' squares
+  std::array<double, 2> offset_px{};
+  std::array<double, 2> z_rms{};
+  std::array<double, 2> z_robust{};
+  double outlier_fraction = 0.0;
+  std::uint64_t worst_seq = 0;
+  double worst_px = 0.0;
+};
+DriftScore score_drift(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits);
+
+/// Over confirmed spots that belong to one true reflection. The constant offset of each series of one
+/// id (scale, film) is taken off for the random part and reported by itself.
+struct SpotScore {
+  std::uint64_t matched = 0;
+  std::uint64_t unmatched = 0;   // confirmed, no true reflection within the gate
+  std::uint64_t unresolved = 0;  // several true reflections closer than the field can separate
+  double rms_nm = 0.0;
+  double layer_rms_nm = 0.0;     // of 00l alone
+  double z_rms = 0.0;
+  double z_robust = 0.0;
+  double outlier_fraction = 0.0;
+  double offset_ppm = 0.0;       // median of d_measured / d_true - 1
+  std::optional<double> offset_sigmas;  // in units of sigma_d_sys; none when it is not given
+  std::uint64_t worst_seq = 0;
+  double worst_nm = 0.0;
+};
+SpotScore score_spots(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits);
+
+/// The true reflection a measured g belongs to.
+struct Match {
+  const TrueReflection* reflection = nullptr;
+  bool is_unresolved = false;
+};
+[[nodiscard]] Match match_spot(const TrueFrame& frame, const std::array<double, 2>& g_per_nm, double field_nm);
+
+struct AlertScore {
+  struct Raised {
+    MeasuredAlert alert;
+    std::optional<TrueEvent> event;
+  };
+  std::vector<Raised> raised;
+  std::vector<TrueEvent> missed;  // events that should have an alert and have none
+};
+AlertScore score_alerts(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits);
+
+}  // namespace latticed::sim

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <algorithm>
+#include <cmath>
+
+#include "sim/score/score.hpp"
+#include "sim/score/statistics.hpp"
+
+namespace latticed::sim {
+namespace {
+
+struct Residual {
+  std::uint64_t seq = 0;
+  std::array<double, 2> error_px{};
+  std::array<double, 2> sigma_px{};
+  double half_cell_px = 0.0;
+  bool is_locked = false;
+};
+
+/// No lattice vector is shorter than the shortest visible spacing, so half of that is no hop yet.
+double half_cell_px(const TrueFrame& frame, double pixel_size_nm) {
+  double shortest_nm = 1e9;
+  for (const TrueReflection& reflection : frame.reflections) {
+    shortest_nm = std::min(shortest_nm, reflection.d_nm);
+  }
+  return 0.5 * shortest_nm / pixel_size_nm;
+}
+
+std::vector<Residual> residuals(const Truth& truth, const Measurements& measurements) {
+  std::vector<Residual> out;
+  for (const auto& [seq, measured] : measurements.frames) {
+    const auto found = truth.frames.find(seq);
+    if (seq == 0 || !measured.lost.empty() || measured.drift_state == "lost") continue;
+    if (found == truth.frames.end() || found->second.blanked) continue;
+    Residual residual;
+    residual.seq = seq;
+    residual.is_locked = measured.drift_state == "locked" && !measured.cell_ambiguous;
+    residual.half_cell_px = half_cell_px(found->second, truth.pixel_size_nm);
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      residual.error_px[axis] = measured.drift_px[axis] - found->second.drift_px[axis];
+      residual.sigma_px[axis] = measured.sigma_drift_px[axis];
+    }
+    out.push_back(residual);
+  }
+  return out;
+}
+
+void take_off_offset(std::vector<Residual>& list, DriftScore& score) {
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    std::vector<double> errors;
+    for (const Residual& residual : list) errors.push_back(residual.error_px[axis]);
+    score.offset_px[axis] = median(std::move(errors));
+    for (Residual& residual : list) residual.error_px[axis] -= score.offset_px[axis];
+  }
+}
+
+}  // namespace
+
+DriftScore score_drift(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits) {
+  DriftScore score;
+  std::vector<Residual> list = residuals(truth, measurements);
+  take_off_offset(list, score);
+  score.frames = list.size();
+  std::vector<double> errors;
+  std::array<std::vector<double>, 2> z;
+  bool was_hopped = false;
+  for (const Residual& residual : list) {
+    const double size = std::hypot(residual.error_px[0], residual.error_px[1]);
+    if (size > score.worst_px) {
+      score.worst_px = size;
+      score.worst_seq = residual.seq;
+    }
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      errors.push_back(residual.error_px[axis]);
+      const double sigma = residual.sigma_px[axis];
+      z[axis].push_back(sigma > 0.0 ? residual.error_px[axis] / sigma : HUGE_VAL);
+    }
+    if (!residual.is_locked) continue;
+    ++score.locked;
+    const bool is_hopped = size > residual.half_cell_px;
+    if (is_hopped && !was_hopped) ++score.hops;
+    score.hop_frames += is_hopped ? 1 : 0;
+    was_hopped = is_hopped;
+  }
+  score.rms_px = rms(errors);
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    score.z_rms[axis] = rms(z[axis]);
+    score.z_robust[axis] = robust_std(z[axis]);
+    score.outlier_fraction =
+        std::max(score.outlier_fraction, fraction_beyond(z[axis], limits.outlier_z));
+  }
+  return score;
+}
+
+}  // namespace latticed::sim

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "sim/score/summary.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace latticed::sim {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kAxes[] = {"x", "y"};
+
+Json optional_number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+/// JSON has no infinity; a sigma of zero makes one.
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json alerts_json(const AlertScore& score) {
+  Json out = Json::array();
+  for (const auto& raised : score.raised) {
+    out.push_back({{"rule", raised.alert.rule},
+                   {"seq", raised.alert.seq},
+                   {"truth_seq", raised.event ? Json(raised.event->frame) : Json(nullptr)},
+                   {"truth_event", raised.event ? Json(raised.event->kind) : Json(nullptr)}});
+  }
+  return out;
+}
+
+Json events_json(const std::vector<TrueEvent>& events) {
+  Json out = Json::array();
+  for (const TrueEvent& event : events) out.push_back({{"event", event.kind}, {"seq", event.frame}});
+  return out;
+}
+
+std::uint64_t total(const std::map<std::string, std::uint64_t>& counts) {
+  std::uint64_t sum = 0;
+  for (const auto& [reason, count] : counts) sum += count;
+  return sum;
+}
+
+double locked_fraction(const FrameScore& frames, const DriftScore& drift) {
+  const std::uint64_t blanked_or_first = frames.blanked + 1;
+  if (frames.measured <= blanked_or_first) return 0.0;
+  return static_cast<double>(drift.locked) / static_cast<double>(frames.measured - blanked_or_first);
+}
+
+}  // namespace
+
+std::vector<std::string> reasons_against(const FrameScore& frames, const DriftScore& drift,
+                                         const SpotScore& spots, const ScoreLimits& limits) {
+  std::vector<std::string> reasons;
+  const auto against = [&](bool is_bad, std::string text) {
+    if (is_bad) reasons.push_back(std::move(text));
+  };
+  const auto first = [](const std::vector<std::uint64_t>& list) { return list.empty() ? 0 : list.front(); };
+  against(!frames.unlisted.empty(), fmt::format("{} frames neither measured nor listed as lost, first {}",
+                                                frames.unlisted.size(), first(frames.unlisted)));
+  against(!frames.unknown.empty(), fmt::format("{} frames measured that were never delivered, first {}",
+                                               frames.unknown.size(), first(frames.unknown)));
+  against(!frames.repeated.empty(), fmt::format("{} frames listed more than once, first {}",
+                                                frames.repeated.size(), first(frames.repeated)));
+  const double locked = locked_fraction(frames, drift);
+  against(!(locked >= limits.locked_fraction), fmt::format("drift locked in {:.3f} of the frames, limit {}",
+                                                           locked, limits.locked_fraction));
+  against(drift.hops > 0, fmt::format("{} cell hops while locked, {} frames", drift.hops, drift.hop_frames));
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    against(!(drift.z_rms[axis] <= limits.z_rms), fmt::format("drift {}: rms error {:.2f} sigma, limit {}",
+                                                              kAxes[axis], drift.z_rms[axis], limits.z_rms));
+  }
+  against(!(drift.outlier_fraction <= limits.outlier_fraction),
+          fmt::format("drift: {:.4f} of the frames beyond {} sigma, limit {}", drift.outlier_fraction,
+                      limits.outlier_z, limits.outlier_fraction));
+  against(spots.matched == 0, "no confirmed spot belongs to a true reflection");
+  against(!(spots.z_rms <= limits.z_rms),
+          fmt::format("d: rms error {:.2f} sigma, limit {}", spots.z_rms, limits.z_rms));
+  against(!(spots.outlier_fraction <= limits.outlier_fraction),
+          fmt::format("d: {:.4f} of the spots beyond {} sigma, limit {}", spots.outlier_fraction,
+                      limits.outlier_z, limits.outlier_fraction));
+  const double offset = spots.offset_sigmas.value_or(0.0);
+  against(!(offset <= limits.sys_sigmas),
+          fmt::format("d: offset of {:.2f} systematic sigma, limit {}", offset, limits.sys_sigmas));
+  return reasons;
+}
+
+Json summarise(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits) {
+  const FrameScore frames = score_frames(truth, measurements, limits);
+  const DriftScore drift = score_drift(truth, measurements, limits);
+  const SpotScore spots = score_spots(truth, measurements, limits);
+  const AlertScore alerts = score_alerts(truth, measurements, limits);
+  const std::vector<std::string> reasons = reasons_against(frames, drift, spots, limits);
+  return {{"frames", frames.frames},
+          {"lost", total(frames.lost)},
+          {"drift_rms_px", drift.rms_px},
+          {"d_rms_nm", spots.rms_nm},
+          {"alerts", alerts_json(alerts)},
+          {"verdict", reasons.empty() ? "pass" : "fail"},
+          {"reasons", reasons},
+          {"measured", frames.measured},
+          {"blanked", frames.blanked},
+          {"lost_by_reason", frames.lost},
+          {"unlisted_loss", frames.unlisted.size()},
+          {"events", events_json(truth.events)},
+          {"events_without_alert", events_json(alerts.missed)},
+          {"drift",
+           {{"frames", drift.frames},
+            {"locked_fraction", locked_fraction(frames, drift)},
+            {"cell_hops", drift.hops},
+            {"hop_frames", drift.hop_frames},
+            {"offset_px", drift.offset_px},
+            {"z_rms", {number(drift.z_rms[0]), number(drift.z_rms[1])}},
+            {"z_robust_std", {number(drift.z_robust[0]), number(drift.z_robust[1])}},
+            {"outlier_fraction", drift.outlier_fraction},
+            {"worst", {{"seq", drift.worst_seq}, {"error_px", drift.worst_px}}}}},
+          {"d",
+           {{"matched", spots.matched},
+            {"unmatched", spots.unmatched},
+            {"unresolved", spots.unresolved},
+            {"layer_rms_nm", spots.layer_rms_nm},
+            {"z_rms", number(spots.z_rms)},
+            {"z_robust_std", number(spots.z_robust)},
+            {"outlier_fraction", spots.outlier_fraction},
+            {"offset_ppm", spots.offset_ppm},
+            {"offset_sys_sigmas", optional_number(spots.offset_sigmas)},
+            {"worst", {{"seq", spots.worst_seq}, {"error_nm", spots.worst_nm}}}}}};
+}
+
+void write_series(std::ostream& out, const Truth& truth, const Measurements& measurements) {
+  fmt::print(out, "seq,lost,drift_state,drift_x_true_px,drift_y_true_px,drift_x_px,drift_y_px,"
+                  "sigma_x_px,sigma_y_px,d_layer_true_nm,d_layer_nm,sigma_d_nm\n");
+  for (const auto& [seq, frame] : truth.frames) {
+    const auto found = measurements.frames.find(seq);
+    const bool is_measured = found != measurements.frames.end() && found->second.lost.empty();
+    std::string lost = frame.lost;
+    if (found != measurements.frames.end()) lost = found->second.lost;
+    fmt::print(out, "{},{},{},{:.6f},{:.6f},", seq, lost, is_measured ? found->second.drift_state : "",
+               frame.drift_px[0], frame.drift_px[1]);
+    if (!is_measured) {
+      fmt::print(out, ",,,,{:.7f},,\n", frame.d_layer_nm);
+      continue;
+    }
+    const MeasuredFrame& measured = found->second;
+    fmt::print(out, "{:.6f},{:.6f},{:.6f},{:.6f},{:.7f},", measured.drift_px[0], measured.drift_px[1],
+               measured.sigma_drift_px[0], measured.sigma_drift_px[1], frame.d_layer_nm);
+    const MeasuredSpot* layer = nullptr;
+    for (const MeasuredSpot& spot : measured.spots) {
+      const Match match = match_spot(frame, spot.g_per_nm, truth.field_nm);
+      const bool is_first = match.reflection != nullptr && match.reflection->is_layer &&
+                            match.reflection->d_nm > 0.9 * frame.d_layer_nm;
+      if (spot.confirmed && is_first && layer == nullptr) layer = &spot;
+    }
+    if (layer == nullptr) fmt::print(out, ",\n");
+    else fmt::print(out, "{:.7f},{:.7f}\n", layer->d_nm, layer->sigma_d_nm);
+  }
+}
+
+}  // namespace latticed::sim
