@@ -5,6 +5,7 @@
 
 #include "drivers/replay/replay_detector.hpp"
 #include "server/app/commands.hpp"
+#include "server/app/references.hpp"
 #include "server/process/pipeline.hpp"
 #include "server/publish/json_lines_sink.hpp"
 #include "server/signal/frame_fft.hpp"
@@ -35,6 +36,14 @@ int analyze(const AnalyzeOptions& options) {
   line.source_policy = LossPolicy::block;
   line.first_seq = options.first_frame;
   line.rules = default_rules();
+  auto maps = load_references({options.dark, options.gain}, (*detector)->movie().geometry);
+  if (!maps) {
+    spdlog::error("{}", maps.error().message);
+    return 2;
+  }
+  if (options.dark.empty()) maps->hot_pixels = hot_pixels_of_movie(options.inputs.front());
+  if (!maps->hot_pixels.empty()) spdlog::info("{} hot pixels are replaced by their neighbours", maps->hot_pixels.size());
+  parts.maps = std::move(*maps);
   parts.detector = std::move(*detector);
   parts.sinks.push_back(std::make_unique<JsonLinesSink>(stdout));
   if (!options.csv.empty()) parts.sinks.push_back(std::make_unique<CsvSink>(options.csv));

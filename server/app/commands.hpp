@@ -20,7 +20,7 @@ struct AnalyzeOptions {
   signal::Region region;
   std::uint64_t first_frame = 0;
   std::optional<std::uint64_t> end_frame;
-  std::string config, rules, csv, figures;
+  std::string config, rules, csv, figures, dark, gain;
   int workers = 2;
 };
 /// 0: every frame was read. 1: some were not, or an output failed. 2: nothing could be done.

@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
   analyze->add_option("INPUT", options.inputs)->required();
   analyze->add_option("--pixel-size-nm", options.pixel_size_nm);
   analyze->add_option("--bin", options.bin);
+  analyze->add_option("--dark", options.dark);
+  analyze->add_option("--gain", options.gain);
   analyze->add_option("--csv", options.csv);
   CLI11_PARSE(app, argc, argv);
   return latticed::analyze(options);

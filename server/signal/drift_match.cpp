@@ -162,14 +162,27 @@ void MatchList::weigh(double template_noise, const std::array<double, kLabels>& 
   for (std::size_t label = 0; label < kLabels; ++label) {
     noise_[label] = std::max(frame_noise[label], 1e-30);
     Expectation sum;
+    const auto power_of = [&](std::size_t b) {
+      return block_power(template_re_.data() + b * kBlock, template_im_.data() + b * kBlock,
+                         ky_of_row_.data() + blocks_[b].row);
+    };
+    const auto wiener = [&](double power, double bins) {
+      return std::max(power - bins * template_noise, 0.0) / std::max(power, 1e-30);
+    };
+    // One factor for a whole reflection: unequal ones would shift its frequency.
+    double label_weight = 0.0;
+    if (label > 0) {
+      double power = 0.0;
+      for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b) power += power_of(b).p0;
+      label_weight = wiener(power, static_cast<double>(begin_[label + 1] - begin_[label]) * kBlock);
+    }
     for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b) {
-      // One Wiener factor a block: single bins of a young template are too noisy to weigh alone.
+      // One factor a block: single bins of a young template are too noisy to weigh alone.
       float* weight = weight_.data() + b * kBlock;
-      const BlockPower power = block_power(template_re_.data() + b * kBlock,
-                                           template_im_.data() + b * kBlock,
-                                           ky_of_row_.data() + blocks_[b].row);
-      const double signal = std::max(power.p0 - kBlock * template_noise, 0.0);
-      const double w = signal / std::max(power.p0, 1e-30);
+      const BlockPower power = power_of(b);
+      const double w = label > 0 ? label_weight : wiener(power.p0, kBlock);
+      const double signal = label > 0 ? power.p0 - kBlock * template_noise
+                                      : std::max(power.p0 - kBlock * template_noise, 0.0);
       std::fill_n(weight, kBlock, static_cast<float>(w));
       const auto kx = static_cast<double>(blocks_[b].kx);
       sum.power += w * signal;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "server/base/hot.hpp"
@@ -13,6 +14,7 @@ namespace latticed::signal {
 namespace {
 
 constexpr int kReflectionReach = 4;     // bins round a reflection that carry its label
+constexpr float kPlainReflectionSnr = 6.0f;
 constexpr int kStripes = 8;             // parts of the full template, one renewed per frame
 constexpr int kCandidates = 8;          // peaks of the whole-field surface that are refined
 constexpr double kSmallestMatch = 0.35; // of what the template promises
@@ -23,6 +25,8 @@ constexpr double kSignificant = 6.0;    // J over its own noise
 constexpr double kWeakSignificance = 12.0;
 constexpr double kAmbiguousOdds = 12.0; // log-likelihood by which the best cell must lead
 constexpr int kPatience = 48;           // lost frames before a new template is begun
+constexpr double kAnchorPull = 0.05;     // of the anchor's disagreement, per frame
+constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
 constexpr std::uint32_t kAperiodic = 1u;
 
 // template += blend (frame exp(+2 pi i k s) - template) over columns first .. last-1.
@@ -76,7 +80,7 @@ DriftTracker::DriftTracker(const AnalysisGrid& grid, const DriftConfig& config)
   const auto per_column = static_cast<std::size_t>((grid.height + kBlock - 1) / kBlock);
   scored_.reserve(per_column * static_cast<std::size_t>(grid.kx_count));
   chosen_.reserve(max_blocks_);
-  chosen_label_.reserve(max_blocks_);
+  label_of_block_.resize(per_column * static_cast<std::size_t>(grid.kx_count));
   reset();
 }
 
@@ -105,6 +109,7 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
   const double band = 0.5 * grid_.band;
   std::array<float, kBlock> fy2{};
   scored_.clear();
+  label_neighbourhoods(peaks);
   for (std::uint32_t j = 0; j < per_column; ++j) {
     const int row = static_cast<int>(j) * kBlock;
     double nearest = 1.0;
@@ -122,8 +127,13 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
       float power = 0.0f;
       const float score = block_score(template_.data() + grid_.at(kx, row), bin_noise,
                                       static_cast<float>(fx * fx), fy2.data(), &power);
-      if (power > smallest && score > 0.0f)
-        scored_.push_back({score, static_cast<std::uint32_t>(kx) * per_column + j});
+      const std::uint32_t block = static_cast<std::uint32_t>(kx) * per_column + j;
+      // A reflection is taken whole: part of its peak would stand for another frequency, and the
+      // drift would be wrong by that ratio (1 % of the displacement, measured).
+      if (label_of_block_[block] > 0)
+        scored_.push_back({std::numeric_limits<float>::max(), block});
+      else if (power > smallest && score > 0.0f)
+        scored_.push_back({score, block});
     }
   }
   if (scored_.size() > max_blocks_) {
@@ -134,7 +144,7 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
   // In memory order: the match then walks the spectrum once, forwards.
   std::sort(scored_.begin(), scored_.end(),
             [](const Scored& a, const Scored& b) { return a.block < b.block; });
-  label_blocks(peaks);
+  order_blocks();
   list_.choose(chosen_, label_begin_, template_);
   frames_since_renewal_ = 0;
 }
@@ -178,39 +188,38 @@ void DriftTracker::measure_cell(std::span<const Peak> peaks) {
   shortest_period_cells_ = std::min(std::hypot(a.x, a.y), std::hypot(b.x, b.y));
 }
 
-void DriftTracker::label_blocks(std::span<const Peak> peaks) {
-  const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
-  const std::size_t reflections = std::min(peaks.size(), kLabels - 1);
-  measure_cell(peaks.first(reflections));
+void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
   reflections_.clear();
-  for (const Peak& peak : peaks.first(reflections)) reflections_.push_back(peak);
+  for (const Peak& peak : peaks)
+    if (peak.snr > kPlainReflectionSnr && reflections_.size() < kLabels - 1)
+      reflections_.push_back(peak);
+  measure_cell({reflections_.begin(), reflections_.size()});
+  const int per_column = (grid_.height + kBlock - 1) / kBlock;
+  std::fill(label_of_block_.begin(), label_of_block_.end(), std::uint8_t{0});
+  for (std::size_t l = 0; l < reflections_.size(); ++l)
+    for (int sign : {1, -1})
+      for (int dx = -kReflectionReach; dx <= kReflectionReach; ++dx)
+        for (int dy = -kReflectionReach; dy <= kReflectionReach; ++dy) {
+          const int kx = sign * reflections_[l].kx + dx, ky = sign * reflections_[l].ky + dy;
+          if (kx < 0 || kx >= grid_.kx_count || std::abs(ky) > grid_.height / 2) continue;
+          std::uint8_t& label = label_of_block_[static_cast<std::size_t>(
+              kx * per_column + grid_.row_of(ky) / kBlock)];
+          if (label == 0) label = static_cast<std::uint8_t>(l + 1);
+        }
+}
 
-  chosen_label_.assign(scored_.size(), 0);
-  std::array<std::uint32_t, kLabels> count{};
-  for (std::size_t b = 0; b < scored_.size(); ++b) {
-    const int kx = static_cast<int>(scored_[b].block / per_column);
-    const int row = static_cast<int>(scored_[b].block % per_column) * kBlock;
-    const int ky = grid_.signed_ky(std::min(row, grid_.height - 1));
-    for (std::size_t l = 0; l < reflections; ++l) {
-      const auto is_near = [&](int px, int py) {
-        return std::abs(kx - px) <= kReflectionReach && py >= ky - kReflectionReach &&
-               py <= ky + kBlock - 1 + kReflectionReach;
-      };
-      if (is_near(peaks[l].kx, peaks[l].ky) || is_near(-peaks[l].kx, -peaks[l].ky)) {
-        chosen_label_[b] = static_cast<std::uint8_t>(l + 1);
-        break;
-      }
-    }
-    ++count[chosen_label_[b]];
-  }
-  label_begin_[0] = 0;
-  for (std::size_t l = 0; l < kLabels; ++l) label_begin_[l + 1] = label_begin_[l] + count[l];
+// Blocks in order of their labels, in memory order within a label.
+void DriftTracker::order_blocks() {
+  const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
+  label_begin_.fill(0);
+  for (const Scored& scored : scored_) ++label_begin_[label_of_block_[scored.block] + 1u];
+  for (std::size_t l = 0; l < kLabels; ++l) label_begin_[l + 1] += label_begin_[l];
   chosen_.resize(scored_.size());
   auto next = label_begin_;
-  for (std::size_t b = 0; b < scored_.size(); ++b)
-    chosen_[next[chosen_label_[b]]++] = {
-        static_cast<std::int32_t>(scored_[b].block / per_column),
-        static_cast<std::int32_t>(scored_[b].block % per_column) * kBlock};
+  for (const Scored& scored : scored_)
+    chosen_[next[label_of_block_[scored.block]]++] = {
+        static_cast<std::int32_t>(scored.block / per_column),
+        static_cast<std::int32_t>(scored.block % per_column) * kBlock};
   // The labels may mean other reflections now: what was learnt about them no longer holds.
   misfit_.fill(misfit_[0]);
   label_phase_.fill(0.0);
@@ -483,15 +492,24 @@ void DriftTracker::make_anchor(const RingNoise& noise) {
   for (std::size_t l = 0; l < kLabels; ++l)
     frame_noise[l] = static_cast<double>(noise.white) * misfit_[l];
   anchor_.weigh(template_noise_, frame_noise);
+  anchor_place_ = shift_;
   has_anchor_ = true;
 }
 
+// Where to learn this frame into the template: at its shift, pulled a little towards what the
+// anchor says. So the template's random walk (blend x sigma per frame) is bounded, and the
+// anchor's own error, common to all frames, does not add to any single one.
 Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   if (!has_anchor_) return shift;
+  const double away = std::hypot(shift.x - anchor_place_.x, shift.y - anchor_place_.y);
+  if (away > kAnchorReach * std::min(grid_.width, grid_.height)) {
+    has_anchor_ = false;  // the field has moved on: the window's edge would pull
+    return shift;
+  }
   Expectation all;
   for (std::size_t l = 0; l < kLabels; ++l) all += anchor_.expected(l);
   const Expectation& aperiodic = anchor_.expected(0);
-  const bool can_stand_alone = aperiodic.gxx > 0.04 * all.gxx && aperiodic.gyy > 0.04 * all.gyy;
+  const bool can_stand_alone = aperiodic.gxx > 0.25 * all.gxx && aperiodic.gyy > 0.25 * all.gyy;
   const std::uint32_t used = can_stand_alone ? kAperiodic : used_labels_;
   anchor_.load(frame);
   const MatchResult match = maximise(anchor_, used, shift, 0.25 * half_cell(), ramps_);
@@ -499,13 +517,12 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   for (std::size_t l = 0; l < kLabels; ++l)
     if (used >> l & 1u) expected += anchor_.expected(l);
   const double agreement = match.sums.j / std::max(expected.j, 1e-30);
-  const double apart = std::hypot(match.shift_cells.x - shift.x, match.shift_cells.y - shift.y);
-  if (!match.is_peak || agreement < 0.3 || apart > 0.5 * half_cell()) {
-    // The field has changed too much: the running template becomes the next anchor.
-    if (agreement < 0.15) has_anchor_ = false;
+  const Vector2 off{match.shift_cells.x - shift.x, match.shift_cells.y - shift.y};
+  if (!match.is_peak || agreement < 0.5 || std::hypot(off.x, off.y) > 0.25 * half_cell()) {
+    if (agreement < 0.2) has_anchor_ = false;  // changed beyond recognition
     return shift;
   }
-  return match.shift_cells;
+  return {shift.x + kAnchorPull * off.x, shift.y + kAnchorPull * off.y};
 }
 
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise) {

@@ -60,7 +60,8 @@ class DriftTracker {
 
   void begin(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks);
   void renew_list(std::span<const Peak> peaks);
-  void label_blocks(std::span<const Peak> peaks);
+  void label_neighbourhoods(std::span<const Peak> peaks);
+  void order_blocks();
   void measure_cell(std::span<const Peak> peaks);
   [[nodiscard]] Verdict judge(const MatchResult& match) const;
   bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
@@ -93,6 +94,7 @@ class DriftTracker {
   FixedVector<Peak, kLabels> reflections_;  // label l is reflections_[l - 1]
   double shortest_period_cells_ = 0.0;  // shortest lattice translation; 0 = no lattice seen
   double finest_period_cells_ = 0.0;    // d of the highest plain reflection
+  Vector2 anchor_place_;                // the shift at which the anchor was made
   Vector2 origin_;                      // where this template's zero lies, cells from frame 0
   Vector2 shift_, velocity_;            // cells from the template's zero, cells per frame
   double innovation_ = 0.0;             // running rms of |measured - predicted|, cells
@@ -106,7 +108,7 @@ class DriftTracker {
   };
   std::vector<Scored> scored_;
   std::vector<MatchBlock> chosen_;
-  std::vector<std::uint8_t> chosen_label_;
+  std::vector<std::uint8_t> label_of_block_;
   std::array<std::uint32_t, kLabels + 1> label_begin_{};
   SurfaceIfft surface_ifft_;
   AlignedBuffer<Complex> surface_half_;

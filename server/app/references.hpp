@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Detector references from files: dark, gain, and the hot pixels found in them or in the movie.
+#pragma once
+
+#include <string>
+
+#include "drivers/kit/result.hpp"
+#include "server/signal/bin_image.hpp"
+
+namespace latticed {
+
+struct ReferenceFiles {
+  std::string dark;  // any readable image or movie (its first frame); empty = none
+  std::string gain;  // multiplied: 1 / flat field, mean about 1; empty = none
+};
+
+/// Reads and checks both against the detector's geometry; hot pixels come from the dark.
+Result<signal::CorrectionMaps> load_references(const ReferenceFiles& files,
+                                               const FrameGeometry& geometry);
+
+/// Hot pixels from up to eight frames spread over a recording, for when there is no dark.
+std::vector<std::uint32_t> hot_pixels_of_movie(const std::string& path);
+
+}  // namespace latticed
