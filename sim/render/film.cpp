@@ -63,8 +63,9 @@ std::vector<float> blurred(const std::vector<float>& noise, int size, double sig
   return out;
 }
 
-/// Sinc with a Kaiser window (beta 6) at the 8 samples around a point `fraction` after the fourth.
-/// Error below 1e-4 up to a quarter cycle a pixel; the film ends far below that.
+/// Sinc with a Kaiser window (beta 10) at the 8 samples around a point `fraction` after the fourth.
+/// Of 5 to 12 this beta errs least where the film has its power: 2e-5 up to 0.1 cycles a pixel, 1.4e-3
+/// at 0.15, where a pixel of 0.03 nm leaves 1e-3 of the texture's amplitude.
 std::array<float, 8> interpolation(double fraction) {
   const auto bessel = [](double x) {
     double sum = 1.0;
@@ -80,7 +81,7 @@ std::array<float, 8> interpolation(double fraction) {
   for (int i = 0; i < 8; ++i) {
     const double x = i - 3 - fraction;
     const double edge = 1.0 - (x / 4.0) * (x / 4.0);
-    const double window = bessel(6.0 * std::sqrt(std::max(0.0, edge))) / bessel(6.0);
+    const double window = bessel(10.0 * std::sqrt(std::max(0.0, edge))) / bessel(10.0);
     const double turns = 0.5 * x;
     const double sinc = std::abs(x) < 1e-12
                             ? 1.0

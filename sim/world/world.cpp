@@ -67,7 +67,8 @@ World::Reply World::answer(Client& client, const std::string& line) {
                {"code", "invalid_argument"},
                {"message", fmt::format("command {:.80}: {}", line, error.what())}};
   }
-  reply.line = out.dump() + "\n";
+  // Whatever bytes the client sent may be quoted in the message: they must not break the reply.
+  reply.line = out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   return reply;
 }
 

@@ -3,41 +3,23 @@
 #pragma once
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "tests/sim/support/small_scenario.hpp"
+#include "tests/sim/support/temporary_directory.hpp"
+
 namespace latticed::sim::test {
-
-/// A directory that is gone after the test.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "latticed-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) ADD_FAILURE() << "mkdtemp " << name;
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] std::string file(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 class WorldProcess {
  public:
   /// `scenario` is the text of a scenario file.
-  WorldProcess(const std::string& scenario, const std::vector<std::string>& more = {}) {
+  explicit WorldProcess(const std::string& scenario, const std::vector<std::string>& more = {}) {
     std::ofstream(directory_.file("scenario.toml")) << scenario;
     std::vector<std::string> words{LATTICED_SIM_WORLD, "--scenario", directory_.file("scenario.toml"),
                                    "--socket", socket()};
@@ -77,13 +59,5 @@ class WorldProcess {
   TemporaryDirectory directory_;
   pid_t pid_ = -1;
 };
-
-/// A small, quick scenario: 64 x 64, `frames` frames; `more` is appended.
-inline std::string small_scenario(int frames, const std::string& more = {}) {
-  return "name = \"small\"\nframes = " + std::to_string(frames) +
-         "\nframe_period_s = 0.01\n[[detector]]\nname = \"haadf\"\nwidth = 64\nheight = 64\n"
-         "pixel_size_nm = 0.05\n[specimen]\nedges = [[20.0, 1.0]]\n[drift]\nrate_nm_per_s = [1.0, 0.5]\n" +
-         more;
-}
 
 }  // namespace latticed::sim::test

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "sim/score/score.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "sim/random/counter_random.hpp"
+#include "sim/score/summary.hpp"
+#include "tests/sim/support/temporary_directory.hpp"
+
+namespace latticed::sim {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kFrames = 400;
+constexpr double kSigmaPx = 0.05;
+constexpr double kSigmaNm = 1e-4;
+
+/// Two reflections, drift along a line; measured with exactly the noise the sigmas say.
+struct ScoredRun {
+  Truth truth;
+  Measurements measured;
+};
+
+ScoredRun honest_run() {
+  ScoredRun run;
+  run.truth.pixel_size_nm = 0.03;
+  run.truth.field_nm = 15.36;
+  RandomStream random(1, Purpose::drift);
+  for (std::uint64_t seq = 0; seq < kFrames; ++seq) {
+    TrueFrame& frame = run.truth.frames[seq];
+    frame.drift_px = {0.1 * static_cast<double>(seq), -0.05 * static_cast<double>(seq)};
+    frame.d_layer_nm = 0.5555;
+    frame.reflections = {{{1.8, 0.0}, 0.5555, 0.06, true}, {{0.0, 4.0}, 0.25, 0.03, false}};
+    MeasuredFrame& measured = run.measured.frames[seq];
+    measured.drift_state = "locked";
+    measured.sigma_drift_px = {kSigmaPx, kSigmaPx};
+    double x = 0.0;
+    double y = 0.0;
+    random.normal_pair(x, y);
+    measured.drift_px = {frame.drift_px[0] + kSigmaPx * x, frame.drift_px[1] + kSigmaPx * y};
+    random.normal_pair(x, y);
+    measured.spots = {{1, {1.801, 0.0}, 0.5555 + kSigmaNm * x, kSigmaNm, 3e-4, true},
+                      {2, {0.0, -4.0}, 0.25 + kSigmaNm * y, kSigmaNm, 3e-4, true}};
+  }
+  return run;
+}
+
+std::vector<std::string> reasons(const ScoredRun& run, const ScoreLimits& limits = {}) {
+  return summarise(run.truth, run.measured, limits)["reasons"].get<std::vector<std::string>>();
+}
+
+TEST(Score, PassesAnHonestRun) {
+  const ScoredRun run = honest_run();
+  EXPECT_THAT(reasons(run), ElementsAre());
+  const auto summary = summarise(run.truth, run.measured, {});
+  EXPECT_EQ(summary["verdict"], "pass");
+  EXPECT_EQ(summary["frames"], kFrames);
+  EXPECT_EQ(summary["lost"], 0);
+  EXPECT_NEAR(summary["drift_rms_px"].get<double>(), kSigmaPx, 0.005);
+  EXPECT_NEAR(summary["d_rms_nm"].get<double>(), kSigmaNm, 1e-5);
+  EXPECT_NEAR(summary["drift"]["z_rms"][0].get<double>(), 1.0, 0.15);
+}
+
+TEST(Score, ForgivesOneCommonOffset) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) {
+    frame.drift_px[0] += 0.4;
+    for (MeasuredSpot& spot : frame.spots) spot.d_nm *= 1.0005;
+  }
+  EXPECT_THAT(reasons(run), ElementsAre());
+  const auto summary = summarise(run.truth, run.measured, {});
+  EXPECT_NEAR(summary["drift"]["offset_px"][0].get<double>(), 0.4, 0.02);
+  EXPECT_NEAR(summary["d"]["offset_ppm"].get<double>(), 500.0, 30.0);
+}
+
+TEST(Score, FailsSigmasThatPromiseTooMuch) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_px[1] /= 3.0;
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("drift y: rms error")));
+  run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) frame.spots[0].sigma_d_nm /= 5.0;
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("d: rms error")));
+  run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_px = {0.0, 0.0};
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("drift x: rms error")));
+}
+
+TEST(Score, FailsASystematicErrorBeyondItsSigma) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) frame.spots[0].d_nm += 1.2e-3;
+  EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("systematic sigma")));
+}
+
+TEST(Score, FindsFramesThatVanishedWithoutAWord) {
+  ScoredRun run = honest_run();
+  run.measured.frames.erase(17);
+  EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("1 frames neither measured nor listed as lost, first 17")));
+}
+
+TEST(Score, AcceptsFramesThatAreListedAsLost) {
+  ScoredRun run = honest_run();
+  run.measured.frames[17] = MeasuredFrame{};
+  run.measured.frames[17].lost = "sequence_gap";
+  EXPECT_THAT(reasons(run), ElementsAre());
+  const auto summary = summarise(run.truth, run.measured, {});
+  EXPECT_EQ(summary["lost"], 1);
+  EXPECT_EQ(summary["lost_by_reason"]["sequence_gap"], 1);
+}
+
+TEST(Score, FailsFramesMeasuredButNeverDelivered) {
+  ScoredRun run = honest_run();
+  run.truth.frames[9].lost = "detector_overrun";
+  EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("never delivered, first 9")));
+}
+
+TEST(Score, AcceptsAnEarlyEndOnlyWhenTold) {
+  ScoredRun run = honest_run();
+  run.measured.frames.erase(run.measured.frames.find(300), run.measured.frames.end());
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("neither measured nor listed")));
+  ScoreLimits limits;
+  limits.may_end_early = true;
+  EXPECT_THAT(reasons(run, limits), ElementsAre());
+}
+
+TEST(Score, CountsAHopByOneCellWhileLocked) {
+  ScoredRun run = honest_run();
+  for (std::uint64_t seq = 100; seq < 103; ++seq) run.measured.frames[seq].drift_px[0] += 0.5555 / 0.03;
+  const DriftScore drift = score_drift(run.truth, run.measured, {});
+  EXPECT_EQ(drift.hops, 1u);
+  EXPECT_EQ(drift.hop_frames, 3u);
+  EXPECT_GE(drift.worst_seq, 100u);
+  EXPECT_LE(drift.worst_seq, 102u);
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("1 cell hops while locked")));
+}
+
+TEST(Score, LeavesFramesOutThatSayTheyAreLostOrBlanked) {
+  ScoredRun run = honest_run();
+  run.measured.frames[50].drift_px = {1e4, 1e4};
+  run.measured.frames[50].drift_state = "lost";
+  run.truth.frames[60].blanked = true;
+  run.measured.frames[60].drift_px = {1e4, 1e4};
+  EXPECT_THAT(reasons(run), ElementsAre());
+}
+
+TEST(Score, FailsARunThatMeasuredNothing) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) {
+    frame.drift_state = "lost";
+    frame.spots.clear();
+  }
+  EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("drift locked in 0.000"), HasSubstr("no confirmed spot")));
+}
+
+TEST(MatchSpot, TakesTheNearestOrItsFriedelMateWithinTheGate) {
+  const ScoredRun run = honest_run();
+  const TrueFrame& frame = run.truth.frames.at(0);
+  EXPECT_EQ(match_spot(frame, {1.82, 0.01}, 15.36).reflection, &frame.reflections[0]);
+  EXPECT_EQ(match_spot(frame, {-1.82, 0.01}, 15.36).reflection, &frame.reflections[0]);
+  EXPECT_EQ(match_spot(frame, {1.95, 0.0}, 15.36).reflection, nullptr);
+}
+
+TEST(MatchSpot, SaysWhenTwoReflectionsAreOnePeak) {
+  TrueFrame frame;
+  frame.reflections = {{{1.80, 0.0}, 0.5555, 0.06, true}, {{1.81, 0.0}, 0.5525, 0.03, true}};
+  EXPECT_TRUE(match_spot(frame, {1.80, 0.0}, 15.36).is_unresolved);
+  frame.reflections[1].amplitude = 0.001;
+  EXPECT_FALSE(match_spot(frame, {1.80, 0.0}, 15.36).is_unresolved);
+}
+
+TEST(ScoreAlerts, MatchesAlertsToEventsByTheirDatedOnset) {
+  ScoredRun run = honest_run();
+  run.truth.events = {{"step", 40}, {"jump", 100}, {"transition_onset", 300}};
+  run.measured.alerts = {{"drift_jump", 101, 100}, {"layer_spacing", 130, 45}, {"phase", 20, 20}};
+  const AlertScore score = score_alerts(run.truth, run.measured, {});
+  ASSERT_EQ(score.raised.size(), 3u);
+  EXPECT_EQ(score.raised[0].event->frame, 100u);
+  EXPECT_EQ(score.raised[1].event->frame, 40u);
+  EXPECT_FALSE(score.raised[2].event.has_value());  // nothing had happened
+  ASSERT_EQ(score.missed.size(), 1u);
+  EXPECT_EQ(score.missed[0].kind, "transition_onset");
+}
+
+TEST(ReadRecords, TakesTheContractsLines) {
+  const test::TemporaryDirectory directory;
+  std::ofstream(directory.file("m.jsonl"))
+      << R"({"seq":0,"time_ns":null,"drift_px":[0.0,0.0],"sigma_drift_px":[0.01,0.01],"drift_state":"locked","cell_ambiguous":false,"spots":[{"id":1,"g_per_nm":[1.71,0.52],"d_nm":0.5583,"sigma_d_nm":0.0001,"sigma_d_sys_nm":0.0003,"snr":41.0,"amplitude":0.12,"phase_rad":0.31,"age_frames":1,"confirmed":false}],"lattice":null,"phases":[],"strain":null,"crystallinity":0.63,"alerts":[{"rule":"d","state":"raised","value":1,"unit":"nm","sigma":0.1,"since_seq":0}]})"
+      << "\n" << R"({"seq":1,"lost":"sequence_gap"})" << "\n";
+  const auto read = read_measurements(directory.file("m.jsonl"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->frames.at(0).spots.at(0).d_nm, 0.5583);
+  EXPECT_EQ(read->frames.at(1).lost, "sequence_gap");
+  ASSERT_EQ(read->alerts.size(), 1u);
+}
+
+TEST(ReadRecords, NamesTheLineItCannotTake) {
+  const test::TemporaryDirectory directory;
+  std::ofstream(directory.file("m.jsonl")) << "{\"seq\":0,\"lost\":\"x\"}\n{\"seq\":1}\n";
+  const auto read = read_measurements(directory.file("m.jsonl"));
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().message, HasSubstr("m.jsonl:2:"));
+}
+
+TEST(WriteSeries, HasOneRowForEachFrameOfTheTruth) {
+  ScoredRun run = honest_run();
+  run.measured.frames.erase(3);
+  std::ostringstream out;
+  write_series(out, run.truth, run.measured);
+  const std::string text = out.str();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), static_cast<std::ptrdiff_t>(kFrames) + 1);
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    ASSERT_EQ(std::count(line.begin(), line.end(), ','), 11) << line;
+  }
+}
+
+}  // namespace
+}  // namespace latticed::sim

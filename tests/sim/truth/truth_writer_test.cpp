@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "sim/truth/truth_writer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/sim/support/build_scenario.hpp"
+#include "tests/sim/support/temporary_directory.hpp"
+
+namespace latticed::sim {
+namespace {
+
+using Json = nlohmann::json;
+
+std::vector<Json> truth_of(const Scenario& scenario, int frames) {
+  const test::TemporaryDirectory directory;
+  Specimen specimen(scenario, test::phases(), 1.0);
+  {
+    auto sut = TruthWriter::create(directory.file("truth.jsonl"), scenario, scenario.detectors.front());
+    EXPECT_TRUE(sut);
+    for (int i = 0; i < frames; ++i) (*sut)->write(specimen.advance({}), i == 2 ? LossReason::incomplete : LossReason::none);
+  }
+  std::vector<Json> lines;
+  std::ifstream in(directory.file("truth.jsonl"));
+  for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+  return lines;
+}
+
+TEST(TruthWriter, BeginsWithAHeaderAndHasALineForEachFrame) {
+  const auto lines = truth_of(test::still_scenario(), 4);
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_EQ(lines[0]["truth"], 1);
+  EXPECT_EQ(lines[0]["pixel_size_nm"], 0.04);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(lines[static_cast<std::size_t>(i) + 1]["frame"], i);
+  EXPECT_TRUE(lines[2]["lost"].is_null());
+  EXPECT_EQ(lines[3]["lost"], "incomplete");
+}
+
+TEST(TruthWriter, GivesDriftAgainstFrameZeroInPixelsRightAndDown) {
+  Scenario scenario = test::still_scenario();
+  scenario.drift.rate_nm_per_s = {0.08, -0.04};
+  const auto lines = truth_of(scenario, 3);
+  EXPECT_EQ(lines[1]["drift_px"], (Json{0.0, 0.0}));
+  EXPECT_NEAR(lines[3]["drift_px"][0].get<double>(), 4.0, 1e-9);   // 2 x 0.08 nm to the right
+  EXPECT_NEAR(lines[3]["drift_px"][1].get<double>(), -2.0, 1e-9);  // and up
+}
+
+TEST(TruthWriter, ListsOneOfEachFriedelPairWithItsSpacing) {
+  const auto lines = truth_of(test::still_scenario(), 1);
+  const Json& reflections = lines[1]["reflections"];
+  ASSERT_GT(reflections.size(), 8u);
+  for (const Json& reflection : reflections) {
+    const double gx = reflection["g_per_nm"][0].get<double>();
+    const double gy = reflection["g_per_nm"][1].get<double>();
+    EXPECT_GT(gx, 0.0);
+    EXPECT_NEAR(reflection["d_nm"].get<double>() * std::hypot(gx, gy), 1.0, 1e-12);
+  }
+  EXPECT_NEAR(reflections[0]["d_nm"].get<double>(), 0.555545, 1e-6);
+  EXPECT_TRUE(reflections[0]["visible"].get<bool>());
+}
+
+TEST(TruthWriter, DatesTheEventsByFrame) {
+  Scenario scenario = test::still_scenario();
+  scenario.heat.expansion_c_per_k = 1e-4;
+  scenario.heat.tau_s = 0.01;
+  scenario.steps = {{.t_s = 1.0, .current_a = {}, .temperature_k = 320.0, .beam_on = {}, .jump_nm = Pair{1.0, 0.0}}};
+  std::map<std::string, int> events;
+  for (const Json& line : truth_of(scenario, 4)) {
+    if (line.contains("event")) events[line["event"].get<std::string>()] = line["frame"].get<int>();
+  }
+  EXPECT_EQ(events, (std::map<std::string, int>{{"step", 1}, {"jump", 1}, {"spacing_change", 2}}));
+}
+
+TEST(TruthWriter, NamesAFileItCannotWrite) {
+  const Scenario scenario = test::still_scenario();
+  const auto sut = TruthWriter::create("/nowhere/truth.jsonl", scenario, scenario.detectors.front());
+  ASSERT_FALSE(sut);
+  EXPECT_NE(sut.error().message.find("/nowhere/truth.jsonl"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace latticed::sim

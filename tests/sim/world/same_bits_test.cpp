@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Whatever the pace and the number of threads, and whether a set-point comes from the scenario or from
+// a client: the same seed and the same timeline give the same frames. Real processes.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "drivers/simulator/sim_detector.hpp"
+#include "tests/sim/support/world_process.hpp"
+
+namespace latticed::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using Frames = std::vector<std::vector<std::byte>>;
+
+constexpr int kFrames = 12;
+const std::string kMoving = "walk_nm_per_sqrt_s = 0.3\n[heat]\ntau_s = 0.02\ndrift_tau_s = 0.05\n"
+                            "drift_nm_per_k = [0.01, 0.004]\n";
+
+Frames frames_of(test::WorldProcess& world, const std::function<void(int)>& before_frame = [](int) {}) {
+  Frames frames;
+  SimDetectorOptions options;
+  options.socket = world.socket();
+  auto detector = SimDetector::open(options);
+  if (!detector) {
+    ADD_FAILURE() << detector.error().message;
+    return frames;
+  }
+  const auto configuration = (*detector)->configure({});
+  EXPECT_TRUE((*detector)->arm());
+  EXPECT_TRUE((*detector)->start());
+  std::vector<std::byte> buffer(configuration->geometry.bytes());
+  for (int i = 0; i < kFrames; ++i) {
+    before_frame(i);
+    const auto frame = (*detector)->read_frame(buffer, 5000ms);
+    EXPECT_TRUE(frame && frame->kind == FrameKind::frame) << i;
+    frames.push_back(buffer);
+  }
+  return frames;
+}
+
+TEST(SameBits, WhateverThePaceAndTheThreads) {
+  const std::string scenario = test::small_scenario(kFrames, kMoving);
+  test::WorldProcess free(scenario, {"--speed", "0"});
+  const Frames reference = frames_of(free);
+  ASSERT_EQ(reference.size(), static_cast<std::size_t>(kFrames));
+  EXPECT_NE(reference[0], reference[1]);
+  test::WorldProcess threaded(scenario, {"--speed", "0", "--threads", "2", "--slots", "2"});
+  EXPECT_EQ(frames_of(threaded), reference);
+  test::WorldProcess paced(scenario, {"--speed", "1"});
+  EXPECT_EQ(frames_of(paced), reference);
+}
+
+TEST(SameBits, WhetherTheSetPointIsCommandedOrScripted) {
+  test::WorldProcess commanded(test::small_scenario(kFrames, kMoving), {"--speed", "0", "--slots", "1"});
+  auto link = LineClient::open(commanded.socket(), 5000ms);
+  ASSERT_TRUE(link);
+  std::uint64_t at = 0;
+  const Frames reference = frames_of(commanded, [&](int i) {
+    if (i != 4) return;
+    const auto reply = link->request({{"cmd", "set"}, {"temperature_k", 390.0}}, 5000ms);
+    ASSERT_TRUE(reply);
+    at = reply->at("frame").get<std::uint64_t>();
+  });
+  ASSERT_GE(at, 4u);
+  ASSERT_LT(at, static_cast<std::uint64_t>(kFrames));
+  const std::string step = "[[step]]\nt_s = " + std::to_string(0.01 * static_cast<double>(at)) +
+                           "\ntemperature_k = 390.0\n";
+  test::WorldProcess scripted(test::small_scenario(kFrames, kMoving + step), {"--speed", "0"});
+  EXPECT_EQ(frames_of(scripted), reference);
+  test::WorldProcess neither(test::small_scenario(kFrames, kMoving), {"--speed", "0"});
+  EXPECT_NE(frames_of(neither), reference);
+}
+
+TEST(SameBits, TwoDetectorsSeeTheSameSpecimen) {
+  const std::string second = "[[detector]]\nname = \"abf\"\nwidth = 32\nheight = 32\npixel_size_nm = 0.1\n";
+  test::WorldProcess world(test::small_scenario(kFrames, kMoving + second), {"--speed", "0"});
+  SimDetectorOptions options;
+  options.socket = world.socket();
+  auto first = SimDetector::open(options);
+  ASSERT_TRUE(first) << first.error().message;
+  options.detector = "abf";
+  auto other = SimDetector::open(options);
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_EQ((*other)->configure({})->geometry.width, 32);
+  EXPECT_EQ((*first)->configure({})->geometry.width, 64);
+}
+
+TEST(WorldProcess, EndsCleanlyOnSigterm) {
+  test::WorldProcess world(test::small_scenario(0), {"--speed", "0"});
+  EXPECT_EQ(frames_of(world).size(), static_cast<std::size_t>(kFrames));
+  const int status = world.terminate();
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace latticed::sim
