@@ -2,3 +2,6 @@
 foreach(name mrc_reader tiff_reader tiff_description units samples)
   latticed_add_test(drivers/files/${name}_test LINKS latticed::files)
 endforeach()
+foreach(name hdf5_reader damaged_files)
+  latticed_add_test(drivers/files/${name}_test LINKS latticed::files hdf5::hdf5)
+endforeach()
