@@ -8,11 +8,13 @@
 
 #include "drivers/files/hdf5_handle.hpp"
 #include "drivers/files/hdf5_layout.hpp"
+#include "drivers/files/hdf5_probe.hpp"
 #include "drivers/files/limits.hpp"
 
 namespace latticed::files {
 namespace {
 
+constexpr haddr_t kSuperblockBytes = 48;  // of its smallest form; no pixels lie in it
 constexpr std::size_t kMaxChunkCache = std::size_t{512} << 20;
 
 /// Where the movie's three axes are among the dataset's.
@@ -117,6 +119,17 @@ class Hdf5Reader final : public MovieReader {
 
   const MovieInfo& info() const noexcept override { return info_; }
 
+  /// Goes through the list of all chunks and decodes the first frame: everything of the file that
+  /// the library has to understand before it comes to pixels.
+  void touch_all_indices() {
+    std::vector<std::byte> pixels(info_.geometry.bytes());
+    (void)read(0, pixels);
+    const QuietHdf5 quiet;
+    hsize_t chunks = 0;
+    const Handle everything(H5Dget_space(dataset_));
+    if (!chunk_.empty()) H5Dget_num_chunks(dataset_, everything, &chunks);
+  }
+
   Result<void> read(std::uint64_t index, std::span<std::byte> pixels) override {
     if (auto ok = check_read(path_, index, info_.frame_count, pixels.size(), info_.geometry); !ok) {
       return ok.error();
@@ -183,8 +196,8 @@ class Hdf5Reader final : public MovieReader {
     if (H5Dget_chunk_info_by_coord(dataset_, corner.data(), &filters, &begin, &bytes) < 0) {
       return frame_error(ErrorCode::data_loss, index, path_, hdf5_error());
     }
-    if (begin == HADDR_UNDEF) {
-      return frame_error(ErrorCode::data_loss, index, path_, "it was never written");
+    if (begin == HADDR_UNDEF || begin < kSuperblockBytes) {  // 0: from a list that was cut off
+      return frame_error(ErrorCode::data_loss, index, path_, "the file does not say where it is");
     }
     if (begin <= file_size_ && bytes <= file_size_ - begin) return {};
     return frame_error(ErrorCode::out_of_range, index, path_,
@@ -253,9 +266,7 @@ Result<void> check_storage(const std::string& path, hid_t dataset, const FrameGe
   return {};
 }
 
-}  // namespace
-
-Result<std::unique_ptr<MovieReader>> open_hdf5(const File& file) {
+Result<std::unique_ptr<Hdf5Reader>> open_unprobed(const File& file) {
   const QuietHdf5 quiet;
   const std::string& path = file.path();
   auto opened = open_file(path);
@@ -293,9 +304,22 @@ Result<std::unique_ptr<MovieReader>> open_hdf5(const File& file) {
   if (opened->is_cut_off()) {
     info.remarks.push_back("'" + path + "': not a whole hdf5 file: " + opened->damage);
   }
-  return std::unique_ptr<MovieReader>(
+  return std::unique_ptr<Hdf5Reader>(
       std::make_unique<Hdf5Reader>(std::move(*opened), std::move(*cached), std::move(*shape),
                                    *samples, std::move(info), path, file.size()));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MovieReader>> open_hdf5(const File& file) {
+  auto survived = survive_in_a_child(file.path(), [&file] {
+    auto reader = open_unprobed(file);
+    if (reader) (*reader)->touch_all_indices();
+  });
+  if (!survived) return survived.error();
+  auto reader = open_unprobed(file);
+  if (!reader) return reader.error();
+  return std::unique_ptr<MovieReader>(std::move(*reader));
 }
 
 }  // namespace latticed::files
