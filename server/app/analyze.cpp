@@ -41,7 +41,7 @@ int analyze(const AnalyzeOptions& options) {
     spdlog::error("{}", maps.error().message);
     return 2;
   }
-  if (options.dark.empty()) maps->hot_pixels = hot_pixels_of_movie(options.inputs.front());
+  maps->hot_pixels = joined(std::move(maps->hot_pixels), hot_pixels_of_movie(options.inputs.front()));
   if (!maps->hot_pixels.empty()) spdlog::info("{} hot pixels are replaced by their neighbours", maps->hot_pixels.size());
   parts.maps = std::move(*maps);
   parts.detector = std::move(*detector);

@@ -49,12 +49,18 @@ Result<signal::CorrectionMaps> load_references(const ReferenceFiles& files,
       maps.hot_pixels.push_back(static_cast<std::uint32_t>(i));
       (*gain)[i] = 1.0f;
     }
-  std::sort(maps.hot_pixels.begin(), maps.hot_pixels.end());
-  maps.hot_pixels.erase(std::unique(maps.hot_pixels.begin(), maps.hot_pixels.end()),
-                        maps.hot_pixels.end());
+  maps.hot_pixels = joined(std::move(maps.hot_pixels), {});
   maps.dark = std::move(*dark);
   maps.gain = std::move(*gain);
   return maps;
+}
+
+std::vector<std::uint32_t> joined(std::vector<std::uint32_t> a,
+                                  const std::vector<std::uint32_t>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  std::sort(a.begin(), a.end());
+  a.erase(std::unique(a.begin(), a.end()), a.end());
+  return a;
 }
 
 std::vector<std::uint32_t> hot_pixels_of_movie(const std::string& path) {

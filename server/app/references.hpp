@@ -18,7 +18,11 @@ struct ReferenceFiles {
 Result<signal::CorrectionMaps> load_references(const ReferenceFiles& files,
                                                const FrameGeometry& geometry);
 
-/// Hot pixels from up to eight frames spread over a recording, for when there is no dark.
+/// Hot pixels from up to eight frames spread over a recording: a dark may be missing, or older
+/// than the newest defect. Static pixels look like structure and hold the drift at zero.
 std::vector<std::uint32_t> hot_pixels_of_movie(const std::string& path);
+
+/// Both lists as one, ascending, each pixel once.
+std::vector<std::uint32_t> joined(std::vector<std::uint32_t> a, const std::vector<std::uint32_t>& b);
 
 }  // namespace latticed

@@ -14,6 +14,8 @@ constexpr std::uint32_t kFramesToAppear = 8;
 constexpr std::uint32_t kFramesToBeMissed = 16;
 constexpr double kPlainSnr = 8.0;
 constexpr std::uint64_t kFramesGone = 8;
+// What film and edge can do to a spacing while the field drifts is no change of the crystal.
+constexpr double kSystematicSigmas = 2.0;
 
 signal::ChangeConfig change_config(const AlertRule& rule, double period_s) {
   signal::ChangeConfig config;
@@ -57,11 +59,11 @@ AlertStage::Watch* AlertStage::find(RuleState& state, std::uint32_t spot_id, std
 }
 
 void AlertStage::observe(std::uint16_t index, Watch& watch, double value, double sigma,
-                         std::uint64_t seq, Measurements& out) {
+                         double sigma_sys, std::uint64_t seq, Measurements& out) {
   const AlertRule& rule = rules_[index].rule;
   bool is_raised = watch.is_raised;
   if (rule.kind == RuleKind::change) {
-    is_raised = watch.change.add(value, seq) == signal::ChangeDetector::State::changed;
+    is_raised = watch.change.add(value, seq, kSystematicSigmas * sigma_sys) == signal::ChangeDetector::State::changed;
     if (is_raised && !watch.is_raised) watch.since_seq = watch.change.onset_seq();
     // The spread the change was judged by includes what one frame's own sigma does not know.
     sigma = watch.change.spread();
@@ -89,7 +91,7 @@ void AlertStage::watch_scalar(std::uint16_t index, std::uint64_t seq, Measuremen
   switch (rules_[index].rule.quantity) {
     case Quantity::drift_lost:
       value = drift.state == DriftState::lost && out.quality != FrameQuality::blanked ? 1.0 : 0.0;
-      observe(index, watch, value, 0.0, seq, out);
+      observe(index, watch, value, 0.0, 0.0, seq, out);
       return;
     case Quantity::drift_x_px: value = drift.drift_px.x, sigma = drift.sigma_drift_px.x; break;
     case Quantity::drift_y_px: value = drift.drift_px.y, sigma = drift.sigma_drift_px.y; break;
@@ -107,7 +109,7 @@ void AlertStage::watch_scalar(std::uint16_t index, std::uint64_t seq, Measuremen
       break;
     default: return;
   }
-  if (is_sound) observe(index, watch, value, sigma, seq, out);
+  if (is_sound) observe(index, watch, value, sigma, 0.0, seq, out);
 }
 
 void AlertStage::watch_spots(std::uint16_t index, std::uint64_t seq, Measurements& out) {
@@ -119,10 +121,11 @@ void AlertStage::watch_spots(std::uint16_t index, std::uint64_t seq, Measurement
     Watch& watch = *find(state, spot.id, seq);
     watch.last_seq = seq;
     switch (state.rule.quantity) {
-      case Quantity::spot_d_nm: observe(index, watch, spot.d_nm, spot.sigma_d_nm, seq, out); break;
-      case Quantity::spot_snr: observe(index, watch, spot.snr, 1.0, seq, out); break;
+      case Quantity::spot_d_nm: observe(index, watch, spot.d_nm, spot.sigma_d_nm, spot.sigma_d_sys_nm, seq, out); break;
+      case Quantity::spot_snr: observe(index, watch, spot.snr, 1.0, 0.0, seq, out); break;
       case Quantity::spot_amplitude:
-        observe(index, watch, spot.amplitude, spot.amplitude / std::max(spot.snr, 1e-9), seq, out);
+        observe(index, watch, spot.amplitude, spot.amplitude / std::max(spot.snr, 1e-9), 0.0, seq,
+                out);
         break;
       default: break;
     }

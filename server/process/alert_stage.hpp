@@ -39,8 +39,8 @@ class AlertStage final : public TrackStage {
   void watch_scalar(std::uint16_t rule, std::uint64_t seq, Measurements& out);
   void watch_spots(std::uint16_t rule, std::uint64_t seq, Measurements& out);
   void watch_presence(std::uint16_t rule, std::uint64_t seq, Measurements& out);
-  void observe(std::uint16_t rule, Watch& watch, double value, double sigma, std::uint64_t seq,
-               Measurements& out);
+  void observe(std::uint16_t rule, Watch& watch, double value, double sigma, double sigma_sys,
+               std::uint64_t seq, Measurements& out);
   [[nodiscard]] Watch* find(RuleState& state, std::uint32_t spot_id, std::uint64_t seq);
   void emit(std::uint16_t rule, const Watch& watch, bool is_raised, double value, double sigma,
             Measurements& out);

@@ -9,6 +9,7 @@ namespace latticed::signal {
 namespace {
 
 constexpr int kFramesBackToClear = 16;
+constexpr double kRecent = 0.25;  // memory of the recent mean: about four values
 constexpr double kLargestStandardised = 8.0;  // one outlier alone is held below most thresholds
 
 }  // namespace
@@ -72,7 +73,9 @@ double ChangeDetector::standardised(double value) const noexcept {
   return std::clamp(z, -kLargestStandardised, kLargestStandardised);
 }
 
-ChangeDetector::State ChangeDetector::add(double value, std::uint64_t seq) noexcept {
+ChangeDetector::State ChangeDetector::add(double value, std::uint64_t seq,
+                                          double smallest) noexcept {
+  recent_ = has_last_ ? recent_ + kRecent * (value - recent_) : value;
   if (count_ < static_cast<std::uint64_t>(config_.baseline_frames)) {
     learn(value);
     last_ = value;
@@ -84,7 +87,7 @@ ChangeDetector::State ChangeDetector::add(double value, std::uint64_t seq) noexc
   }
   const double z = standardised(value);
   if (state_ == State::changed) {
-    const bool is_back = std::abs(value - mean_) < 2.0 * spread();
+    const bool is_back = std::abs(recent_ - mean_) < std::max(spread(), 0.5 * smallest);
     back_ = is_back ? back_ + 1 : 0;
     if (back_ >= kFramesBackToClear) {
       state_ = State::quiet;
@@ -98,7 +101,8 @@ ChangeDetector::State ChangeDetector::add(double value, std::uint64_t seq) noexc
   if (down_ == 0.0) down_since_ = seq;
   up_ = std::max(0.0, up_ + z - config_.reference_shift_sigma);
   down_ = std::max(0.0, down_ - z - config_.reference_shift_sigma);
-  if (std::max(up_, down_) > threshold_) {
+  const bool is_large = std::abs(recent_ - mean_) > smallest;
+  if (std::max(up_, down_) > threshold_ && is_large) {
     state_ = State::changed;
     onset_seq_ = up_ > down_ ? up_since_ : down_since_;
     back_ = 0;

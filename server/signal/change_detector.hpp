@@ -24,8 +24,9 @@ class ChangeDetector {
 
   enum class State : std::uint8_t { learning, quiet, changed };
 
-  /// One accepted value and the frame it came from. Returns the state after it.
-  State add(double value, std::uint64_t seq) noexcept;
+  /// One accepted value and the frame it came from. Returns the state after it. `smallest`: a
+  /// change below this is none (what is systematic moves the series too); same unit as value.
+  State add(double value, std::uint64_t seq, double smallest = 0.0) noexcept;
   void reset() noexcept;
 
   [[nodiscard]] State state() const noexcept { return state_; }
@@ -46,6 +47,7 @@ class ChangeDetector {
   double last_ = 0.0;
   bool has_last_ = false;
   double up_ = 0.0, down_ = 0.0;
+  double recent_ = 0.0;               // running mean of the last few values
   std::uint64_t up_since_ = 0, down_since_ = 0, onset_seq_ = 0;
   int back_ = 0;                      // frames in a row back at the baseline
 };
