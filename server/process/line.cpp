@@ -182,6 +182,7 @@ void Line::track() {
     }
   }
   track_activity_.idle();
+  finished_at_ = steady_now();
   is_finished_.store(true, std::memory_order_release);
 }
 
