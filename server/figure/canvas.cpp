@@ -24,7 +24,7 @@ struct Letters {
 
 Letters letters(const TextStyle& style) {
   const double cap = style.cap_height * kFine;
-  const double stroke = cap / (style.weight == Weight::bold ? 6.0 : 9.5);
+  const double stroke = cap / (style.weight == Weight::bold ? 6.0 : 11.5);
   return {cap / kFontCapHeight, std::max(1, static_cast<int>(std::lround(stroke)))};
 }
 
@@ -33,13 +33,48 @@ cv::Point fixed(cv::Point2d point) {
           static_cast<int>(std::lround(point.y * (1 << kShift)))};
 }
 
+/// A stretch of text on one level: "10^-4 nm" is "10", "-4" raised, " nm".
+struct Run {
+  std::string text;
+  bool is_raised = false;
+};
+
+std::vector<Run> runs(const std::string& text) {
+  std::vector<Run> found;
+  const std::string ascii = to_ascii(text);
+  for (std::size_t at = 0; at < ascii.size();) {
+    const bool is_raised = ascii[at] == '^';
+    const std::size_t begin = is_raised ? at + 1 : at;
+    const std::size_t end =
+        is_raised ? ascii.find_first_not_of("+-0123456789", begin) : ascii.find('^', begin);
+    found.push_back({ascii.substr(begin, end - begin), is_raised});
+    at = end == ascii.npos ? ascii.size() : end;
+  }
+  return found;
+}
+
+TextStyle style_of(const Run& run, const TextStyle& style) {
+  TextStyle own = style;
+  if (run.is_raised) own.cap_height *= 0.72;
+  return own;
+}
+
+double run_width(const Run& run, const TextStyle& style) {
+  const Letters form = letters(style_of(run, style));
+  int baseline = 0;
+  return cv::getTextSize(run.text, kFont, form.scale, form.thickness, &baseline).width /
+         static_cast<double>(kFine);
+}
+
 }  // namespace
 
 std::string to_ascii(const std::string& text) {
   static const std::pair<const char*, const char*> kSpellings[] = {
-      {"\xC2\xB5", "u"},     {"\xCE\xBC", "u"},     {"\xC3\x85", "A"},     {"\xE2\x84\xAB", "A"},
-      {"\xC2\xB1", "+-"},    {"\xC2\xB0", " deg"},  {"\xCF\x83", "sigma"}, {"\xCE\xB5", "e"},
-      {"\xE2\x88\x92", "-"}, {"\xE2\x80\x93", "-"}, {"\xC2\xB2", "^2"},    {"\xC3\x97", "x"}};
+      {"\xC2\xB5", "u"},     {"\xCE\xBC", "u"},  {"\xC3\x85", "A"},
+      {"\xE2\x84\xAB", "A"}, {"\xC2\xB1", "+-"}, {"\xC2\xB0", " deg"},
+      {"\xCF\x83", "sigma"}, {"\xCE\xB5", "e"},  {"\xE2\x88\x92", "-"},
+      {"\xE2\x80\x93", "-"}, {"\xC2\xB2", "^2"}, {"\xE2\x81\xBB\xC2\xB9", "^-1"},
+      {"\xC3\x97", "x"}};
   std::string ascii;
   for (std::size_t i = 0; i < text.size();) {
     if (static_cast<unsigned char>(text[i]) < 0x80) {
@@ -64,10 +99,9 @@ std::string to_ascii(const std::string& text) {
 }
 
 double text_width(const std::string& text, const TextStyle& style) {
-  const Letters form = letters(style);
-  int baseline = 0;
-  return cv::getTextSize(to_ascii(text), kFont, form.scale, form.thickness, &baseline).width /
-         static_cast<double>(kFine);
+  double width = 0.0;
+  for (const Run& run : runs(text)) width += run_width(run, style);
+  return width;
 }
 
 Canvas::Canvas(int width, int height, Colour background)
@@ -139,21 +173,24 @@ void Canvas::circle(cv::Point2d centre, double radius, Colour colour, double wid
 }
 
 void Canvas::text(const std::string& text, cv::Point2d at, const TextStyle& style) {
-  const Letters form = letters(style);
   const double width = text_width(text, style);
-  const double left = style.anchor == Anchor::left     ? 0.0
-                      : style.anchor == Anchor::centre ? width / 2.0
-                                                       : width;
-  const cv::Point2d corner = (at - origin_ - cv::Point2d(left, 0.0)) * kFine;
-  const cv::Point where(static_cast<int>(std::lround(corner.x)),
-                        static_cast<int>(std::lround(corner.y)));
-  const std::string ascii = to_ascii(text);
-  if (style.backing == Backing::outline) {
-    cv::putText(target_, ascii, where, kFont, form.scale, scalar(kBlack),
-                form.thickness + 2 * kFine, cv::LINE_AA);
+  if (style.anchor == Anchor::centre) at.x -= width / 2.0;
+  if (style.anchor == Anchor::right) at.x -= width;
+  const auto put = [&](const Run& run, cv::Point2d left, Colour colour, int extra) {
+    const Letters form = letters(style_of(run, style));
+    const double up = run.is_raised ? 0.55 * style.cap_height : 0.0;
+    const cv::Point2d corner = (left - origin_ - cv::Point2d(0.0, up)) * kFine;
+    cv::putText(target_, run.text, {cvRound(corner.x), cvRound(corner.y)}, kFont, form.scale,
+                scalar(colour), form.thickness + extra, cv::LINE_AA);
+  };
+  for (const bool is_outline : {true, false}) {  // all outlines first, letters over them
+    if (is_outline && style.backing == Backing::none) continue;
+    cv::Point2d left = at;
+    for (const Run& run : runs(text)) {
+      put(run, left, is_outline ? kBlack : style.colour, is_outline ? 2 * kFine : 0);
+      left.x += run_width(run, style);
+    }
   }
-  cv::putText(target_, ascii, where, kFont, form.scale, scalar(style.colour), form.thickness,
-              cv::LINE_AA);
 }
 
 void Canvas::text_upwards(const std::string& text, cv::Point2d at, const TextStyle& style) {

@@ -29,7 +29,8 @@ struct TextStyle {
   Backing backing = Backing::none;
 };
 
-/// What the letters of our font can say: Greek mu and Angstrom signs become u and A.
+/// What the letters of our font can say: Greek mu and Angstrom signs become u and A. A number
+/// behind ^ is drawn raised: "nm^-1", "x 10^-4".
 [[nodiscard]] std::string to_ascii(const std::string& text);
 
 [[nodiscard]] double text_width(const std::string& text, const TextStyle& style);

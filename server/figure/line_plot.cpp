@@ -61,7 +61,7 @@ class Drawing {
 
   Picture draw() {
     draw_grid();
-    canvas_.clip(frame_);
+    canvas_.clip(drawing_area());
     for (std::size_t i = 0; i < plot_.series.size(); ++i) draw_band(plot_.series[i], colour(i));
     for (const EventLine& event : plot_.events) draw_event_line(event);
     for (std::size_t i = 0; i < plot_.series.size(); ++i) draw_series(plot_.series[i], colour(i));
@@ -143,6 +143,13 @@ class Drawing {
     // far outside is outside: OpenCV's fixed point has 27 bits
     return {frame_.x + std::clamp(right, -50.0, 50.0) * frame_.width,
             frame_.y + (1.0 - std::clamp(up, -50.0, 50.0)) * frame_.height};
+  }
+
+  /// The frame, and room for the dots on its edge unless it was given to cut data off.
+  [[nodiscard]] cv::Rect2d drawing_area() const {
+    const double x = plot_.x_range ? 0.0 : 4.0;
+    const double y = plot_.y_range ? 0.0 : 4.0;
+    return {frame_.x - x, frame_.y - y, frame_.width + 2.0 * x, frame_.height + 2.0 * y};
   }
 
   void draw_grid() {

@@ -39,7 +39,7 @@ Ticks nice_ticks(double low, double high, int wanted) {
   for (double n = first; n <= last; ++n) ticks.values.push_back(n * ticks.step);
   const double largest = std::max(std::abs(low), std::abs(high));
   if (largest >= 1e5 || largest < 1e-3) {
-    ticks.exponent = 3 * static_cast<int>(std::floor(std::log10(largest) / 3.0));
+    ticks.exponent = static_cast<int>(std::floor(std::log10(largest) + 1e-9));
   }
   return ticks;
 }
