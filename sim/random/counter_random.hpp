@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Random numbers by counter: draw i of a stream is a function of the stream's key and i alone, and the
-// key of (seed, purpose, frame, row) alone. So the order in which threads draw cannot change a bit.
+// Random numbers by counter: draw i of a stream is a function of the stream's key and i alone, and
+// the key of (seed, purpose, frame, row) alone. So the order in which threads draw cannot change a
+// bit.
 #pragma once
 
 #include <cmath>
@@ -18,7 +19,7 @@ enum class Purpose : std::uint64_t {
   read_noise = 4,
   fixed_pattern = 5,
   hot_pixels = 6,
-  reflection_phase = 7,
+  lattice_origin = 7,
   dark_reference = 8,
   flat_reference = 9,
 };

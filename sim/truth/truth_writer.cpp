@@ -16,12 +16,13 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kGrid = 48;  // area fractions are sampled on so many points an axis
 
-/// Visible: inside the detector's band, and its coefficient above so many standard deviations of the
-/// shot noise of one frame, C sqrt(N/2) with N electrons in the frame.
+/// Visible: inside the detector's band, and its coefficient above so many standard deviations of
+/// the shot noise of one frame, C sqrt(N/2) with N electrons in the frame.
 constexpr double kVisibleSnr = 5.0;
 
 /// One of each Friedel pair: g_x > 0, or g_x = 0 and g_y > 0.
-Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneWave wave, double fraction) {
+Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneWave wave,
+                     double fraction) {
   if (wave.g_per_nm.x < 0.0 || (wave.g_per_nm.x == 0.0 && wave.g_per_nm.y < 0.0)) {
     wave.g_per_nm = -1.0 * wave.g_per_nm;
     wave.h = -wave.h;
@@ -31,7 +32,8 @@ Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneW
   const double nyquist = 0.5 / detector.pixel_size_nm;
   const bool in_band = std::abs(wave.g_per_nm.x) < nyquist && std::abs(wave.g_per_nm.y) < nyquist;
   const double amplitude =
-      in_band ? wave.amplitude * detector.lattice_scale * mtf_at(detector, g) * fraction : 0.0;
+      in_band ? std::abs(wave.amplitude * detector.lattice_scale) * mtf_at(detector, g) * fraction
+              : 0.0;
   const double electrons = detector.dose_e_per_px * detector.width * detector.height;
   return {{"phase", domain.phase},
           {"domain", domain.name},
@@ -39,14 +41,20 @@ Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneW
           {"g_per_nm", {wave.g_per_nm.x, wave.g_per_nm.y}},
           {"d_nm", 1.0 / g},
           {"amplitude", amplitude},
-          {"visible", std::abs(amplitude) * std::sqrt(0.5 * electrons) > kVisibleSnr}};
+          {"visible", amplitude * std::sqrt(0.5 * electrons) > kVisibleSnr}};
 }
 
 Json domain_line(const Domain& domain, double fraction) {
   const Strain strain = strain_of(domain.deformation);
-  return {{"name", domain.name},   {"phase", domain.phase},       {"fraction", fraction},
-          {"d_layer_nm", domain.d_layer_nm}, {"a_nm", domain.a_nm}, {"e_xx", strain.xx},
-          {"e_yy", strain.yy},     {"e_xy", strain.xy},           {"rotation_rad", strain.rotation_rad}};
+  return {{"name", domain.name},
+          {"phase", domain.phase},
+          {"fraction", fraction},
+          {"d_layer_nm", domain.d_layer_nm},
+          {"a_nm", domain.a_nm},
+          {"e_xx", strain.xx},
+          {"e_yy", strain.yy},
+          {"e_xy", strain.xy},
+          {"rotation_rad", strain.rotation_rad}};
 }
 
 }  // namespace
@@ -56,7 +64,8 @@ Result<std::unique_ptr<TruthWriter>> TruthWriter::create(const std::string& path
                                                          const DetectorModel& detector) {
   std::ofstream out(path, std::ios::trunc);
   if (!out) {
-    return Error{ErrorCode::not_found, fmt::format("write truth to {}: {}", path, std::strerror(errno))};
+    return Error{ErrorCode::not_found,
+                 fmt::format("write truth to {}: {}", path, std::strerror(errno))};
   }
   std::unique_ptr<TruthWriter> writer(new TruthWriter(std::move(out), scenario, detector));
   writer->write_header();

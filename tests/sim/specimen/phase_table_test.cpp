@@ -17,7 +17,7 @@ std::map<std::pair<int, int>, double> spacings_of(const char* name) {
   EXPECT_NE(phase, nullptr) << name;
   std::map<std::pair<int, int>, double> spacings;
   for (const PlaneWave& wave :
-       waves_of(*phase, phase->a_nm, phase->d_layer_nm(), orientation(33.0), 1)) {
+       waves_of(*phase, phase->a_nm, phase->d_layer_nm(), orientation(33.0), {})) {
     spacings[{wave.h, std::abs(wave.l)}] = 1.0 / length(wave.g_per_nm);
   }
   return spacings;
@@ -50,13 +50,14 @@ TEST(PhaseTable, GivesTheKnownSpacings) {
 TEST(PhaseTable, KeepsTheStackingRuleInTheFirstRow) {
   for (const Phase& phase : test::phases()) {
     const Orientation axes = orientation(20.0);
-    for (const PlaneWave& wave : waves_of(phase, phase.a_nm, phase.d_layer_nm(), axes, 1)) {
+    for (const PlaneWave& wave : waves_of(phase, phase.a_nm, phase.d_layer_nm(), axes, {})) {
       const double along = dot(wave.g_per_nm, axes.layer_normal) * phase.d_layer_nm();
       const double f = along - std::floor(along + 1e-9);
       if (wave.h == 0) {
         EXPECT_NEAR(f, 0.0, 1e-9) << phase.name << " 00" << wave.l;
       } else if (phase.layers_per_cell == 2) {
-        EXPECT_TRUE(std::abs(f) < 1e-9 || std::abs(f - 0.5) < 1e-9) << phase.name << " 10" << wave.l;
+        EXPECT_TRUE(std::abs(f) < 1e-9 || std::abs(f - 0.5) < 1e-9)
+            << phase.name << " 10" << wave.l;
       } else {
         EXPECT_NEAR(f, 1.0 / 3.0, 1e-9) << phase.name << " 10" << wave.l;
       }
@@ -64,10 +65,25 @@ TEST(PhaseTable, KeepsTheStackingRuleInTheFirstRow) {
   }
 }
 
+// The 6_3 axis carries one layer of a two-layer cell into the next.
+TEST(PhaseTable, MakesTheLayersOfATwoLayerCellAlike) {
+  for (const Phase& phase : test::phases()) {
+    if (phase.layers_per_cell != 2) continue;
+    std::map<std::pair<int, int>, double> amplitudes;
+    for (const Reflection& r : phase.reflections) amplitudes[{r.h, r.l}] = r.amplitude;
+    for (const auto& [hl, amplitude] : amplitudes) {
+      if (hl.first == 0 || hl.second == 0) continue;
+      const double sign = hl.second % 2 == 0 ? 1.0 : -1.0;
+      EXPECT_EQ((amplitudes.at({hl.first, -hl.second})), sign * amplitude) << phase.name;
+    }
+  }
+}
+
 TEST(PhaseTable, RefusesReflectionsOfAnotherZone) {
   const auto parsed = parse_phases(
       "[[phase]]\nname = \"X\"\na_nm = 0.3\nc_nm = 1.1\nlayers_per_cell = 2\nsource = \"here\"\n"
-      "reflections = [[1, 1, 0, 0.1]]\n", "p.toml");
+      "reflections = [[1, 1, 0, 0.1]]\n",
+      "p.toml");
   ASSERT_FALSE(parsed);
   EXPECT_NE(parsed.error().message.find("p.toml:7"), std::string::npos) << parsed.error().message;
 }
