@@ -13,6 +13,7 @@ latticed_add_test(sim/link/ring_test LINKS latticed::sim_link)
 latticed_add_test(sim/world/command_log_test LINKS latticed::sim_world)
 latticed_add_test(sim/world/world_test LINKS latticed::sim_world)
 latticed_add_test(sim/world/same_bits_test LINKS latticed::driver_simulator)
+latticed_add_test(sim/world/programs_test LINKS nlohmann_json::nlohmann_json)
 latticed_add_test(sim/export/export_test LINKS latticed::sim_export)
 latticed_add_test(sim/score/score_test LINKS latticed::sim_score)
 latticed_add_test(drivers/simulator/sim_detector_test
@@ -20,7 +21,8 @@ latticed_add_test(drivers/simulator/sim_detector_test
 
 target_compile_definitions(sim.scenario.read_scenario_test
   PRIVATE LATTICED_SCENARIOS="${PROJECT_SOURCE_DIR}/sim/scenarios")
-foreach(program sim.world.same_bits_test drivers.simulator.sim_detector_test)
-  target_compile_definitions(${program} PRIVATE LATTICED_SIM_WORLD="$<TARGET_FILE:sim-world>")
-  add_dependencies(${program} sim-world)
+foreach(program sim.world.same_bits_test sim.world.programs_test drivers.simulator.sim_detector_test)
+  target_compile_definitions(${program} PRIVATE
+    LATTICED_SIM_WORLD="$<TARGET_FILE:sim-world>" LATTICED_SIM_SCORE="$<TARGET_FILE:sim-score>")
+  add_dependencies(${program} sim-world sim-score)
 endforeach()

@@ -67,7 +67,8 @@ Result<void> SimDetector::connect() {
 Result<Json> SimDetector::request(const Json& command) {
   const std::lock_guard lock(mutex_);
   if (!link_) {
-    return Error{ErrorCode::unavailable, fmt::format("simulated world at {}: not connected", options_.socket)};
+    return Error{ErrorCode::unavailable,
+                 fmt::format("simulated world at {}: not connected", options_.socket)};
   }
   return link_->request(command, options_.timeout);
 }
@@ -98,13 +99,15 @@ Result<DetectorConfiguration> SimDetector::configure(const DetectorSettings& wan
     configuration_.is_paced = options_.rate_hz > 0.0;
     if (configuration_.is_paced) {
       configuration_.frame_period_s = 1.0 / options_.rate_hz;
-      configuration_.exposure_s = std::min(configuration_.exposure_s, configuration_.frame_period_s);
+      configuration_.exposure_s =
+          std::min(configuration_.exposure_s, configuration_.frame_period_s);
     }
   }
   if (configuration_.geometry.bytes() != ring_->header().frame_bytes) {
-    return fault({ErrorCode::data_loss,
-                  fmt::format("configure detector {}: frames of {} bytes in a ring for {}", info_.name,
-                              configuration_.geometry.bytes(), ring_->header().frame_bytes)});
+    return fault(
+        {ErrorCode::data_loss,
+         fmt::format("configure detector {}: frames of {} bytes in a ring for {}", info_.name,
+                     configuration_.geometry.bytes(), ring_->header().frame_bytes)});
   }
   ended_.store(false);
   state_.store(DeviceState::configured);
@@ -130,8 +133,9 @@ Result<void> SimDetector::start() {
     next_ = 0;
     stopping_.store(false);
     started_at_ = Clock::now();
-    start_ns_ = std::chrono::duration_cast<nanoseconds>(
-                    std::chrono::system_clock::now().time_since_epoch()).count();
+    start_ns_ =
+        std::chrono::duration_cast<nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count();
   }
   return step("start", DeviceState::armed, DeviceState::running);
 }
@@ -143,25 +147,27 @@ Result<FrameHeader> SimDetector::read_frame(std::span<std::byte> pixels,
   if (now != DeviceState::running) return wrong_state("read_frame", now, "running");
   if (pixels.size() < configuration_.geometry.bytes()) {
     return Error{ErrorCode::invalid_argument,
-                 fmt::format("read_frame of detector {}: a buffer of {} bytes, a frame has {}", info_.name,
-                             pixels.size(), configuration_.geometry.bytes())};
+                 fmt::format("read_frame of detector {}: a buffer of {} bytes, a frame has {}",
+                             info_.name, pixels.size(), configuration_.geometry.bytes())};
   }
   const bool is_live = ring_->header().prefetched == 0;
   const Clock::time_point deadline = Clock::now() + timeout;
   sim::Bell& bell = ring_->header().frames;
   for (;;) {
     const std::uint32_t seen = bell.load(std::memory_order_acquire);
-    const bool is_alive = link_->is_alive();  // asked first: what a dying world finished is delivered
+    const bool is_alive =
+        link_->is_alive();  // asked first: what a dying world finished is delivered
     if (stopping_.load()) return end();
     if (auto header = is_live ? take_live(pixels) : take_prefetched(pixels)) return *header;
     if (!is_alive) {
       return fault({ErrorCode::unavailable,
-                    fmt::format("read_frame {} of detector {}: the simulated world at {} is gone", next_,
-                                info_.name, options_.socket)});
+                    fmt::format("read_frame {} of detector {}: the simulated world at {} is gone",
+                                next_, info_.name, options_.socket)});
     }
     const nanoseconds left = deadline - Clock::now();
     if (left.count() <= 0) return Error{ErrorCode::timeout, {}};
-    const nanoseconds wait = is_live ? kBetweenSignsOfLife : std::min(kBetweenSignsOfLife, until_due());
+    const nanoseconds wait =
+        is_live ? kBetweenSignsOfLife : std::min(kBetweenSignsOfLife, until_due());
     sim::wait_for_bell(bell, seen, std::min(left, wait));
   }
 }
@@ -183,7 +189,8 @@ std::optional<FrameHeader> SimDetector::take_live(std::span<std::byte> pixels) {
   }
   if (!is_over) return std::nullopt;
   const sim::RingHeader& ring = ring_->header();
-  const std::uint64_t total = ring.end_sequence.load(std::memory_order_relaxed);  // before run_state
+  const std::uint64_t total =
+      ring.end_sequence.load(std::memory_order_relaxed);  // before run_state
   if (total > next_) return lost(total, ring.end_gap.load(std::memory_order_relaxed));
   return end();
 }
@@ -202,8 +209,8 @@ std::optional<FrameHeader> SimDetector::take_prefetched(std::span<std::byte> pix
   FrameHeader header = copy_frame(to_and_fro(next_, ring_->header().prefetched), pixels);
   header.hardware_sequence = next_;
   header.exposure_s = configuration_.exposure_s;
-  const double middle_s = static_cast<double>(next_) * configuration_.frame_period_s +
-                          0.5 * configuration_.exposure_s;
+  const double middle_s =
+      static_cast<double>(next_) * configuration_.frame_period_s + 0.5 * configuration_.exposure_s;
   header.time_ns = start_ns_ + static_cast<std::int64_t>(middle_s * 1e9);
   ++next_;
   return header;
@@ -211,7 +218,8 @@ std::optional<FrameHeader> SimDetector::take_prefetched(std::span<std::byte> pix
 
 nanoseconds SimDetector::until_due() const noexcept {
   const auto due = std::chrono::duration<double>(static_cast<double>(next_ + 1) / options_.rate_hz);
-  return std::chrono::duration_cast<nanoseconds>(due - (Clock::now() - started_at_)) + nanoseconds(1000);
+  return std::chrono::duration_cast<nanoseconds>(due - (Clock::now() - started_at_)) +
+         nanoseconds(1000);
 }
 
 FrameHeader SimDetector::copy_frame(std::uint32_t index, std::span<std::byte> pixels) {
@@ -258,7 +266,8 @@ void SimDetector::stop() noexcept {
     ended_.store(true);
   }
   try {
-    // A world that is gone needs no stopping, and one that does not answer is found at the next call.
+    // A world that is gone needs no stopping, and one that does not answer is found at the next
+    // call.
     (void)request({{"cmd", "stop"}});
   } catch (const std::exception&) {
     state_.store(DeviceState::fault);  // out of memory

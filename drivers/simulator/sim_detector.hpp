@@ -6,8 +6,8 @@
 //   (*detector)->configure({}); (*detector)->arm(); (*detector)->start();
 //   while frames come: (*detector)->read_frame(slot, 100ms);
 //
-// Link target: latticed::driver_simulator. With sim-world --prefetch K the driver goes through the K
-// frames in memory by itself, to and fro, at `rate_hz`; the world then does nothing.
+// Link target: latticed::driver_simulator. With sim-world --prefetch K the driver goes through the
+// K frames in memory by itself, to and fro, at `rate_hz`; the world then does nothing.
 #pragma once
 
 #include <atomic>
@@ -24,10 +24,10 @@
 namespace latticed {
 
 struct SimDetectorOptions {
-  std::string socket;    // of the world
-  std::string detector;  // its name there; empty = the first one
+  std::string socket;                       // of the world
+  std::string detector;                     // its name there; empty = the first one
   std::chrono::milliseconds timeout{5000};  // of every command, and of connecting
-  double rate_hz = 0.0;  // prefetched frames only: 0 = as fast as they are read
+  double rate_hz = 0.0;                     // prefetched frames only: 0 = as fast as they are read
 };
 
 class SimDetector final : public Detector {

@@ -17,8 +17,8 @@ namespace latticed::sim {
 namespace {
 
 /// Mean of frames whose every pixel expects `level` times the dose.
-std::vector<float> mean_of(const Sensor& sensor, const DetectorModel& model, float level, Purpose noise,
-                           int frames) {
+std::vector<float> mean_of(const Sensor& sensor, const DetectorModel& model, float level,
+                           Purpose noise, int frames) {
   const auto width = static_cast<std::size_t>(model.width);
   const std::vector<float> expected(width, level);
   std::vector<std::uint16_t> row(width);
@@ -34,15 +34,16 @@ std::vector<float> mean_of(const Sensor& sensor, const DetectorModel& model, flo
   return mean;
 }
 
-Result<void> write_image(const std::string& path, const DetectorModel& model, const std::vector<float>& image) {
+Result<void> write_image(const std::string& path, const DetectorModel& model,
+                         const std::vector<float>& image) {
   auto out = MrcWriter::create(path, model.width, model.height, MrcMode::f32, model.pixel_size_nm);
   if (!out) return out.error();
   out->add(std::as_bytes(std::span(image)));
   return out->close();
 }
 
-Result<void> write_pair(const Scenario& scenario, const DetectorModel& model, const std::string& directory,
-                        const std::string& suffix, int frames) {
+Result<void> write_pair(const Scenario& scenario, const DetectorModel& model,
+                        const std::string& directory, const std::string& suffix, int frames) {
   const Sensor sensor(model, scenario.seed);
   const std::vector<float> dark = mean_of(sensor, model, 0.0f, Purpose::dark_reference, frames);
   std::vector<float> gain = mean_of(sensor, model, 1.0f, Purpose::flat_reference, frames);
@@ -55,7 +56,8 @@ Result<void> write_pair(const Scenario& scenario, const DetectorModel& model, co
                              model.name, model.dose_e_per_px)};
   }
   for (float& value : gain) value = static_cast<float>(value / mean);
-  if (auto written = write_image(directory + "/dark" + suffix + ".mrc", model, dark); !written) return written;
+  if (auto written = write_image(directory + "/dark" + suffix + ".mrc", model, dark); !written)
+    return written;
   return write_image(directory + "/gain" + suffix + ".mrc", model, gain);
 }
 
@@ -65,17 +67,20 @@ Result<void> write_references(const Scenario& scenario, const std::string& direc
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) {
-    return Error{ErrorCode::not_found, fmt::format("create directory {}: {}", directory, error.message())};
+    return Error{ErrorCode::not_found,
+                 fmt::format("create directory {}: {}", directory, error.message())};
   }
   for (const DetectorModel& model : scenario.detectors) {
     const std::string suffix = scenario.detectors.size() > 1 ? "_" + model.name : "";
-    if (auto written = write_pair(scenario, model, directory, suffix, frames); !written) return written;
+    if (auto written = write_pair(scenario, model, directory, suffix, frames); !written)
+      return written;
   }
   return {};
 }
 
-Result<void> write_movie(const Scenario& scenario, const PhaseTable& phases, const std::string& path,
-                         const std::string& truth_path, std::uint64_t frames, int threads) {
+Result<void> write_movie(const Scenario& scenario, const PhaseTable& phases,
+                         const std::string& path, const std::string& truth_path,
+                         std::uint64_t frames, int threads) {
   const DetectorModel& model = scenario.detectors.front();
   auto out = MrcWriter::create(path, model.width, model.height, MrcMode::u16, model.pixel_size_nm);
   if (!out) return out.error();
@@ -88,7 +93,8 @@ Result<void> write_movie(const Scenario& scenario, const PhaseTable& phases, con
   const double px = model.pixel_size_nm;
   Specimen specimen(scenario, phases, scenario.detectors.front().dose_e_per_px / (px * px));
   Renderer renderer(scenario, model, threads);
-  std::vector<std::uint16_t> frame(static_cast<std::size_t>(model.width) * static_cast<std::size_t>(model.height));
+  std::vector<std::uint16_t> frame(static_cast<std::size_t>(model.width) *
+                                   static_cast<std::size_t>(model.height));
   for (std::uint64_t i = 0; i < frames; ++i) {
     const SpecimenState& state = specimen.advance({});
     renderer.render(state, frame);

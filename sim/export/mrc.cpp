@@ -20,8 +20,13 @@ Result<MrcWriter> MrcWriter::create(const std::string& path, int width, int heig
   return writer;
 }
 
-MrcWriter::MrcWriter(std::ofstream out, std::string path, int width, int height, MrcMode mode, double px)
-    : out_(std::move(out)), path_(std::move(path)), width_(width), height_(height), mode_(mode),
+MrcWriter::MrcWriter(std::ofstream out, std::string path, int width, int height, MrcMode mode,
+                     double px)
+    : out_(std::move(out)),
+      path_(std::move(path)),
+      width_(width),
+      height_(height),
+      mode_(mode),
       pixel_size_nm_(px) {}
 
 void MrcWriter::write_header() {
@@ -34,7 +39,7 @@ void MrcWriter::write_header() {
   words[1] = height_;
   words[2] = sections_;
   words[3] = static_cast<std::int32_t>(mode_);
-  words[7] = width_;   // sampling along x, y, z
+  words[7] = width_;  // sampling along x, y, z
   words[8] = height_;
   words[9] = sections_;
   put_float(10, 10.0 * pixel_size_nm_ * width_);  // cell in Angstrom
@@ -44,7 +49,7 @@ void MrcWriter::write_header() {
   words[16] = 1;  // axes in the order x, y, z
   words[17] = 2;
   words[18] = 3;
-  put_float(19, 0.0);   // minimum above maximum, mean below both, rms below 0: not determined
+  put_float(19, 0.0);  // minimum above maximum, mean below both, rms below 0: not determined
   put_float(20, -1.0);
   put_float(21, -2.0);
   words[27] = 20140;
@@ -55,7 +60,8 @@ void MrcWriter::write_header() {
 }
 
 void MrcWriter::add(std::span<const std::byte> section) {
-  out_.write(reinterpret_cast<const char*>(section.data()), static_cast<std::streamsize>(section.size()));
+  out_.write(reinterpret_cast<const char*>(section.data()),
+             static_cast<std::streamsize>(section.size()));
   ++sections_;
 }
 
@@ -64,7 +70,8 @@ Result<void> MrcWriter::close() {
   write_header();
   out_.close();
   if (out_) return {};
-  return Error{ErrorCode::resource_exhausted, fmt::format("write {}: {}", path_, std::strerror(errno))};
+  return Error{ErrorCode::resource_exhausted,
+               fmt::format("write {}: {}", path_, std::strerror(errno))};
 }
 
 }  // namespace latticed::sim

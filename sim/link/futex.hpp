@@ -28,7 +28,8 @@ inline void wait_for_bell(const Bell& bell, std::uint32_t seen,
 }
 
 inline void ring_bell(Bell& bell) noexcept {
-  bell.fetch_add(1, std::memory_order_release);  // what was written before is seen by who sees the ring
+  bell.fetch_add(
+      1, std::memory_order_release);  // what was written before is seen by who sees the ring
   syscall(SYS_futex, &bell, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 

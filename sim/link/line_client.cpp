@@ -46,7 +46,8 @@ Result<LineClient> LineClient::open(const std::string& path, std::chrono::millis
   if (path.empty() || path.size() >= sizeof address.sun_path) {
     return Error{ErrorCode::invalid_argument,
                  fmt::format("connect to the simulated world at \"{}\": the path must have 1 to {} "
-                             "characters", path, sizeof address.sun_path - 1)};
+                             "characters",
+                             path, sizeof address.sun_path - 1)};
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -74,21 +75,25 @@ Result<nlohmann::json> LineClient::request(const nlohmann::json& command,
   const Clock::time_point deadline = Clock::now() + timeout;
   const std::string line = command.dump() + "\n";
   for (std::size_t sent = 0; sent < line.size();) {
-    const ssize_t n = send(fd_.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n =
+        send(fd_.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) {
       sent += static_cast<std::size_t>(n);
       continue;
     }
     if (errno != EAGAIN && errno != EINTR) return broken(std::strerror(errno));
     pollfd ready{fd_.get(), POLLOUT, 0};
-    if (poll(&ready, 1, milliseconds_until(deadline)) == 0) return broken("took no command in time");
+    if (poll(&ready, 1, milliseconds_until(deadline)) == 0)
+      return broken("took no command in time");
   }
   auto reply = read_line(deadline);
   if (!reply) return reply.error();
   nlohmann::json json = nlohmann::json::parse(*reply, nullptr, false);
-  if (!json.is_object() || !json.contains("ok")) return broken("a reply is not a JSON object with \"ok\"");
+  if (!json.is_object() || !json.contains("ok"))
+    return broken("a reply is not a JSON object with \"ok\"");
   if (json["ok"] == true) return json;
-  return Error{code_from(json.value("code", "")), json.value("message", "the world gave no reason")};
+  return Error{code_from(json.value("code", "")),
+               json.value("message", "the world gave no reason")};
 }
 
 Result<std::string> LineClient::read_line(Clock::time_point deadline) {
@@ -119,7 +124,8 @@ Result<std::string> LineClient::read_line(Clock::time_point deadline) {
 
 bool LineClient::is_alive() const noexcept {
   pollfd ready{fd_.get(), POLLRDHUP, 0};
-  return poll(&ready, 1, 0) == 0 || (ready.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) == 0;
+  return poll(&ready, 1, 0) == 0 ||
+         (ready.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) == 0;
 }
 
 }  // namespace latticed::sim

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The driver's end of the link: one JSON line out, one back, within a timeout; a reply may bring a file
-// descriptor. One thread at a time, except is_alive().
+// The driver's end of the link: one JSON line out, one back, within a timeout; a reply may bring a
+// file descriptor. One thread at a time, except is_alive().
 #pragma once
 
 #include <chrono>
@@ -16,8 +16,8 @@ class LineClient {
  public:
   static Result<LineClient> open(const std::string& path, std::chrono::milliseconds timeout);
 
-  /// The reply without its "ok", or the error the world gave. After a timeout or a broken link every
-  /// further request fails with unavailable.
+  /// The reply without its "ok", or the error the world gave. After a timeout or a broken link
+  /// every further request fails with unavailable.
   Result<nlohmann::json> request(const nlohmann::json& command, std::chrono::milliseconds timeout);
 
   /// The descriptor the last reply brought, if any.

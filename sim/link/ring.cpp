@@ -66,7 +66,8 @@ Result<Ring> Ring::map(UniqueFd fd) {
       bytes < kPage + header.stride * header.slots) {
     return Error{ErrorCode::data_loss,
                  fmt::format("frame ring of {} bytes: {} slots of {} bytes do not fit, or another "
-                             "version", bytes, header.slots, header.stride)};
+                             "version",
+                             bytes, header.slots, header.stride)};
   }
   return ring;
 }
@@ -75,7 +76,9 @@ Ring::Ring(UniqueFd fd, void* memory, std::size_t bytes) noexcept
     : fd_(std::move(fd)), header_(static_cast<RingHeader*>(memory)), bytes_(bytes) {}
 
 Ring::Ring(Ring&& other) noexcept
-    : fd_(std::move(other.fd_)), header_(std::exchange(other.header_, nullptr)), bytes_(other.bytes_) {}
+    : fd_(std::move(other.fd_)),
+      header_(std::exchange(other.header_, nullptr)),
+      bytes_(other.bytes_) {}
 
 Ring::~Ring() {
   if (header_ != nullptr) munmap(header_, bytes_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The frames' way from the world to one detector driver: slots in a sealed memfd, one writer and one
-// reader, in two processes. The seal keeps the reader's memory valid whatever becomes of the writer.
+// The frames' way from the world to one detector driver: slots in a sealed memfd, one writer and
+// one reader, in two processes. The seal keeps the reader's memory valid whatever becomes of the
+// writer.
 #pragma once
 
 #include <atomic>
@@ -23,8 +24,8 @@ struct SlotHeader {
   std::uint64_t sequence = 0;
   std::int64_t time_ns = 0;  // mid-exposure, UTC
   double exposure_s = 0.0;
-  std::uint32_t flags = 0;                     // FrameFlags
-  LossReason gap = LossReason::none;           // why the frames just before this one are missing
+  std::uint32_t flags = 0;            // FrameFlags
+  LossReason gap = LossReason::none;  // why the frames just before this one are missing
   bool is_complete = true;
 };
 
@@ -38,11 +39,11 @@ struct RingHeader {
   std::uint64_t frame_bytes = 0;
   alignas(64) std::atomic<std::uint32_t> published{0};  // written by the world
   std::atomic<RunState> run_state{RunState::idle};
-  std::atomic<std::uint64_t> end_sequence{0};           // of the frame that would come next
+  std::atomic<std::uint64_t> end_sequence{0};  // of the frame that would come next
   std::atomic<LossReason> end_gap{LossReason::none};
-  Bell frames{0};                                       // rung when one of these four changed
-  alignas(64) std::atomic<std::uint32_t> consumed{0};   // written by the driver
-  Bell space{0};                                        // rung when it changed, or to stop a wait
+  Bell frames{0};                                      // rung when one of these four changed
+  alignas(64) std::atomic<std::uint32_t> consumed{0};  // written by the driver
+  Bell space{0};                                       // rung when it changed, or to stop a wait
 };
 
 class Ring {

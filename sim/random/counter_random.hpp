@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Random numbers by counter: draw i of a stream is a function of the stream's key and i alone, and the
-// key of (seed, purpose, frame, row) alone. So the order in which threads draw cannot change a bit.
+// Random numbers by counter: draw i of a stream is a function of the stream's key and i alone, and
+// the key of (seed, purpose, frame, row) alone. So the order in which threads draw cannot change a
+// bit.
 #pragma once
 
 #include <cmath>

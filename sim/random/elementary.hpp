@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Elementary functions written out, so that a run's bits depend on the seed and not on whose libm is
-// installed or which SIMD clone of it runs. Double precision, error a few 1e-15 in the ranges used here.
+// Elementary functions written out, so that a run's bits depend on the seed and not on whose libm
+// is installed or which SIMD clone of it runs. Double precision, error a few 1e-15 in the ranges
+// used here.
 #pragma once
 
 #include <bit>
@@ -23,17 +24,26 @@ struct SinCos {
   double c = 1.0 / 20922789888000.0;
   constexpr double kSine[] = {1.0 / 6227020800.0, -1.0 / 39916800.0, 1.0 / 362880.0,
                               -1.0 / 5040.0,      1.0 / 120.0,       -1.0 / 6.0};
-  constexpr double kCosine[] = {-1.0 / 87178291200.0, 1.0 / 479001600.0, -1.0 / 3628800.0,
-                                1.0 / 40320.0,        -1.0 / 720.0,      1.0 / 24.0, -0.5};
+  constexpr double kCosine[] = {-1.0 / 87178291200.0,
+                                1.0 / 479001600.0,
+                                -1.0 / 3628800.0,
+                                1.0 / 40320.0,
+                                -1.0 / 720.0,
+                                1.0 / 24.0,
+                                -0.5};
   for (const double k : kSine) s = s * a2 + k;
   for (const double k : kCosine) c = c * a2 + k;
   s = angle + angle * a2 * s;
   c = 1.0 + a2 * c;
   switch (static_cast<std::int64_t>(quarters) & 3) {
-    case 0: return {s, c};
-    case 1: return {c, -s};
-    case 2: return {-s, -c};
-    default: return {-c, s};
+    case 0:
+      return {s, c};
+    case 1:
+      return {c, -s};
+    case 2:
+      return {-s, -c};
+    default:
+      return {-c, s};
   }
 }
 

@@ -78,7 +78,8 @@ std::uint32_t Poisson::from_table(int index, std::uint32_t draw) const noexcept 
   const Table& table = tables_[static_cast<std::size_t>(index)];
   const std::uint32_t* cumulative = cumulative_.data() + table.first;
   std::uint32_t count = table.guide[draw >> 24];
-  while (draw >= cumulative[count] && cumulative[count] != std::numeric_limits<std::uint32_t>::max())
+  while (draw >= cumulative[count] &&
+         cumulative[count] != std::numeric_limits<std::uint32_t>::max())
     ++count;
   return count;
 }
@@ -90,8 +91,10 @@ std::uint32_t Poisson::draw(double mean, RandomStream& random) const noexcept {
   const std::uint64_t bits = random.bits();
   std::uint32_t count = from_table(index, static_cast<std::uint32_t>(bits >> 32));
   // e^-rest by its series: rest < 0.25, the next term is below 2^-33.
-  double term = 1.0 - rest * (1.0 - rest * (1.0 / 2) * (1.0 - rest * (1.0 / 3) * (1.0 - rest * (1.0 / 4) *
-                (1.0 - rest * (1.0 / 5) * (1.0 - rest * (1.0 / 6) * (1.0 - rest * (1.0 / 7)))))));
+  double term = 1.0;
+  for (const double inverse : {1.0 / 7, 1.0 / 6, 1.0 / 5, 1.0 / 4, 1.0 / 3, 1.0 / 2, 1.0}) {
+    term = 1.0 - rest * inverse * term;
+  }
   const double draw = static_cast<double>(static_cast<std::uint32_t>(bits)) * 0x1p-32;
   double sum = term;
   for (int k = 1; draw >= sum && k < 16; ++k) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Poisson counts for one pixel at a time, fast enough to be no part of anybody's budget and with no
-// normal approximation anywhere. The mean is split into a grid value, drawn from a table by inversion,
-// and a remainder below the grid's step, drawn by inversion from scratch: sums of Poisson variables are
-// Poisson variables. Above the tables it is Hormann's PTRS (Insurance: Math. & Econ. 12 (1993) 39).
+// normal approximation anywhere. The mean is split into a grid value, drawn from a table by
+// inversion, and a remainder below the grid's step, drawn by inversion from scratch: sums of
+// Poisson variables are Poisson variables. Above the tables it is Hormann's PTRS (Insurance: Math.
+// & Econ. 12 (1993) 39).
 #pragma once
 
 #include <array>
@@ -17,7 +18,8 @@ class Poisson {
  public:
   Poisson();
 
-  /// Probabilities are resolved to 2^-32. `mean` in [0, 1e9]; the stream moves on by one draw or more.
+  /// Probabilities are resolved to 2^-32. `mean` in [0, 1e9]; the stream moves on by one draw or
+  /// more.
   [[nodiscard]] std::uint32_t draw(double mean, RandomStream& random) const noexcept;
 
   static constexpr double kTableLimit = 64.0;

@@ -11,8 +11,11 @@
 namespace latticed::sim {
 namespace {
 
-/// Standard deviation, in pixels, of the Gaussian blur whose transfer at half a cycle a pixel is `mtf`.
-double mtf_blur_px(double mtf) { return std::sqrt(-logarithm(mtf) / (2.0 * 9.8696044010893586 * 0.25)); }
+/// Standard deviation, in pixels, of the Gaussian blur whose transfer at half a cycle a pixel is
+/// `mtf`.
+double mtf_blur_px(double mtf) {
+  return std::sqrt(-logarithm(mtf) / (2.0 * 9.8696044010893586 * 0.25));
+}
 
 std::vector<float> gaussian(double sigma_px) {
   const int reach = static_cast<int>(std::ceil(5.0 * sigma_px));
@@ -64,8 +67,8 @@ std::vector<float> blurred(const std::vector<float>& noise, int size, double sig
 }
 
 /// Sinc with a Kaiser window (beta 10) at the 8 samples around a point `fraction` after the fourth.
-/// Of 5 to 12 this beta errs least where the film has its power: 2e-5 up to 0.1 cycles a pixel, 1.4e-3
-/// at 0.15, where a pixel of 0.03 nm leaves 1e-3 of the texture's amplitude.
+/// Of 5 to 12 this beta errs least where the film has its power: 2e-5 up to 0.1 cycles a
+/// pixel, 1.4e-3 at 0.15, where a pixel of 0.03 nm leaves 1e-3 of the texture's amplitude.
 std::array<float, 8> interpolation(double fraction) {
   const auto bessel = [](double x) {
     double sum = 1.0;
@@ -83,9 +86,8 @@ std::array<float, 8> interpolation(double fraction) {
     const double edge = 1.0 - (x / 4.0) * (x / 4.0);
     const double window = bessel(10.0 * std::sqrt(std::max(0.0, edge))) / bessel(10.0);
     const double turns = 0.5 * x;
-    const double sinc = std::abs(x) < 1e-12
-                            ? 1.0
-                            : sin_cos_turns(turns).sine / (6.283185307179586476925 * turns);
+    const double sinc =
+        std::abs(x) < 1e-12 ? 1.0 : sin_cos_turns(turns).sine / (6.283185307179586476925 * turns);
     weights[static_cast<std::size_t>(i)] = sinc * window;
     total += sinc * window;
   }
@@ -128,7 +130,8 @@ Film::Film(const DetectorModel& detector, std::uint64_t seed) {
     return std::sqrt(px * px + extra_px * extra_px);
   };
   const std::vector<float> fine = blurred(noise, size_, sigma_px(0.12));
-  std::rotate(noise.begin(), noise.begin() + static_cast<std::ptrdiff_t>(n * n / 2 + n / 3), noise.end());
+  std::rotate(noise.begin(), noise.begin() + static_cast<std::ptrdiff_t>(n * n / 2 + n / 3),
+              noise.end());
   const std::vector<float> coarse = blurred(noise, size_, sigma_px(0.4));
   tile_.resize(n * static_cast<std::size_t>(stride_));
   for (std::size_t y = 0; y < n; ++y) {

@@ -17,7 +17,8 @@ class Film {
  public:
   Film(const DetectorModel& detector, std::uint64_t seed);
 
-  /// The texture moved by `shift_px`: of unit standard deviation, as seen through the detector's MTF.
+  /// The texture moved by `shift_px`: of unit standard deviation, as seen through the detector's
+  /// MTF.
   class Moved {
    public:
     Moved(const Film& film, Vector shift_px);

@@ -29,10 +29,9 @@ Renderer::~Renderer() {
 void Renderer::render(const SpecimenState& state, std::span<std::uint16_t> out) {
   view_.prepare(state);
   for_each_row([this, &state, out](int y, View::Rows& rows) {
-    static thread_local std::vector<float> expected;
-    expected.resize(width_);
-    view_.expect(y, expected, rows);
-    sensor_.read(state.frame, y, expected, out.subspan(static_cast<std::size_t>(y) * width_, width_));
+    view_.expect(y, rows.expected, rows);
+    sensor_.read(state.frame, y, rows.expected,
+                 out.subspan(static_cast<std::size_t>(y) * width_, width_));
   });
 }
 

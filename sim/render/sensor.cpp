@@ -5,7 +5,8 @@
 
 namespace latticed::sim {
 
-Sensor::Sensor(const DetectorModel& detector, std::uint64_t seed) : detector_(detector), seed_(seed) {
+Sensor::Sensor(const DetectorModel& detector, std::uint64_t seed)
+    : detector_(detector), seed_(seed) {
   const auto width = static_cast<std::size_t>(detector.width);
   const auto height = static_cast<std::size_t>(detector.height);
   dark_adu_.resize(width * height);
@@ -16,10 +17,11 @@ Sensor::Sensor(const DetectorModel& detector, std::uint64_t seed) : detector_(de
       double dark = 0.0;
       double gain = 0.0;
       random.normal_pair(dark, gain);
-      dark_adu_[y * width + x] = static_cast<float>(
-          std::max(0.0, detector.dark_adu + detector.dark_pattern_adu * dark));
-      gain_adu_[y * width + x] = static_cast<float>(
-          detector.gain_adu_per_e * std::max(0.1, 1.0 + 0.01 * detector.gain_pattern_percent * gain));
+      dark_adu_[y * width + x] =
+          static_cast<float>(std::max(0.0, detector.dark_adu + detector.dark_pattern_adu * dark));
+      gain_adu_[y * width + x] =
+          static_cast<float>(detector.gain_adu_per_e *
+                             std::max(0.1, 1.0 + 0.01 * detector.gain_pattern_percent * gain));
     }
   }
   RandomStream random(seed, Purpose::hot_pixels);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The detector behind the picture: electrons are counted with exact shot noise, then gain, dark level,
-// fixed patterns, read noise, hot pixels and saturation make them ADU. Any thread, row by row.
+// The detector behind the picture: electrons are counted with exact shot noise, then gain, dark
+// level, fixed patterns, read noise, hot pixels and saturation make them ADU. Any thread, row by
+// row.
 #pragma once
 
 #include <cstdint>

@@ -46,8 +46,8 @@ struct Levels {
 };
 
 /// Film and particle without its lattice; `crystal` in: the lattice's own rim mask.
-LATTICED_SIMD void background(float* to, const float* film, const float* depth, const float* crystal,
-                              Levels k, int count) noexcept {
+LATTICED_SIMD void background(float* to, const float* film, const float* depth,
+                              const float* crystal, Levels k, int count) noexcept {
   for (int i = 0; i < count; ++i) {
     const float inside = depth[i] > 0.0f ? depth[i] : 0.0f;
     float t = depth[i] * k.edge_gain + 0.5f;
@@ -56,7 +56,8 @@ LATTICED_SIMD void background(float* to, const float* film, const float* depth, 
     const float surface = t * t * (3.0f - 2.0f * t);
     const float thickness = inside / (inside + k.wedge_nm);
     const float rim = surface * (1.0f - crystal[i]);
-    to[i] = k.base + k.film_contrast * film[i] * (1.0f + k.rim_texture * rim) + k.particle * thickness;
+    to[i] =
+        k.base + k.film_contrast * film[i] * (1.0f + k.rim_texture * rim) + k.particle * thickness;
   }
 }
 
@@ -68,7 +69,8 @@ LATTICED_SIMD void clamp_low(float* to, int count) noexcept {
 
 double mtf_at(const DetectorModel& detector, double g_per_nm) noexcept {
   const double of_nyquist = 2.0 * g_per_nm * detector.pixel_size_nm;
-  return exponential(std::max(-500.0, logarithm(detector.mtf_at_nyquist) * of_nyquist * of_nyquist));
+  return exponential(
+      std::max(-500.0, logarithm(detector.mtf_at_nyquist) * of_nyquist * of_nyquist));
 }
 
 double depth_nm(const SpecimenModel& specimen, Vector at) noexcept {
@@ -97,7 +99,8 @@ View::Rows::Rows(int width)
       depth(film.size()),
       crystal(film.size()),
       mask(film.size()),
-      waves(film.size()) {}
+      waves(film.size()),
+      expected(film.size()) {}
 
 View::View(const Scenario& scenario, const DetectorModel& detector)
     : scenario_(scenario), detector_(detector), film_(detector, scenario.seed) {}

@@ -36,6 +36,7 @@ class View {
   struct Rows {
     explicit Rows(int width);
     std::vector<float> film, scratch, depth, crystal, mask, waves;
+    std::vector<float> expected;  // room for a row of the result
   };
   void expect(int y, std::span<float> row, Rows& rows) const;
 

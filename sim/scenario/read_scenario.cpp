@@ -54,8 +54,8 @@ void read_transition(TableReader& in, Transition& out) {
   in.number("onset_soc", out.onset_soc, kSocRange);
   in.number("complete_soc", out.complete_soc, kSocRange);
   if (out.complete_soc <= out.onset_soc) {
-    in.mistake("complete_soc", fmt::format("{} must be above onset_soc {}", out.complete_soc,
-                                           out.onset_soc));
+    in.mistake("complete_soc",
+               fmt::format("{} must be above onset_soc {}", out.complete_soc, out.onset_soc));
   }
   in.number("front_normal_deg", out.front_normal_deg, kAngle);
   in.number("front_start_nm", out.front_start_nm);
@@ -277,7 +277,8 @@ Result<Scenario> parse_scenario(std::string_view text, const std::string& file) 
     ScenarioReader reader(root, file);
     Scenario scenario = reader.read();
     if (reader.mistakes().empty()) return scenario;
-    return Error{ErrorCode::invalid_argument, fmt::format("{}", fmt::join(reader.mistakes(), "\n"))};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{}", fmt::join(reader.mistakes(), "\n"))};
   } catch (const toml::parse_error& error) {
     return Error{ErrorCode::invalid_argument,
                  fmt::format("{}:{}: {}", file, error.source().begin.line, error.description())};

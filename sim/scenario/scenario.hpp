@@ -21,25 +21,25 @@ struct DetectorModel {
   double pixel_size_nm = 0.03;
   double exposure_s = 0.0;  // 0 = the frame period
   double dose_e_per_px = 10.0;
-  double vacuum_level = 1.0;   // expected intensity, in units of the dose:
-  double film_level = -0.08;   //   added by the support film,
-  double film_contrast = 0.03; //   its texture, one standard deviation,
+  double vacuum_level = 1.0;      // expected intensity, in units of the dose:
+  double film_level = -0.08;      //   added by the support film,
+  double film_contrast = 0.03;    //   its texture, one standard deviation,
   double particle_level = -0.25;  // added by the particle where it is thick
   double lattice_scale = 1.0;     // factor on every reflection's amplitude
   double mtf_at_nyquist = 0.6;
   double gain_adu_per_e = 20.0;
   double dark_adu = 100.0;
-  double dark_pattern_adu = 2.0;     // one standard deviation over the pixels
+  double dark_pattern_adu = 2.0;  // one standard deviation over the pixels
   double read_noise_adu = 4.0;
-  double gain_pattern_percent = 1.0; // one standard deviation over the pixels
+  double gain_pattern_percent = 1.0;  // one standard deviation over the pixels
   int hot_pixels = 20;
   double hot_adu = 4000.0;
   double saturation_adu = 65535.0;
 };
 
 struct Edge {
-  double normal_deg = 0.0;    // outward normal, from +x towards +y
-  double distance_nm = 0.0;   // of the edge from the field's centre along it
+  double normal_deg = 0.0;   // outward normal, from +x towards +y
+  double distance_nm = 0.0;  // of the edge from the field's centre along it
 };
 
 struct Shell {
@@ -58,11 +58,11 @@ struct Transition {
   std::string to;
   double onset_soc = 0.6;
   double complete_soc = 0.95;
-  double front_normal_deg = 0.0;   // the new phase comes from the side this points to
+  double front_normal_deg = 0.0;  // the new phase comes from the side this points to
   double front_start_nm = 8.0;
   double front_end_nm = -8.0;
   double front_softness_nm = 0.8;
-  Curve d_layer_nm;                // against state of charge; empty = the phase table's
+  Curve d_layer_nm;  // against state of charge; empty = the phase table's
 };
 
 struct SpecimenModel {
@@ -135,8 +135,8 @@ enum class FaultKind : std::uint8_t { drop, stall, short_frame, close, exit };
 struct Fault {
   std::uint64_t frame = 0;
   FaultKind kind = FaultKind::drop;
-  double seconds = 0.0;        // stall
-  std::uint64_t count = 1;     // drop, short_frame: so many frames
+  double seconds = 0.0;     // stall
+  std::uint64_t count = 1;  // drop, short_frame: so many frames
 };
 
 struct Scenario {

@@ -11,13 +11,20 @@ namespace {
 
 std::string describe(const toml::node& node) {
   switch (node.type()) {
-    case toml::node_type::string: return fmt::format("\"{}\"", **node.as_string());
-    case toml::node_type::integer: return fmt::format("{}", **node.as_integer());
-    case toml::node_type::floating_point: return fmt::format("{}", **node.as_floating_point());
-    case toml::node_type::boolean: return **node.as_boolean() ? "true" : "false";
-    case toml::node_type::array: return "an array";
-    case toml::node_type::table: return "a table";
-    default: return "a date or time";
+    case toml::node_type::string:
+      return fmt::format("\"{}\"", **node.as_string());
+    case toml::node_type::integer:
+      return fmt::format("{}", **node.as_integer());
+    case toml::node_type::floating_point:
+      return fmt::format("{}", **node.as_floating_point());
+    case toml::node_type::boolean:
+      return **node.as_boolean() ? "true" : "false";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::table:
+      return "a table";
+    default:
+      return "a date or time";
   }
 }
 
@@ -173,7 +180,8 @@ std::vector<const toml::table*> TableReader::tables(std::string_view key) {
   if (node == nullptr) return found;
   const toml::array* array = node->as_array();
   if (array == nullptr) {
-    report(*node, key, fmt::format("{} is not a list of tables, write [[{}]]", describe(*node), key));
+    report(*node, key,
+           fmt::format("{} is not a list of tables, write [[{}]]", describe(*node), key));
     return found;
   }
   for (const toml::node& entry : *array) {

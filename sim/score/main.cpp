@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// sim-score: measurements against the truth of a simulated run. Exit 0 = pass, 1 = fail, 2 = could not score.
-#include <CLI/CLI.hpp>
+// sim-score: measurements against the truth of a simulated run. Exit 0 = pass, 1 = fail, 2 = could
+// not score.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -21,13 +22,16 @@ int main(int argc, char** argv) {
   app.add_option("--measurements", measurements_path, "JSON lines, one a frame")->required();
   app.add_option("--summary", summary_path, "write the summary here instead of to stdout");
   app.add_option("--series", series_path, "write true and measured series here (CSV)");
-  app.add_option("--alert-window", limits.alert_window, "frames after an event in which its alert counts");
-  app.add_flag("--may-end-early", limits.may_end_early, "frames behind the last measured one are not missed");
+  app.add_option("--alert-window", limits.alert_window,
+                 "frames after an event in which its alert counts");
+  app.add_flag("--may-end-early", limits.may_end_early,
+               "frames behind the last measured one are not missed");
   CLI11_PARSE(app, argc, argv);
 
   const auto truth = read_truth(truth_path);
   const auto measurements = read_measurements(measurements_path);
-  for (const Error* error : {truth ? nullptr : &truth.error(), measurements ? nullptr : &measurements.error()}) {
+  for (const Error* error :
+       {truth ? nullptr : &truth.error(), measurements ? nullptr : &measurements.error()}) {
     if (error != nullptr) fmt::print(stderr, "sim-score: {}\n", error->message);
   }
   if (!truth || !measurements) return 2;

@@ -90,14 +90,16 @@ Result<Truth> read_truth(const std::string& path) {
       truth.field_nm = truth.pixel_size_nm *
                        std::min(line.at("width").get<double>(), line.at("height").get<double>());
     } else if (line.contains("event")) {
-      truth.events.push_back({line.at("event").get<std::string>(), line.at("frame").get<std::uint64_t>()});
+      truth.events.push_back(
+          {line.at("event").get<std::string>(), line.at("frame").get<std::uint64_t>()});
     } else {
       truth.frames[line.at("frame").get<std::uint64_t>()] = true_frame(line);
     }
   });
   if (!read) return read.error();
   if (truth.frames.empty() || !(truth.field_nm > 0.0)) {
-    return Error{ErrorCode::data_loss, fmt::format("read truth {}: no header or no frames in it", path)};
+    return Error{ErrorCode::data_loss,
+                 fmt::format("read truth {}: no header or no frames in it", path)};
   }
   return truth;
 }

@@ -66,7 +66,7 @@ struct MeasuredFrame {
 
 struct Measurements {
   std::map<std::uint64_t, MeasuredFrame> frames;
-  std::vector<MeasuredAlert> alerts;  // raised, in order
+  std::vector<MeasuredAlert> alerts;    // raised, in order
   std::vector<std::uint64_t> repeated;  // seq that came more than once
 };
 

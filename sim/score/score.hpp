@@ -16,13 +16,13 @@ namespace latticed::sim {
 
 /// What a pass asks for; sim/README.md gives the reasons.
 struct ScoreLimits {
-  double z_rms = 2.0;             // of drift, per axis, and of d
+  double z_rms = 2.0;  // of drift, per axis, and of d
   double outlier_z = 5.0;
   double outlier_fraction = 0.01;
   double locked_fraction = 0.5;
-  double sys_sigmas = 3.0;        // constant offset of d, where sigma_d_sys is given
+  double sys_sigmas = 3.0;           // constant offset of d, where sigma_d_sys is given
   std::uint64_t alert_window = 240;  // frames after an event in which its alert is raised
-  bool may_end_early = false;     // frames behind the last measured one are not missed
+  bool may_end_early = false;        // frames behind the last measured one are not missed
 };
 
 /// Every frame of the truth is measured, or listed as lost with its reason.
@@ -35,7 +35,8 @@ struct FrameScore {
   std::vector<std::uint64_t> unknown;         // measured, but the truth has no such delivered frame
   std::vector<std::uint64_t> repeated;
 };
-FrameScore score_frames(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits);
+FrameScore score_frames(const Truth& truth, const Measurements& measurements,
+                        const ScoreLimits& limits);
 
 /// Over frames whose drift_state is not "lost"; one common offset (the median) is taken off, since
 /// drift is relative to frame 0 and its own error is in all of them. Frame 0 itself is left out.
@@ -52,32 +53,35 @@ struct DriftScore {
   std::uint64_t worst_seq = 0;
   double worst_px = 0.0;
 };
-DriftScore score_drift(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits);
+DriftScore score_drift(const Truth& truth, const Measurements& measurements,
+                       const ScoreLimits& limits);
 
-/// Over confirmed spots that belong to one true reflection. The constant offset of each series of one
-/// id (scale, film) is taken off for the random part and reported by itself.
+/// Over confirmed spots that belong to one true reflection. The constant offset of each series of
+/// one id (scale, film) is taken off for the random part and reported by itself.
 struct SpotScore {
   std::uint64_t matched = 0;
   std::uint64_t unmatched = 0;   // confirmed, no true reflection within the gate
   std::uint64_t unresolved = 0;  // several true reflections closer than the field can separate
   double rms_nm = 0.0;
-  double layer_rms_nm = 0.0;     // of 00l alone
+  double layer_rms_nm = 0.0;  // of 00l alone
   double z_rms = 0.0;
   double z_robust = 0.0;
   double outlier_fraction = 0.0;
-  double offset_ppm = 0.0;       // median of d_measured / d_true - 1
+  double offset_ppm = 0.0;              // median of d_measured / d_true - 1
   std::optional<double> offset_sigmas;  // in units of sigma_d_sys; none when it is not given
   std::uint64_t worst_seq = 0;
   double worst_nm = 0.0;
 };
-SpotScore score_spots(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits);
+SpotScore score_spots(const Truth& truth, const Measurements& measurements,
+                      const ScoreLimits& limits);
 
 /// The true reflection a measured g belongs to.
 struct Match {
   const TrueReflection* reflection = nullptr;
   bool is_unresolved = false;
 };
-[[nodiscard]] Match match_spot(const TrueFrame& frame, const std::array<double, 2>& g_per_nm, double field_nm);
+[[nodiscard]] Match match_spot(const TrueFrame& frame, const std::array<double, 2>& g_per_nm,
+                               double field_nm);
 
 struct AlertScore {
   struct Raised {
@@ -87,6 +91,7 @@ struct AlertScore {
   std::vector<Raised> raised;
   std::vector<TrueEvent> missed;  // events that should have an alert and have none
 };
-AlertScore score_alerts(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits);
+AlertScore score_alerts(const Truth& truth, const Measurements& measurements,
+                        const ScoreLimits& limits);
 
 }  // namespace latticed::sim

@@ -11,8 +11,8 @@ constexpr std::uint64_t kEarly = 2;
 
 /// What the picture itself shows; a set-point by itself shows nothing.
 bool should_be_seen(const TrueEvent& event) {
-  return event.kind == "jump" || event.kind == "transition_onset" || event.kind == "spacing_change" ||
-         event.kind == "amorphisation_onset";
+  return event.kind == "jump" || event.kind == "transition_onset" ||
+         event.kind == "spacing_change" || event.kind == "amorphisation_onset";
 }
 
 bool can_belong(const TrueEvent& event, const MeasuredAlert& alert, std::uint64_t window) {
@@ -23,13 +23,15 @@ std::uint64_t apart(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : b
 
 }  // namespace
 
-AlertScore score_alerts(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits) {
+AlertScore score_alerts(const Truth& truth, const Measurements& measurements,
+                        const ScoreLimits& limits) {
   AlertScore score;
   for (const MeasuredAlert& alert : measurements.alerts) {
     std::optional<TrueEvent> best;
     for (const TrueEvent& event : truth.events) {
       if (!can_belong(event, alert, limits.alert_window)) continue;
-      if (!best || apart(event.frame, alert.since_seq) < apart(best->frame, alert.since_seq)) best = event;
+      if (!best || apart(event.frame, alert.since_seq) < apart(best->frame, alert.since_seq))
+        best = event;
     }
     score.raised.push_back({alert, best});
   }

@@ -55,7 +55,8 @@ void take_off_offset(std::vector<Residual>& list, DriftScore& score) {
 
 }  // namespace
 
-DriftScore score_drift(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits) {
+DriftScore score_drift(const Truth& truth, const Measurements& measurements,
+                       const ScoreLimits& limits) {
   DriftScore score;
   std::vector<Residual> list = residuals(truth, measurements);
   take_off_offset(list, score);

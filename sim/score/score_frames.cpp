@@ -3,7 +3,8 @@
 
 namespace latticed::sim {
 
-FrameScore score_frames(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits) {
+FrameScore score_frames(const Truth& truth, const Measurements& measurements,
+                        const ScoreLimits& limits) {
   FrameScore score;
   score.repeated = measurements.repeated;
   const bool is_empty = measurements.frames.empty();

@@ -91,7 +91,8 @@ Match match_spot(const TrueFrame& frame, const std::array<double, 2>& g_per_nm, 
   return match;
 }
 
-SpotScore score_spots(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits) {
+SpotScore score_spots(const Truth& truth, const Measurements& measurements,
+                      const ScoreLimits& limits) {
   SpotScore score;
   const Series series = collect(truth, measurements, score);
   score_offsets(series, score);

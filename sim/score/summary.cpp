@@ -14,7 +14,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kAxes[] = {"x", "y"};
 
-Json optional_number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+Json optional_number(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
 
 /// JSON has no infinity; a sigma of zero makes one.
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
@@ -32,7 +34,8 @@ Json alerts_json(const AlertScore& score) {
 
 Json events_json(const std::vector<TrueEvent>& events) {
   Json out = Json::array();
-  for (const TrueEvent& event : events) out.push_back({{"event", event.kind}, {"seq", event.frame}});
+  for (const TrueEvent& event : events)
+    out.push_back({{"event", event.kind}, {"seq", event.frame}});
   return out;
 }
 
@@ -45,7 +48,8 @@ std::uint64_t total(const std::map<std::string, std::uint64_t>& counts) {
 double locked_fraction(const FrameScore& frames, const DriftScore& drift) {
   const std::uint64_t blanked_or_first = frames.blanked + 1;
   if (frames.measured <= blanked_or_first) return 0.0;
-  return static_cast<double>(drift.locked) / static_cast<double>(frames.measured - blanked_or_first);
+  return static_cast<double>(drift.locked) /
+         static_cast<double>(frames.measured - blanked_or_first);
 }
 
 }  // namespace
@@ -56,24 +60,31 @@ std::vector<std::string> reasons_against(const FrameScore& frames, const DriftSc
   const auto against = [&](bool is_bad, std::string text) {
     if (is_bad) reasons.push_back(std::move(text));
   };
-  const auto first = [](const std::vector<std::uint64_t>& list) { return list.empty() ? 0 : list.front(); };
-  against(!frames.unlisted.empty(), fmt::format("{} frames neither measured nor listed as lost, first {}",
-                                                frames.unlisted.size(), first(frames.unlisted)));
-  against(!frames.unknown.empty(), fmt::format("{} frames measured that were never delivered, first {}",
-                                               frames.unknown.size(), first(frames.unknown)));
+  const auto first = [](const std::vector<std::uint64_t>& list) {
+    return list.empty() ? 0 : list.front();
+  };
+  against(!frames.unlisted.empty(),
+          fmt::format("{} frames neither measured nor listed as lost, first {}",
+                      frames.unlisted.size(), first(frames.unlisted)));
+  against(!frames.unknown.empty(),
+          fmt::format("{} frames measured that were never delivered, first {}",
+                      frames.unknown.size(), first(frames.unknown)));
   against(!frames.repeated.empty(), fmt::format("{} frames listed more than once, first {}",
                                                 frames.repeated.size(), first(frames.repeated)));
   const double locked = locked_fraction(frames, drift);
-  against(!(locked >= limits.locked_fraction), fmt::format("drift locked in {:.3f} of the frames, limit {}",
-                                                           locked, limits.locked_fraction));
-  against(drift.hops > 0, fmt::format("{} cell hops while locked, {} frames", drift.hops, drift.hop_frames));
+  against(!(locked >= limits.locked_fraction),
+          fmt::format("drift locked in {:.3f} of the frames, limit {}", locked,
+                      limits.locked_fraction));
+  against(drift.hops > 0,
+          fmt::format("{} cell hops while locked, {} frames", drift.hops, drift.hop_frames));
   for (std::size_t axis = 0; axis < 2; ++axis) {
-    against(!(drift.z_rms[axis] <= limits.z_rms), fmt::format("drift {}: rms error {:.2f} sigma, limit {}",
-                                                              kAxes[axis], drift.z_rms[axis], limits.z_rms));
+    against(!(drift.z_rms[axis] <= limits.z_rms),
+            fmt::format("drift {}: rms error {:.2f} sigma, limit {}", kAxes[axis],
+                        drift.z_rms[axis], limits.z_rms));
   }
   against(!(drift.outlier_fraction <= limits.outlier_fraction),
-          fmt::format("drift: {:.4f} of the frames beyond {} sigma, limit {}", drift.outlier_fraction,
-                      limits.outlier_z, limits.outlier_fraction));
+          fmt::format("drift: {:.4f} of the frames beyond {} sigma, limit {}",
+                      drift.outlier_fraction, limits.outlier_z, limits.outlier_fraction));
   against(spots.matched == 0, "no confirmed spot belongs to a true reflection");
   against(!(spots.z_rms <= limits.z_rms),
           fmt::format("d: rms error {:.2f} sigma, limit {}", spots.z_rms, limits.z_rms));
@@ -129,22 +140,24 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
 }
 
 void write_series(std::ostream& out, const Truth& truth, const Measurements& measurements) {
-  fmt::print(out, "seq,lost,drift_state,drift_x_true_px,drift_y_true_px,drift_x_px,drift_y_px,"
-                  "sigma_x_px,sigma_y_px,d_layer_true_nm,d_layer_nm,sigma_d_nm\n");
+  fmt::print(out,
+             "seq,lost,drift_state,drift_x_true_px,drift_y_true_px,drift_x_px,drift_y_px,"
+             "sigma_x_px,sigma_y_px,d_layer_true_nm,d_layer_nm,sigma_d_nm\n");
   for (const auto& [seq, frame] : truth.frames) {
     const auto found = measurements.frames.find(seq);
     const bool is_measured = found != measurements.frames.end() && found->second.lost.empty();
     std::string lost = frame.lost;
     if (found != measurements.frames.end()) lost = found->second.lost;
-    fmt::print(out, "{},{},{},{:.6f},{:.6f},", seq, lost, is_measured ? found->second.drift_state : "",
-               frame.drift_px[0], frame.drift_px[1]);
+    fmt::print(out, "{},{},{},{:.6f},{:.6f},", seq, lost,
+               is_measured ? found->second.drift_state : "", frame.drift_px[0], frame.drift_px[1]);
     if (!is_measured) {
       fmt::print(out, ",,,,{:.7f},,\n", frame.d_layer_nm);
       continue;
     }
     const MeasuredFrame& measured = found->second;
-    fmt::print(out, "{:.6f},{:.6f},{:.6f},{:.6f},{:.7f},", measured.drift_px[0], measured.drift_px[1],
-               measured.sigma_drift_px[0], measured.sigma_drift_px[1], frame.d_layer_nm);
+    fmt::print(out, "{:.6f},{:.6f},{:.6f},{:.6f},{:.7f},", measured.drift_px[0],
+               measured.drift_px[1], measured.sigma_drift_px[0], measured.sigma_drift_px[1],
+               frame.d_layer_nm);
     const MeasuredSpot* layer = nullptr;
     for (const MeasuredSpot& spot : measured.spots) {
       const Match match = match_spot(frame, spot.g_per_nm, truth.field_nm);
@@ -152,8 +165,10 @@ void write_series(std::ostream& out, const Truth& truth, const Measurements& mea
                             match.reflection->d_nm > 0.9 * frame.d_layer_nm;
       if (spot.confirmed && is_first && layer == nullptr) layer = &spot;
     }
-    if (layer == nullptr) fmt::print(out, ",\n");
-    else fmt::print(out, "{:.7f},{:.7f}\n", layer->d_nm, layer->sigma_d_nm);
+    if (layer == nullptr)
+      fmt::print(out, ",\n");
+    else
+      fmt::print(out, "{:.7f},{:.7f}\n", layer->d_nm, layer->sigma_d_nm);
   }
 }
 

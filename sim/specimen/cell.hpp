@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The particle as an electrode: charge counted over its capacity, and the voltage that goes with it.
+// The particle as an electrode: charge counted over its capacity, and the voltage to it.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,10 @@ class Cell {
 
   /// Positive current charges: it takes sodium out. Returns whether the voltage limit cut it off.
   bool advance(double dt_s) noexcept {
-    state_of_charge_ = std::clamp(state_of_charge_ + current_a_ * dt_s / model_.capacity_c, 0.0, 1.0);
-    if (current_a_ <= 0.0 || (voltage_v() < model_.voltage_limit_v && state_of_charge_ < 1.0)) return false;
+    state_of_charge_ =
+        std::clamp(state_of_charge_ + current_a_ * dt_s / model_.capacity_c, 0.0, 1.0);
+    if (current_a_ <= 0.0 || (voltage_v() < model_.voltage_limit_v && state_of_charge_ < 1.0))
+      return false;
     current_a_ = 0.0;
     return true;
   }

@@ -14,12 +14,14 @@ std::vector<PlaneWave> waves_of(const Phase& phase, double a_nm, double d_layer_
   constexpr double kHalfRootOfThree = 0.86602540378443864676;
   const double d100_nm = a_nm * kHalfRootOfThree;
   const double c_nm = d_layer_nm * phase.layers_per_cell;
-  RandomStream random(seed, Purpose::reflection_phase, static_cast<std::uint64_t>(phase.name.size()),
+  RandomStream random(seed, Purpose::reflection_phase,
+                      static_cast<std::uint64_t>(phase.name.size()),
                       static_cast<std::uint64_t>(phase.name.front() * 256 + phase.name.back()));
   std::vector<PlaneWave> waves;
   for (const Reflection& reflection : phase.reflections) {
     PlaneWave wave;
-    wave.g_per_nm = (reflection.l / c_nm) * axes.layer_normal + (reflection.h / d100_nm) * axes.in_plane;
+    wave.g_per_nm =
+        (reflection.l / c_nm) * axes.layer_normal + (reflection.h / d100_nm) * axes.in_plane;
     wave.turns = random.uniform();
     wave.amplitude = reflection.amplitude;
     wave.h = reflection.h;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A domain is a part of the crystal with one lattice: where it is, and the plane waves it adds to the
-// picture. Whatever deformation it has is affine, so each wave stays a plane wave.
+// A domain is a part of the crystal with one lattice: where it is, and the plane waves it adds to
+// the picture. Whatever deformation it has is affine, so each wave stays a plane wave.
 #pragma once
 
 #include <string>
@@ -30,11 +30,11 @@ struct PlaneWave {
 };
 
 struct Domain {
-  std::string name;         // "P2", "P2-shell", "P2-strained", "O2": unique in a frame
+  std::string name;  // "P2", "P2-shell", "P2-strained", "O2": unique in a frame
   std::string phase;
   double d_layer_nm = 0.0;  // of the undeformed lattice, strain step not included
   double a_nm = 0.0;
-  Matrix deformation;       // against this domain's reference lattice
+  Matrix deformation;  // against this domain's reference lattice
   std::vector<Limit> limits;
   std::vector<PlaneWave> waves;
 };

@@ -13,8 +13,12 @@ struct Vector {
   double y = 0.0;
 };
 
-[[nodiscard]] constexpr Vector operator+(Vector a, Vector b) noexcept { return {a.x + b.x, a.y + b.y}; }
-[[nodiscard]] constexpr Vector operator-(Vector a, Vector b) noexcept { return {a.x - b.x, a.y - b.y}; }
+[[nodiscard]] constexpr Vector operator+(Vector a, Vector b) noexcept {
+  return {a.x + b.x, a.y + b.y};
+}
+[[nodiscard]] constexpr Vector operator-(Vector a, Vector b) noexcept {
+  return {a.x - b.x, a.y - b.y};
+}
 [[nodiscard]] constexpr Vector operator*(double k, Vector a) noexcept { return {k * a.x, k * a.y}; }
 [[nodiscard]] constexpr double dot(Vector a, Vector b) noexcept { return a.x * b.x + a.y * b.y; }
 [[nodiscard]] inline double length(Vector a) noexcept { return std::sqrt(dot(a, a)); }
@@ -30,8 +34,8 @@ struct Matrix {
 };
 
 [[nodiscard]] constexpr Matrix operator*(const Matrix& a, const Matrix& b) noexcept {
-  return {a.xx * b.xx + a.xy * b.yx, a.xx * b.xy + a.xy * b.yy,
-          a.yx * b.xx + a.yy * b.yx, a.yx * b.xy + a.yy * b.yy};
+  return {a.xx * b.xx + a.xy * b.yx, a.xx * b.xy + a.xy * b.yy, a.yx * b.xx + a.yy * b.yx,
+          a.yx * b.xy + a.yy * b.yy};
 }
 [[nodiscard]] constexpr Vector operator*(const Matrix& a, Vector v) noexcept {
   return {a.xx * v.x + a.xy * v.y, a.yx * v.x + a.yy * v.y};

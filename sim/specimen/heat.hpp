@@ -2,8 +2,8 @@
 // The heater: first-order approach to its set-point, and the slower drift of the support after it.
 #pragma once
 
-#include "sim/specimen/geometry.hpp"
 #include "sim/specimen/curve.hpp"
+#include "sim/specimen/geometry.hpp"
 
 namespace latticed::sim {
 
@@ -20,15 +20,18 @@ class Heat {
 
   void advance() noexcept {
     temperature_k_ = setpoint_k_ + keep_temperature_ * (temperature_k_ - setpoint_k_);
-    const Vector target =
-        rise_k() * Vector{model_.drift_nm_per_k[0], model_.drift_nm_per_k[1]};
+    const Vector target = rise_k() * Vector{model_.drift_nm_per_k[0], model_.drift_nm_per_k[1]};
     drift_nm_ = target + keep_drift_ * (drift_nm_ - target);
   }
 
   [[nodiscard]] double temperature_k() const noexcept { return temperature_k_; }
   [[nodiscard]] Vector drift_nm() const noexcept { return drift_nm_; }
-  [[nodiscard]] double c_factor() const noexcept { return 1.0 + model_.expansion_c_per_k * rise_k(); }
-  [[nodiscard]] double a_factor() const noexcept { return 1.0 + model_.expansion_a_per_k * rise_k(); }
+  [[nodiscard]] double c_factor() const noexcept {
+    return 1.0 + model_.expansion_c_per_k * rise_k();
+  }
+  [[nodiscard]] double a_factor() const noexcept {
+    return 1.0 + model_.expansion_a_per_k * rise_k();
+  }
 
  private:
   [[nodiscard]] double rise_k() const noexcept { return temperature_k_ - model_.temperature_k; }

@@ -24,7 +24,8 @@ void read_reflections(TableReader& in, const toml::table& table, Phase& phase) {
     const double amplitude = (*numbers)[3].value_or(0.0);
     if (k != 0 || (h == 0 && l == 0) || amplitude <= 0.0) {
       in.mistake("reflections", fmt::format("[{}, {}, {}, {}] must have k = 0, h or l, and an "
-                                            "amplitude above 0", h, k, l, amplitude));
+                                            "amplitude above 0",
+                                            h, k, l, amplitude));
       continue;
     }
     phase.reflections.push_back({h, l, amplitude});

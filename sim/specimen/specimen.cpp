@@ -43,15 +43,17 @@ const SpecimenState& Specimen::advance(std::span<const Step> commands) {
 void Specimen::let_time_pass() {
   const double dt_s = scenario_.frame_period_s;
   if (cell_.advance(dt_s)) {
-    state_.events.push_back({"voltage_limit", fmt::format("current off at {:.3f} V", cell_.voltage_v())});
+    state_.events.push_back(
+        {"voltage_limit", fmt::format("current off at {:.3f} V", cell_.voltage_v())});
   }
   heat_.advance();
   drift_.advance(state_.frame);
   damage_.advance(beam_on_ ? fluence_per_frame_ : 0.0, dt_s);
   if (!damage_told_ && damage_.has_begun()) {
     damage_told_ = true;
-    state_.events.push_back({"amorphisation_onset", fmt::format("rim {:.2f} nm, crystallinity {:.3f}",
-                                                                damage_.rim_nm(), damage_.crystallinity())});
+    state_.events.push_back(
+        {"amorphisation_onset", fmt::format("rim {:.2f} nm, crystallinity {:.3f}", damage_.rim_nm(),
+                                            damage_.crystallinity())});
   }
 }
 
@@ -90,7 +92,8 @@ void Specimen::describe() {
   state_.transition = 0.0;
   if (const auto& transition = scenario_.specimen.transition) {
     state_.transition = std::clamp((state_.state_of_charge - transition->onset_soc) /
-                                       (transition->complete_soc - transition->onset_soc), 0.0, 1.0);
+                                       (transition->complete_soc - transition->onset_soc),
+                                   0.0, 1.0);
   }
   state_.domains = build_domains();
 }
@@ -112,14 +115,15 @@ Domain Specimen::base_domain(const Phase& phase, double a_nm, double d_nm) const
 std::vector<Domain> Specimen::build_domains() const {
   const SpecimenModel& model = scenario_.specimen;
   const double soc = cell_.state_of_charge();
-  const double d_start_nm = value_at(model.d_layer_nm, scenario_.cell.state_of_charge,
-                                     phase_->d_layer_nm()) * model.d_layer_factor;
+  const double d_start_nm =
+      value_at(model.d_layer_nm, scenario_.cell.state_of_charge, phase_->d_layer_nm()) *
+      model.d_layer_factor;
   const double a_start_nm = value_at(model.a_nm, scenario_.cell.state_of_charge, phase_->a_nm);
-  Domain parent = base_domain(
-      *phase_, value_at(model.a_nm, soc, phase_->a_nm),
-      value_at(model.d_layer_nm, soc, phase_->d_layer_nm()) * model.d_layer_factor);
-  parent.deformation = stretch(axes_.layer_normal, parent.d_layer_nm / d_start_nm,
-                               parent.a_nm / a_start_nm);
+  Domain parent =
+      base_domain(*phase_, value_at(model.a_nm, soc, phase_->a_nm),
+                  value_at(model.d_layer_nm, soc, phase_->d_layer_nm()) * model.d_layer_factor);
+  parent.deformation =
+      stretch(axes_.layer_normal, parent.d_layer_nm / d_start_nm, parent.a_nm / a_start_nm);
   std::vector<Domain> domains{std::move(parent)};
   if (model.shell) split_by_shell(domains);
   if (model.strain_step) split_by_strain(domains);
@@ -136,7 +140,8 @@ void Specimen::split_by_shell(std::vector<Domain>& domains) const {
   outside.name += "-shell";
   // Same relative change as the core, coherent with it where the border passes nearest the centre.
   const double core_nm = value_at(scenario_.specimen.d_layer_nm, scenario_.cell.state_of_charge,
-                                  phase_->d_layer_nm()) * scenario_.specimen.d_layer_factor;
+                                  phase_->d_layer_nm()) *
+                         scenario_.specimen.d_layer_factor;
   const Matrix f = stretch(axes_.layer_normal, shell.d_layer_nm / core_nm, 1.0);
   deform(outside.waves, f, (edge.distance_nm - shell.thickness_nm) * normal);
   outside.d_layer_nm *= shell.d_layer_nm / core_nm;
@@ -173,12 +178,13 @@ void Specimen::split_by_transition(std::vector<Domain>& domains) const {
   Limit limit{Limit::Of::axis, normal, front_nm, transition.front_softness_nm, -1.0};
   for (Domain& domain : domains) domain.limits.push_back(limit);
   limit.sign = 1.0;
-  const double onset_nm = value_at(transition.d_layer_nm, transition.onset_soc, product_->d_layer_nm());
-  Domain product = base_domain(
-      *product_, product_->a_nm,
-      value_at(transition.d_layer_nm, state_.state_of_charge, product_->d_layer_nm()));
-  product.deformation = stretch(axes_.layer_normal, product.d_layer_nm / onset_nm,
-                                product.a_nm / product_->a_nm);
+  const double onset_nm =
+      value_at(transition.d_layer_nm, transition.onset_soc, product_->d_layer_nm());
+  Domain product =
+      base_domain(*product_, product_->a_nm,
+                  value_at(transition.d_layer_nm, state_.state_of_charge, product_->d_layer_nm()));
+  product.deformation =
+      stretch(axes_.layer_normal, product.d_layer_nm / onset_nm, product.a_nm / product_->a_nm);
   product.limits.push_back(limit);
   domains.push_back(std::move(product));
 }

@@ -26,8 +26,8 @@ struct Event {
 /// Everything that holds at mid-exposure of one frame.
 struct SpecimenState {
   std::uint64_t frame = 0;
-  double t_s = 0.0;        // the frame's beginning in experiment time
-  Vector shift_nm;         // specimen against the stage's zero; +x = moved right
+  double t_s = 0.0;  // the frame's beginning in experiment time
+  Vector shift_nm;   // specimen against the stage's zero; +x = moved right
   double bias_v = 0.0;
   double current_a = 0.0;
   double temperature_k = 0.0;

@@ -16,12 +16,13 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kGrid = 48;  // area fractions are sampled on so many points an axis
 
-/// Visible: inside the detector's band, and its coefficient above so many standard deviations of the
-/// shot noise of one frame, C sqrt(N/2) with N electrons in the frame.
+/// Visible: inside the detector's band, and its coefficient above so many standard deviations of
+/// the shot noise of one frame, C sqrt(N/2) with N electrons in the frame.
 constexpr double kVisibleSnr = 5.0;
 
 /// One of each Friedel pair: g_x > 0, or g_x = 0 and g_y > 0.
-Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneWave wave, double fraction) {
+Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneWave wave,
+                     double fraction) {
   if (wave.g_per_nm.x < 0.0 || (wave.g_per_nm.x == 0.0 && wave.g_per_nm.y < 0.0)) {
     wave.g_per_nm = -1.0 * wave.g_per_nm;
     wave.h = -wave.h;
@@ -44,9 +45,15 @@ Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneW
 
 Json domain_line(const Domain& domain, double fraction) {
   const Strain strain = strain_of(domain.deformation);
-  return {{"name", domain.name},   {"phase", domain.phase},       {"fraction", fraction},
-          {"d_layer_nm", domain.d_layer_nm}, {"a_nm", domain.a_nm}, {"e_xx", strain.xx},
-          {"e_yy", strain.yy},     {"e_xy", strain.xy},           {"rotation_rad", strain.rotation_rad}};
+  return {{"name", domain.name},
+          {"phase", domain.phase},
+          {"fraction", fraction},
+          {"d_layer_nm", domain.d_layer_nm},
+          {"a_nm", domain.a_nm},
+          {"e_xx", strain.xx},
+          {"e_yy", strain.yy},
+          {"e_xy", strain.xy},
+          {"rotation_rad", strain.rotation_rad}};
 }
 
 }  // namespace
@@ -56,7 +63,8 @@ Result<std::unique_ptr<TruthWriter>> TruthWriter::create(const std::string& path
                                                          const DetectorModel& detector) {
   std::ofstream out(path, std::ios::trunc);
   if (!out) {
-    return Error{ErrorCode::not_found, fmt::format("write truth to {}: {}", path, std::strerror(errno))};
+    return Error{ErrorCode::not_found,
+                 fmt::format("write truth to {}: {}", path, std::strerror(errno))};
   }
   std::unique_ptr<TruthWriter> writer(new TruthWriter(std::move(out), scenario, detector));
   writer->write_header();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The truth of a run as JSON lines: a header, one line for each frame, one for each event. It goes to
-// a file and nowhere else; nothing on the link carries it.
+// The truth of a run as JSON lines: a header, one line for each frame, one for each event. It goes
+// to a file and nowhere else; nothing on the link carries it.
 #pragma once
 
 #include <cstdint>

@@ -30,11 +30,14 @@ double fluence_per_frame(const Scenario& scenario) noexcept {
 }
 
 Result<std::unique_ptr<DetectorRun>> DetectorRun::create(const Scenario& scenario,
-                                                         const PhaseTable& phases, std::size_t index,
-                                                         const RunOptions& options, CommandLog& log) {
+                                                         const PhaseTable& phases,
+                                                         std::size_t index,
+                                                         const RunOptions& options,
+                                                         CommandLog& log) {
   const DetectorModel& model = scenario.detectors[index];
   const FrameGeometry geometry{model.width, model.height, PixelType::u16};
-  auto ring = Ring::create(options.prefetch > 0 ? options.prefetch : options.slots, geometry.bytes());
+  auto ring =
+      Ring::create(options.prefetch > 0 ? options.prefetch : options.slots, geometry.bytes());
   if (!ring) return ring.error();
   std::unique_ptr<DetectorRun> run(
       new DetectorRun(scenario, phases, index, options, log, std::move(*ring)));
@@ -110,14 +113,15 @@ void DetectorRun::run(std::uint64_t frames) {
   for (; frames == 0 || frame < frames; ++frame) {
     log_.take(index_, frame, commands);
     const SpecimenState& state = specimen.advance(commands);
-    const double due_s = options_.speed > 0.0
-                             ? static_cast<double>(frame + 1) * scenario_.frame_period_s / options_.speed
-                             : 0.0;
+    const double due_s = options_.speed > 0.0 ? static_cast<double>(frame + 1) *
+                                                    scenario_.frame_period_s / options_.speed
+                                              : 0.0;
     if (!deliver(state, start + seconds(due_s), gap)) break;
     next_frame_.store(frame + 1);
   }
   log_.end(index_);
-  if (frames > 0 && frame >= frames) ring_.end(frame, gap);  // else it was stopped, or the link broke
+  if (frames > 0 && frame >= frames)
+    ring_.end(frame, gap);  // else it was stopped, or the link broke
   running_.store(false);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// One detector of the world: its own copy of the specimen, its renderer, its ring, and while it runs
-// the thread that fills the ring. Control calls come from one thread.
+// One detector of the world: its own copy of the specimen, its renderer, its ring, and while it
+// runs the thread that fills the ring. Control calls come from one thread.
 #pragma once
 
 #include <atomic>
@@ -19,11 +19,11 @@
 namespace latticed::sim {
 
 struct RunOptions {
-  double speed = 1.0;           // experiment seconds a second; 0 = as fast as frames are taken
-  int threads = 1;              // that render, for each detector
-  std::uint32_t slots = 16;     // of the ring
-  std::uint32_t prefetch = 0;   // frames rendered once and for all; 0 = live
-  std::string truth;            // file; empty = none
+  double speed = 1.0;          // experiment seconds a second; 0 = as fast as frames are taken
+  int threads = 1;             // that render, for each detector
+  std::uint32_t slots = 16;    // of the ring
+  std::uint32_t prefetch = 0;  // frames rendered once and for all; 0 = live
+  std::string truth;           // file; empty = none
 };
 
 struct RunStatus {
@@ -58,7 +58,8 @@ class DetectorRun {
   bool wait_until(std::chrono::steady_clock::time_point due);
   bool wait_for_space(std::chrono::steady_clock::time_point until);
   /// False when the run is over.
-  bool deliver(const SpecimenState& state, std::chrono::steady_clock::time_point due, LossReason& gap);
+  bool deliver(const SpecimenState& state, std::chrono::steady_clock::time_point due,
+               LossReason& gap);
   const Fault* fault_at(std::uint64_t frame) const noexcept;
   void fill(const SpecimenState& state, LossReason gap, bool is_complete);
 

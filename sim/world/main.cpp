@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // sim-world: the simulated specimen as a process of its own. See sim/README.md.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <optional>
@@ -68,7 +68,8 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--slots", run.slots, "frames in the ring")->check(CLI::Range(1, 4096));
   app.add_option("--prefetch", run.prefetch, "render so many frames once; the driver cycles")
       ->check(CLI::Range(0, 4096));
-  app.add_option("--seed", options.seed, "instead of the scenario's")->check(CLI::NonNegativeNumber);
+  app.add_option("--seed", options.seed, "instead of the scenario's")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--frames", options.frames, "instead of the scenario's; 0 = endless")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--references", options.references, "write dark.mrc and gain.mrc here, then exit");
@@ -95,7 +96,8 @@ int main(int argc, char** argv) {
     return *written ? 0 : fail(written->error());
   }
   if (options.socket.empty()) {
-    return fail({ErrorCode::invalid_argument, "nothing to do: give --socket, --movie, --references or --check"});
+    return fail({ErrorCode::invalid_argument,
+                 "nothing to do: give --socket, --movie, --references or --check"});
   }
   return serve(std::move(*scenario), options.run, options.socket);
 }

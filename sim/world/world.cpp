@@ -59,8 +59,9 @@ World::Reply World::answer(Client& client, const std::string& line) {
   try {
     const Json command = Json::parse(line);
     auto result = obey(client, command, reply.fd);
-    out = result ? std::move(*result)
-                 : Json{{"code", to_string(result.error().code)}, {"message", result.error().message}};
+    out = result
+              ? std::move(*result)
+              : Json{{"code", to_string(result.error().code)}, {"message", result.error().message}};
     out["ok"] = result.has_value();
   } catch (const Json::exception& error) {
     out = Json{{"ok", false},
@@ -99,7 +100,8 @@ Result<Json> World::obey(Client& client, const Json& command, int& fd) {
   }
   return Error{ErrorCode::invalid_argument,
                fmt::format("command \"{}\": must be one of describe, status, set, open, configure, "
-                           "arm, start, stop", word)};
+                           "arm, start, stop",
+                           word)};
 }
 
 Result<Json> World::open(Client& client, const Json& command, int& fd) {
@@ -141,7 +143,8 @@ Result<Json> World::configure(Client& client, const Json& command) {
 Result<Json> World::set(const Json& command) {
   Step step;
   if (command.contains("current_a")) step.current_a = command.at("current_a").get<double>();
-  if (command.contains("temperature_k")) step.temperature_k = command.at("temperature_k").get<double>();
+  if (command.contains("temperature_k"))
+    step.temperature_k = command.at("temperature_k").get<double>();
   if (command.contains("beam_on")) step.beam_on = command.at("beam_on").get<bool>();
   if (step == Step{}) {
     return Error{ErrorCode::invalid_argument,

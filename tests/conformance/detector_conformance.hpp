@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What every detector driver must do, in one suite. A driver's test gives a factory and instantiates:
+// What every detector driver must do, in one suite. A driver's test gives a factory and
+// instantiates:
 //
 //   INSTANTIATE_TEST_SUITE_P(Replay, DetectorConformance, testing::Values(DetectorCase{...}));
 //
@@ -33,7 +34,7 @@ struct DetectorUnderTest {
 
 struct DetectorCase {
   std::string name;
-  std::function<DetectorUnderTest()> make;  // closed, never configured
+  std::function<DetectorUnderTest()> make;           // closed, never configured
   std::function<DetectorUnderTest()> make_with_gap;  // loses a frame among the first ten; or empty
 };
 
@@ -254,8 +255,10 @@ TEST_P(DetectorConformance, StopFromAnotherThreadEndsTheReading) {
   FrameKind kind = FrameKind::frame;
   while (kind != FrameKind::end && std::chrono::steady_clock::now() < deadline) {
     const auto frame = sut().read_frame(buffer_, std::chrono::milliseconds(100));
-    if (frame) kind = frame->kind;
-    else EXPECT_EQ(frame.error().code, ErrorCode::timeout) << frame.error().message;
+    if (frame)
+      kind = frame->kind;
+    else
+      EXPECT_EQ(frame.error().code, ErrorCode::timeout) << frame.error().message;
   }
   stopper.join();
   EXPECT_EQ(kind, FrameKind::end);

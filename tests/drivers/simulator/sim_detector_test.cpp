@@ -31,12 +31,14 @@ DetectorUnderTest of_world(const std::string& scenario, const std::vector<std::s
   return {world, std::move(detector)};
 }
 
-DetectorCase sim_case(const std::string& name, const std::vector<std::string>& arguments, bool can_lose) {
+DetectorCase sim_case(const std::string& name, const std::vector<std::string>& arguments,
+                      bool can_lose) {
   DetectorCase which{name, [=] { return of_world(small_scenario(0), arguments); }, {}};
   if (can_lose) {
     which.make_with_gap = [=] {
-      return of_world(small_scenario(10, "[[fault]]\nframe = 3\ncount = 2\nkind = \"drop\"\n"
-                                         "[[fault]]\nframe = 9\nkind = \"drop\"\n"),
+      return of_world(small_scenario(10,
+                                     "[[fault]]\nframe = 3\ncount = 2\nkind = \"drop\"\n"
+                                     "[[fault]]\nframe = 9\nkind = \"drop\"\n"),
                       arguments);
     };
   }
@@ -73,8 +75,10 @@ Outcome read_all(Detector& detector, std::uint64_t frames = 0) {
       return outcome;
     }
     if (frame->kind == FrameKind::end) return outcome;
-    if (frame->kind == FrameKind::lost) outcome.lost[frame->loss] += frame->lost_count;
-    else outcome.frames.push_back(frame->hardware_sequence);
+    if (frame->kind == FrameKind::lost)
+      outcome.lost[frame->loss] += frame->lost_count;
+    else
+      outcome.frames.push_back(frame->hardware_sequence);
   }
   ADD_FAILURE() << "the detector does not end";
   return outcome;
@@ -107,7 +111,8 @@ TEST(SimDetector, WorldKilledInARunIsOneErrorWithinTheTimeout) {
 }
 
 TEST(SimDetector, ComesBackFromFaultWhenTheWorldDoes) {
-  WorldProcess world(small_scenario(5, "[[fault]]\nframe = 3\nkind = \"close\"\n"), {"--speed", "0"});
+  WorldProcess world(small_scenario(5, "[[fault]]\nframe = 3\nkind = \"close\"\n"),
+                     {"--speed", "0"});
   const auto sut = open_at(world);
   const Outcome first = read_all(*sut);
   ASSERT_TRUE(first.error.has_value());
@@ -119,7 +124,8 @@ TEST(SimDetector, ComesBackFromFaultWhenTheWorldDoes) {
 }
 
 TEST(SimDetector, ExitOfTheWorldOnScriptIsUnavailable) {
-  WorldProcess world(small_scenario(5, "[[fault]]\nframe = 2\nkind = \"exit\"\n"), {"--speed", "0"});
+  WorldProcess world(small_scenario(5, "[[fault]]\nframe = 2\nkind = \"exit\"\n"),
+                     {"--speed", "0"});
   const auto sut = open_at(world);
   const Outcome outcome = read_all(*sut);
   ASSERT_TRUE(outcome.error.has_value());

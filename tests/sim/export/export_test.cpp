@@ -57,7 +57,8 @@ TEST(WriteReferences, MeasuresDarkAndGainAsTheyAre) {
 TEST(WriteMovie, HasAllFramesAndTheirTruth) {
   const Scenario scenario = test::still_scenario(64);
   const test::TemporaryDirectory directory;
-  const auto written = write_movie(scenario, test::phases(), directory.file("m.mrc"), directory.file("t"), 3, 1);
+  const auto written =
+      write_movie(scenario, test::phases(), directory.file("m.mrc"), directory.file("t"), 3, 1);
   ASSERT_TRUE(written) << written.error().message;
   const auto movie = bytes_of(directory.file("m.mrc"));
   ASSERT_EQ(movie.size(), 1024u + 3u * 64u * 64u * 2u);

@@ -19,8 +19,10 @@ class PoissonOfMean : public testing::TestWithParam<double> {
     std::vector<double> counts(static_cast<std::size_t>(GetParam() * 2.0) + 60, 0.0);
     for (int i = 0; i < kDraws; ++i) {
       const std::uint32_t k = sut.draw(GetParam(), random);
-      if (k < counts.size()) counts[k] += 1.0;
-      else ADD_FAILURE() << k << " from a mean of " << GetParam();
+      if (k < counts.size())
+        counts[k] += 1.0;
+      else
+        ADD_FAILURE() << k << " from a mean of " << GetParam();
     }
     return counts;
   }
@@ -49,7 +51,8 @@ TEST_P(PoissonOfMean, FollowsTheDistributionByChiSquared) {
   double expected_in_cells = 0.0;
   for (std::size_t k = 0; k < counts.size(); ++k) {
     const double x = static_cast<double>(k);
-    const double expected = kDraws * std::exp(x * std::log(GetParam()) - GetParam() - std::lgamma(x + 1.0));
+    const double expected =
+        kDraws * std::exp(x * std::log(GetParam()) - GetParam() - std::lgamma(x + 1.0));
     if (expected < 10.0) continue;
     chi2 += (counts[k] - expected) * (counts[k] - expected) / expected;
     ++cells;
@@ -63,8 +66,8 @@ TEST_P(PoissonOfMean, FollowsTheDistributionByChiSquared) {
 
 // Small, on the grid, between grid values, around the limit of the tables, and by PTRS.
 INSTANTIATE_TEST_SUITE_P(Means, PoissonOfMean,
-                         testing::Values(0.01, 0.25, 0.9, 2.0, 3.37, 9.99, 10.0, 31.1, 63.99, 64.0, 100.3,
-                                         1000.0));
+                         testing::Values(0.01, 0.25, 0.9, 2.0, 3.37, 9.99, 10.0, 31.1, 63.99, 64.0,
+                                         100.3, 1000.0));
 
 TEST(Poisson, OfNothingIsNothing) {
   const Poisson sut;

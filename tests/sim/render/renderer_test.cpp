@@ -34,7 +34,8 @@ TEST(Renderer, MovesEverythingByWholePixelsExactly) {
     for (int x = 8; x < kSize - 8; ++x) {
       const auto from = static_cast<std::size_t>(y * kSize + x);
       const auto to = static_cast<std::size_t>((y - 4) * kSize + x + 7);
-      ASSERT_NEAR(after[to], before[from], 2e-5) << x << ", " << y;  // float rounding of masks and waves
+      ASSERT_NEAR(after[to], before[from], 2e-5)
+          << x << ", " << y;  // float rounding of masks and waves
     }
   }
 }
@@ -58,7 +59,8 @@ TEST(Renderer, MovesTheLatticeByFractionsAsTheWavesSay) {
         const double g = length(wave.g_per_nm);
         if (std::max(std::abs(wave.g_per_nm.x), std::abs(wave.g_per_nm.y)) >= 0.5 / px) continue;
         const double mtf = std::pow(detector.mtf_at_nyquist, 4.0 * g * g * px * px);
-        expected += wave.amplitude * mtf * std::cos(2.0 * M_PI * (dot(wave.g_per_nm, at) + wave.turns));
+        expected +=
+            wave.amplitude * mtf * std::cos(2.0 * M_PI * (dot(wave.g_per_nm, at) + wave.turns));
       }
       ASSERT_NEAR(image[static_cast<std::size_t>(y * kSize + x)], expected, 1e-5) << x << ", " << y;
     }
@@ -73,7 +75,8 @@ double long_sinc(const std::vector<float>& image, int y, double x) {
   for (int i = middle - 31; i <= middle + 32; ++i) {
     const double t = x - i;
     const double window = std::cos(M_PI * t / 66.0);
-    const double weight = (std::abs(t) < 1e-9 ? 1.0 : std::sin(M_PI * t) / (M_PI * t)) * window * window;
+    const double weight =
+        (std::abs(t) < 1e-9 ? 1.0 : std::sin(M_PI * t) / (M_PI * t)) * window * window;
     sum += weight * image[static_cast<std::size_t>(y * kSize + i)];
     weights += weight;
   }
@@ -89,7 +92,8 @@ TEST(Renderer, MovesTheFilmByFractionsFarBelowTheNoise) {
   for (int y = 0; y < kSize; y += 7) {
     for (int x = 40; x < kSize - 40; x += 3) {
       // 1e-4 of the contrast; the noise of one pixel at 10 electrons is 0.3.
-      ASSERT_NEAR(after[static_cast<std::size_t>(y * kSize + x)], long_sinc(before, y, x - 0.43), 2e-5);
+      ASSERT_NEAR(after[static_cast<std::size_t>(y * kSize + x)], long_sinc(before, y, x - 0.43),
+                  2e-5);
     }
   }
 }
@@ -147,7 +151,8 @@ TEST(Renderer, FramesHaveTheDoseAndTheNoiseOfCounting) {
 
 TEST(Renderer, BlankedFrameShowsTheDarkLevelOnly) {
   Scenario scenario = still_scenario(kSize);
-  scenario.steps = {{.t_s = 0.0, .current_a = {}, .temperature_k = {}, .beam_on = false, .jump_nm = {}}};
+  scenario.steps = {
+      {.t_s = 0.0, .current_a = {}, .temperature_k = {}, .beam_on = false, .jump_nm = {}}};
   Specimen specimen(scenario, phases(), 1.0);
   std::vector<std::uint16_t> frame(kSize * kSize);
   Renderer(scenario, scenario.detectors.front(), 1).render(specimen.advance({}), frame);

@@ -100,7 +100,8 @@ TEST(Score, FailsASystematicErrorBeyondItsSigma) {
 TEST(Score, FindsFramesThatVanishedWithoutAWord) {
   ScoredRun run = honest_run();
   run.measured.frames.erase(17);
-  EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("1 frames neither measured nor listed as lost, first 17")));
+  EXPECT_THAT(reasons(run),
+              ElementsAre(HasSubstr("1 frames neither measured nor listed as lost, first 17")));
 }
 
 TEST(Score, AcceptsFramesThatAreListedAsLost) {
@@ -130,7 +131,8 @@ TEST(Score, AcceptsAnEarlyEndOnlyWhenTold) {
 
 TEST(Score, CountsAHopByOneCellWhileLocked) {
   ScoredRun run = honest_run();
-  for (std::uint64_t seq = 100; seq < 103; ++seq) run.measured.frames[seq].drift_px[0] += 0.5555 / 0.03;
+  for (std::uint64_t seq = 100; seq < 103; ++seq)
+    run.measured.frames[seq].drift_px[0] += 0.5555 / 0.03;
   const DriftScore drift = score_drift(run.truth, run.measured, {});
   EXPECT_EQ(drift.hops, 1u);
   EXPECT_EQ(drift.hop_frames, 3u);
@@ -154,7 +156,8 @@ TEST(Score, FailsARunThatMeasuredNothing) {
     frame.drift_state = "lost";
     frame.spots.clear();
   }
-  EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("drift locked in 0.000"), HasSubstr("no confirmed spot")));
+  EXPECT_THAT(reasons(run),
+              ElementsAre(HasSubstr("drift locked in 0.000"), HasSubstr("no confirmed spot")));
 }
 
 TEST(MatchSpot, TakesTheNearestOrItsFriedelMateWithinTheGate) {
@@ -190,7 +193,9 @@ TEST(ReadRecords, TakesTheContractsLines) {
   const test::TemporaryDirectory directory;
   std::ofstream(directory.file("m.jsonl"))
       << R"({"seq":0,"time_ns":null,"drift_px":[0.0,0.0],"sigma_drift_px":[0.01,0.01],"drift_state":"locked","cell_ambiguous":false,"spots":[{"id":1,"g_per_nm":[1.71,0.52],"d_nm":0.5583,"sigma_d_nm":0.0001,"sigma_d_sys_nm":0.0003,"snr":41.0,"amplitude":0.12,"phase_rad":0.31,"age_frames":1,"confirmed":false}],"lattice":null,"phases":[],"strain":null,"crystallinity":0.63,"alerts":[{"rule":"d","state":"raised","value":1,"unit":"nm","sigma":0.1,"since_seq":0}]})"
-      << "\n" << R"({"seq":1,"lost":"sequence_gap"})" << "\n";
+      << "\n"
+      << R"({"seq":1,"lost":"sequence_gap"})"
+      << "\n";
   const auto read = read_measurements(directory.file("m.jsonl"));
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->frames.at(0).spots.at(0).d_nm, 0.5583);

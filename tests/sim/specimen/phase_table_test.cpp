@@ -56,7 +56,8 @@ TEST(PhaseTable, KeepsTheStackingRuleInTheFirstRow) {
       if (wave.h == 0) {
         EXPECT_NEAR(f, 0.0, 1e-9) << phase.name << " 00" << wave.l;
       } else if (phase.layers_per_cell == 2) {
-        EXPECT_TRUE(std::abs(f) < 1e-9 || std::abs(f - 0.5) < 1e-9) << phase.name << " 10" << wave.l;
+        EXPECT_TRUE(std::abs(f) < 1e-9 || std::abs(f - 0.5) < 1e-9)
+            << phase.name << " 10" << wave.l;
       } else {
         EXPECT_NEAR(f, 1.0 / 3.0, 1e-9) << phase.name << " 10" << wave.l;
       }
@@ -67,7 +68,8 @@ TEST(PhaseTable, KeepsTheStackingRuleInTheFirstRow) {
 TEST(PhaseTable, RefusesReflectionsOfAnotherZone) {
   const auto parsed = parse_phases(
       "[[phase]]\nname = \"X\"\na_nm = 0.3\nc_nm = 1.1\nlayers_per_cell = 2\nsource = \"here\"\n"
-      "reflections = [[1, 1, 0, 0.1]]\n", "p.toml");
+      "reflections = [[1, 1, 0, 0.1]]\n",
+      "p.toml");
   ASSERT_FALSE(parsed);
   EXPECT_NE(parsed.error().message.find("p.toml:7"), std::string::npos) << parsed.error().message;
 }

@@ -26,7 +26,8 @@ TEST(Specimen, CountsChargeOverItsCapacity) {
   Scenario scenario = still_scenario();
   scenario.cell.capacity_c = 10.0;
   scenario.cell.voltage_v = {{0.0, 3.0}, {1.0, 4.0}};
-  scenario.steps = {{.t_s = 2.0, .current_a = 0.5, .temperature_k = {}, .beam_on = {}, .jump_nm = {}}};
+  scenario.steps = {
+      {.t_s = 2.0, .current_a = 0.5, .temperature_k = {}, .beam_on = {}, .jump_nm = {}}};
   Specimen sut(scenario, phases(), 1.0);
   for (int frame = 0; frame <= 6; ++frame) sut.advance({});
   EXPECT_NEAR(sut.state().state_of_charge, 0.5 * 4.0 / 10.0, 1e-12);  // on since frame 2
@@ -59,7 +60,8 @@ TEST(Specimen, ACommandIsTheSameAsAStepAtItsFrame) {
   Specimen by_command(without, phases(), 1.0);
   for (int frame = 0; frame < 8; ++frame) {
     const SpecimenState& a = by_step.advance({});
-    const SpecimenState& b = by_command.advance(frame == 3 ? std::span(&hot, 1) : std::span<const Step>{});
+    const SpecimenState& b =
+        by_command.advance(frame == 3 ? std::span(&hot, 1) : std::span<const Step>{});
     ASSERT_EQ(a.shift_nm.x, b.shift_nm.x) << frame;
     ASSERT_EQ(a.temperature_k, b.temperature_k) << frame;
   }
@@ -71,7 +73,8 @@ TEST(Specimen, HeatExpandsTheLatticeAndMovesTheSupportLater) {
   scenario.heat.expansion_c_per_k = 1e-4;
   scenario.heat.drift_nm_per_k = {0.02, 0.0};
   scenario.heat.drift_tau_s = 10.0;
-  scenario.steps = {{.t_s = 1.0, .current_a = {}, .temperature_k = 393.0, .beam_on = {}, .jump_nm = {}}};
+  scenario.steps = {
+      {.t_s = 1.0, .current_a = {}, .temperature_k = 393.0, .beam_on = {}, .jump_nm = {}}};
   Specimen sut(scenario, phases(), 1.0);
   const double d0 = sut.advance({}).domains.front().d_layer_nm;
   sut.advance({});
@@ -84,8 +87,9 @@ TEST(Specimen, HeatExpandsTheLatticeAndMovesTheSupportLater) {
 
 TEST(Specimen, BlankedBeamAddsNoDose) {
   Scenario scenario = still_scenario();
-  scenario.steps = {{.t_s = 2.0, .current_a = {}, .temperature_k = {}, .beam_on = false, .jump_nm = {}},
-                    {.t_s = 4.0, .current_a = {}, .temperature_k = {}, .beam_on = true, .jump_nm = {}}};
+  scenario.steps = {
+      {.t_s = 2.0, .current_a = {}, .temperature_k = {}, .beam_on = false, .jump_nm = {}},
+      {.t_s = 4.0, .current_a = {}, .temperature_k = {}, .beam_on = true, .jump_nm = {}}};
   Specimen sut(scenario, phases(), 100.0);
   for (int frame = 0; frame < 6; ++frame) sut.advance({});
   EXPECT_EQ(sut.state().fluence_e_per_nm2, 300.0);  // frames 0, 1 and 4
@@ -93,11 +97,13 @@ TEST(Specimen, BlankedBeamAddsNoDose) {
 
 TEST(Specimen, DoseEatsTheRimAndFadesTheLattice) {
   Scenario scenario = still_scenario();
-  scenario.dose = {.threshold_e_per_nm2 = 100.0, .rim_nm_per_e_per_nm2 = 1e-3, .critical_e_per_nm2 = 1000.0};
+  scenario.dose = {
+      .threshold_e_per_nm2 = 100.0, .rim_nm_per_e_per_nm2 = 1e-3, .critical_e_per_nm2 = 1000.0};
   Specimen sut(scenario, phases(), 100.0);
   const double first = sut.advance({}).domains.front().waves.front().amplitude;
   bool was_told = false;
-  for (int frame = 1; frame <= 6; ++frame) was_told |= find_event(sut.advance({}), "amorphisation_onset") != nullptr;
+  for (int frame = 1; frame <= 6; ++frame)
+    was_told |= find_event(sut.advance({}), "amorphisation_onset") != nullptr;
   EXPECT_NEAR(sut.state().rim_nm - scenario.specimen.rim_nm, 0.5, 1e-12);
   EXPECT_NEAR(sut.state().domains.front().waves.front().amplitude / first, std::exp(-0.5), 1e-12);
   EXPECT_TRUE(was_told);
@@ -114,7 +120,11 @@ TEST(Specimen, AirSwellsTheLayers) {
 
 TEST(Specimen, AJumpMovesItAndIsMarked) {
   Scenario scenario = still_scenario();
-  scenario.steps = {{.t_s = 1.0, .current_a = {}, .temperature_k = {}, .beam_on = {}, .jump_nm = Pair{0.4, -0.2}}};
+  scenario.steps = {{.t_s = 1.0,
+                     .current_a = {},
+                     .temperature_k = {},
+                     .beam_on = {},
+                     .jump_nm = Pair{0.4, -0.2}}};
   Specimen sut(scenario, phases(), 1.0);
   EXPECT_FALSE(sut.advance({}).jumped);
   const SpecimenState& state = sut.advance({});
@@ -127,8 +137,8 @@ TEST(Specimen, AJumpMovesItAndIsMarked) {
 
 TEST(Specimen, StrainStepIsContinuousOnItsLine) {
   Scenario scenario = still_scenario();
-  scenario.specimen.strain_step = StrainStep{.normal_deg = 0.0, .position_nm = 0.7, .strain_percent = 2.0,
-                                             .softness_nm = 0.3};
+  scenario.specimen.strain_step =
+      StrainStep{.normal_deg = 0.0, .position_nm = 0.7, .strain_percent = 2.0, .softness_nm = 0.3};
   Specimen sut(scenario, phases(), 1.0);
   const SpecimenState& state = sut.advance({});
   ASSERT_EQ(state.domains.size(), 2u);
@@ -148,8 +158,8 @@ TEST(Specimen, StrainStepIsContinuousOnItsLine) {
 TEST(Specimen, StretchedLatticeHasSpacingsLongerByTheStrain) {
   Scenario scenario = still_scenario();
   scenario.specimen.layer_normal_deg = 0.0;
-  scenario.specimen.strain_step = StrainStep{.normal_deg = 0.0, .position_nm = 0.0, .strain_percent = 1.0,
-                                             .softness_nm = 0.3};
+  scenario.specimen.strain_step =
+      StrainStep{.normal_deg = 0.0, .position_nm = 0.0, .strain_percent = 1.0, .softness_nm = 0.3};
   Specimen sut(scenario, phases(), 1.0);
   const SpecimenState& state = sut.advance({});
   const double before = 1.0 / length(state.domains[0].waves.front().g_per_nm);
@@ -184,7 +194,8 @@ TEST(Specimen, TransitionBringsASecondDomainThatGrows) {
   EXPECT_EQ(state.domains[1].phase, "O2");
   EXPECT_NEAR(state.domains[1].d_layer_nm, 0.44385, 1e-9);
   const double early = state.domains[1].limits.front().position_nm;
-  EXPECT_LT(sut.advance({}).domains[1].limits.front().position_nm, early);  // the front moves inward
+  EXPECT_LT(sut.advance({}).domains[1].limits.front().position_nm,
+            early);  // the front moves inward
 }
 
 TEST(StrainOf, SeparatesStretchAndRotation) {

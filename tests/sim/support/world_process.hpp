@@ -21,8 +21,8 @@ class WorldProcess {
   /// `scenario` is the text of a scenario file.
   explicit WorldProcess(const std::string& scenario, const std::vector<std::string>& more = {}) {
     std::ofstream(directory_.file("scenario.toml")) << scenario;
-    std::vector<std::string> words{LATTICED_SIM_WORLD, "--scenario", directory_.file("scenario.toml"),
-                                   "--socket", socket()};
+    std::vector<std::string> words{LATTICED_SIM_WORLD, "--scenario",
+                                   directory_.file("scenario.toml"), "--socket", socket()};
     words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());

@@ -17,9 +17,11 @@ std::vector<Json> truth_of(const Scenario& scenario, int frames) {
   const test::TemporaryDirectory directory;
   Specimen specimen(scenario, test::phases(), 1.0);
   {
-    auto sut = TruthWriter::create(directory.file("truth.jsonl"), scenario, scenario.detectors.front());
+    auto sut =
+        TruthWriter::create(directory.file("truth.jsonl"), scenario, scenario.detectors.front());
     EXPECT_TRUE(sut);
-    for (int i = 0; i < frames; ++i) (*sut)->write(specimen.advance({}), i == 2 ? LossReason::incomplete : LossReason::none);
+    for (int i = 0; i < frames; ++i)
+      (*sut)->write(specimen.advance({}), i == 2 ? LossReason::incomplete : LossReason::none);
   }
   std::vector<Json> lines;
   std::ifstream in(directory.file("truth.jsonl"));
@@ -64,7 +66,11 @@ TEST(TruthWriter, DatesTheEventsByFrame) {
   Scenario scenario = test::still_scenario();
   scenario.heat.expansion_c_per_k = 1e-4;
   scenario.heat.tau_s = 0.01;
-  scenario.steps = {{.t_s = 1.0, .current_a = {}, .temperature_k = 320.0, .beam_on = {}, .jump_nm = Pair{1.0, 0.0}}};
+  scenario.steps = {{.t_s = 1.0,
+                     .current_a = {},
+                     .temperature_k = 320.0,
+                     .beam_on = {},
+                     .jump_nm = Pair{1.0, 0.0}}};
   std::map<std::string, int> events;
   for (const Json& line : truth_of(scenario, 4)) {
     if (line.contains("event")) events[line["event"].get<std::string>()] = line["frame"].get<int>();
@@ -74,7 +80,8 @@ TEST(TruthWriter, DatesTheEventsByFrame) {
 
 TEST(TruthWriter, NamesAFileItCannotWrite) {
   const Scenario scenario = test::still_scenario();
-  const auto sut = TruthWriter::create("/nowhere/truth.jsonl", scenario, scenario.detectors.front());
+  const auto sut =
+      TruthWriter::create("/nowhere/truth.jsonl", scenario, scenario.detectors.front());
   ASSERT_FALSE(sut);
   EXPECT_NE(sut.error().message.find("/nowhere/truth.jsonl"), std::string::npos);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Whatever the pace and the number of threads, and whether a set-point comes from the scenario or from
-// a client: the same seed and the same timeline give the same frames. Real processes.
+// Whatever the pace and the number of threads, and whether a set-point comes from the scenario or
+// from a client: the same seed and the same timeline give the same frames. Real processes.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -15,10 +15,12 @@ using namespace std::chrono_literals;
 using Frames = std::vector<std::vector<std::byte>>;
 
 constexpr int kFrames = 12;
-const std::string kMoving = "walk_nm_per_sqrt_s = 0.3\n[heat]\ntau_s = 0.02\ndrift_tau_s = 0.05\n"
-                            "drift_nm_per_k = [0.01, 0.004]\n";
+const std::string kMoving =
+    "walk_nm_per_sqrt_s = 0.3\n[heat]\ntau_s = 0.02\ndrift_tau_s = 0.05\n"
+    "drift_nm_per_k = [0.01, 0.004]\n";
 
-Frames frames_of(test::WorldProcess& world, const std::function<void(int)>& before_frame = [](int) {}) {
+Frames frames_of(
+    test::WorldProcess& world, const std::function<void(int)>& before_frame = [](int) {}) {
   Frames frames;
   SimDetectorOptions options;
   options.socket = world.socket();
@@ -53,7 +55,8 @@ TEST(SameBits, WhateverThePaceAndTheThreads) {
 }
 
 TEST(SameBits, WhetherTheSetPointIsCommandedOrScripted) {
-  test::WorldProcess commanded(test::small_scenario(kFrames, kMoving), {"--speed", "0", "--slots", "1"});
+  test::WorldProcess commanded(test::small_scenario(kFrames, kMoving),
+                               {"--speed", "0", "--slots", "1"});
   auto link = LineClient::open(commanded.socket(), 5000ms);
   ASSERT_TRUE(link);
   std::uint64_t at = 0;
@@ -74,7 +77,8 @@ TEST(SameBits, WhetherTheSetPointIsCommandedOrScripted) {
 }
 
 TEST(SameBits, TwoDetectorsSeeTheSameSpecimen) {
-  const std::string second = "[[detector]]\nname = \"abf\"\nwidth = 32\nheight = 32\npixel_size_nm = 0.1\n";
+  const std::string second =
+      "[[detector]]\nname = \"abf\"\nwidth = 32\nheight = 32\npixel_size_nm = 0.1\n";
   test::WorldProcess world(test::small_scenario(kFrames, kMoving + second), {"--speed", "0"});
   SimDetectorOptions options;
   options.socket = world.socket();

@@ -36,8 +36,9 @@ TEST_F(WorldAnswers, DescribesItsDetectors) {
 }
 
 TEST_F(WorldAnswers, RefusesWhatIsNoCommandAndStaysUp) {
-  for (const char* line : {"", "{", "[]", "7", R"({"cmd":7})", R"({"cmd":"fly"})", R"({})", "\xff\xfe",
-                           R"({"cmd":"open","detector":5})", R"({"cmd":"set","current_a":"much"})"}) {
+  for (const char* line :
+       {"", "{", "[]", "7", R"({"cmd":7})", R"({"cmd":"fly"})", R"({})", "\xff\xfe",
+        R"({"cmd":"open","detector":5})", R"({"cmd":"set","current_a":"much"})"}) {
     const Json reply = ask(line);
     EXPECT_FALSE(reply["ok"].get<bool>()) << line;
     EXPECT_FALSE(reply["message"].get<std::string>().empty()) << line;
