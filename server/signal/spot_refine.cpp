@@ -220,10 +220,15 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
 
   // The plain coefficient at that frequency, for amplitude and phase: no weights.
   std::complex<double> plain{};
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n)
-      plain += std::complex<double>(field_[static_cast<std::size_t>(m * size_ + n)]) *
-               std::polar(1.0, -kTwoPi * (x * m + y * n) / size_);
+  const std::complex<double> step_y = std::polar(1.0, -kTwoPi * y / size_);
+  for (int m = 0; m < size_; ++m) {
+    std::complex<double> along_y{}, turn = std::polar(1.0, -kTwoPi * x * m / size_);
+    for (int n = 0; n < size_; ++n) {
+      along_y += std::complex<double>(field_[static_cast<std::size_t>(m * size_ + n)]) * turn;
+      turn *= step_y;
+    }
+    plain += along_y;
+  }
   out.coefficient = plain / (static_cast<double>(size_) * size_);
   out.is_valid = true;
   return out;
