@@ -15,3 +15,7 @@ target_link_libraries(movie_dump PRIVATE latticed_flags latticed::files GTest::g
 add_test(NAME drivers/files/other_writers_test
   COMMAND /usr/bin/python3 ${PROJECT_SOURCE_DIR}/tests/drivers/files/other_writers_test.py $<TARGET_FILE:movie_dump>)
 set_tests_properties(drivers/files/other_writers_test PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+
+foreach(name ticks line_plot image_figure page)
+  latticed_add_test(server/figure/${name}_test LINKS latticed::figure)
+endforeach()

@@ -15,6 +15,7 @@ namespace latticed::files {
 namespace {
 
 constexpr haddr_t kSuperblockBytes = 48;  // of its smallest form; no pixels lie in it
+constexpr hsize_t kShortList = 5000;      // HDF5 1.10 goes through all entries to find one
 constexpr std::size_t kMaxChunkCache = std::size_t{512} << 20;
 
 /// Where the movie's three axes are among the dataset's.
@@ -114,6 +115,7 @@ class Hdf5Reader final : public MovieReader {
     if (H5Pget_layout(plist) == H5D_CHUNKED) {
       chunk_.resize(shape_.extent.size());
       H5Pget_chunk(plist, static_cast<int>(chunk_.size()), chunk_.data());
+      describe_chunks(plist);
     }
   }
 
@@ -147,6 +149,26 @@ class Hdf5Reader final : public MovieReader {
   }
 
  private:
+  /// How large a chunk is in memory, which of its filters (bits) change that, and how many there
+  /// are.
+  void describe_chunks(hid_t plist) {
+    const Handle type(H5Dget_type(dataset_));
+    chunk_bytes_ = H5Tget_size(type);
+    hsize_t chunks = 1;
+    for (std::size_t i = 0; i < chunk_.size(); ++i) {
+      chunk_bytes_ *= chunk_[i];
+      chunks *= (shape_.extent[i] + chunk_[i] - 1) / chunk_[i];
+    }
+    is_list_short_ = chunks <= kShortList;
+    for (int i = 0; i < std::min(H5Pget_nfilters(plist), 32); ++i) {
+      std::size_t values = 0;
+      const H5Z_filter_t filter = H5Pget_filter2(plist, static_cast<unsigned>(i), nullptr, &values,
+                                                 nullptr, 0, nullptr, nullptr);
+      const bool keeps_size = filter == H5Z_FILTER_SHUFFLE || filter == H5Z_FILTER_FLETCHER32;
+      if (!keeps_size) compressors_ |= 1u << i;
+    }
+  }
+
   void seek(std::uint64_t index) {
     for (std::size_t i = start_.size(); i-- > 0;) {
       if (i == shape_.y || i == shape_.x) continue;
@@ -187,7 +209,7 @@ class Hdf5Reader final : public MovieReader {
 
   Result<void> check_chunk(std::uint64_t index, const std::vector<hsize_t>& corner) const {
     hsize_t bytes = 0;
-    if (!file_.is_cut_off()) {
+    if (!file_.is_cut_off() && !is_list_short_) {
       if (H5Dget_chunk_storage_size(dataset_, corner.data(), &bytes) >= 0 && bytes > 0) return {};
       return frame_error(ErrorCode::data_loss, index, path_, "it was never written");
     }
@@ -198,6 +220,11 @@ class Hdf5Reader final : public MovieReader {
     }
     if (begin == HADDR_UNDEF || begin < kSuperblockBytes) {  // 0: from a list that was cut off
       return frame_error(ErrorCode::data_loss, index, path_, "the file does not say where it is");
+    }
+    if (bytes < chunk_bytes_ && (filters & compressors_) == compressors_) {
+      return frame_error(ErrorCode::data_loss, index, path_,
+                         "a chunk that is not compressed has " + std::to_string(bytes) + " of " +
+                             std::to_string(chunk_bytes_) + " bytes");
     }
     if (begin <= file_size_ && bytes <= file_size_ - begin) return {};
     return frame_error(ErrorCode::out_of_range, index, path_,
@@ -217,6 +244,9 @@ class Hdf5Reader final : public MovieReader {
   std::vector<hsize_t> start_;
   std::vector<hsize_t> count_;
   std::vector<hsize_t> chunk_;  // empty = not chunked
+  hsize_t chunk_bytes_ = 0;
+  unsigned compressors_ = 0;    // a chunk with these bits set in its mask is stored as it is
+  bool is_list_short_ = false;  // so short that each chunk's entry can be looked at
 };
 
 /// Opens the dataset with a cache for the chunks one frame touches, so that a chunk of several

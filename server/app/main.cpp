@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "server/app/bench.hpp"
 #include "server/app/commands.hpp"
 
 int main(int argc, char** argv) {
@@ -18,6 +19,14 @@ int main(int argc, char** argv) {
   analyze->add_option("--dark", options.dark);
   analyze->add_option("--gain", options.gain);
   analyze->add_option("--csv", options.csv);
+  latticed::BenchOptions bench_options;
+  auto* bench = app.add_subcommand("bench", "throughput and latency as ratios to this machine's floor");
+  bench->add_option("--size", bench_options.size)->check(CLI::Range(64, 8192));
+  bench->add_option("--bin", bench_options.bin)->check(CLI::Range(0, 16));
+  bench->add_option("--workers", bench_options.workers)->check(CLI::Range(1, 64));
+  bench->add_option("--rate", bench_options.rate_hz)->check(CLI::Range(0.0, 1e6));
+  bench->add_option("--seconds", bench_options.seconds)->check(CLI::Range(0.1, 3600.0));
   CLI11_PARSE(app, argc, argv);
+  if (bench->parsed()) return latticed::bench(bench_options);
   return latticed::analyze(options);
 }

@@ -9,8 +9,8 @@ namespace latticed {
 
 class DriftStage final : public TrackStage {
  public:
-  DriftStage(const signal::AnalysisGrid& grid, const signal::DriftConfig& config)
-      : cells_to_px_(grid.bin), tracker_(grid, config) {}
+  DriftStage(const signal::FrameFft& fft, const signal::DriftConfig& config)
+      : cells_to_px_(fft.grid().bin), tracker_(fft, config) {}
 
   [[nodiscard]] Stage stage() const noexcept override { return Stage::drift; }
   void process(const Frame& frame, const Prepared& prepared, Measurements& out) noexcept override;

@@ -108,6 +108,7 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
   const double noise = 49.0 * static_cast<double>(prepared.peaks.noise.white);
   bragg_power_ += std::max(0.0, fit.power - noise);
   add_spot(track, fit, prepared, out);
+  if (track.first_d == 0.0) track.first_d = out.spots.back().d_nm;
   return true;
 }
 
@@ -200,11 +201,36 @@ void LatticeStage::join_harmonics(Measurements& out) const {
   }
 }
 
+// Drift is matched on film, edge and lattice together. When the lattice has swollen by a strain e
+// about a point somewhere in the field, its fringes have moved by e times their distance from it:
+// on the average over points and fringes, e x field / sqrt(12) per axis. That much the match may
+// have been taken along.
+void LatticeStage::doubt_drift(Measurements& out) {
+  constexpr std::uint32_t kFirstFrames = 16;
+  double weights = 0.0, strain = 0.0;
+  for (const Spot& spot : out.spots) {
+    if (!spot.is_confirmed) continue;
+    for (Track& track : tracks_) {
+      if (track.id != spot.id) continue;
+      const std::uint32_t n = std::min(track.age_frames, kFirstFrames) + 1;
+      if (track.age_frames <= kFirstFrames)
+        track.first_d += (spot.d_nm - track.first_d) / static_cast<double>(n);
+      const double weight = spot.snr * spot.snr;
+      weights += weight;
+      strain += weight * std::abs(spot.d_nm / track.first_d - 1.0);
+    }
+  }
+  if (weights <= 0.0) return;
+  const double lever = strain / weights / std::sqrt(12.0) * grid_.bin;
+  out.drift.sigma_drift_sys_px = {lever * grid_.width, lever * grid_.height};
+}
+
 void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements& out) noexcept {
   bragg_power_ = 0.0;
   if (prepared.quality != FrameQuality::good) return;
   follow(prepared, out);
   begin_new(prepared, out);
+  doubt_drift(out);
   join_harmonics(out);
   const double structure = prepared.peaks.band_power - static_cast<double>(prepared.peaks.noise.white) *
                                                            prepared.peaks.band_bins;

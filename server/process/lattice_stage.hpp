@@ -30,6 +30,7 @@ class LatticeStage final : public TrackStage {
     Vector2 frequency;            // cycles per cell
     std::uint32_t seen = 0;       // one bit per frame, newest lowest
     std::uint32_t age_frames = 0;
+    double first_d = 0.0;         // running mean of its first frames' d, nm
     bool is_confirmed = false;
   };
 
@@ -41,6 +42,7 @@ class LatticeStage final : public TrackStage {
   void add_spot(const Track& track, const signal::RefinedSpot& fit, const Prepared& prepared,
                 Measurements& out) const;
   void join_harmonics(Measurements& out) const;
+  void doubt_drift(Measurements& out);
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
 
   signal::AnalysisGrid grid_;

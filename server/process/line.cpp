@@ -66,7 +66,7 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, std::uint32_t epoch, int w
     if (const signal::FrameFft* fft = line->preparer_->fft()) {
       const LatticeConfig lattice{config.prepare.detect.min_fringes, run.pixel_size_nm,
                                   config.pixel_size_sigma_ratio};
-      line->stages_.push_back(std::make_unique<DriftStage>(fft->grid(), config.drift));
+      line->stages_.push_back(std::make_unique<DriftStage>(*fft, config.drift));
       line->stages_.push_back(
           std::make_unique<LatticeStage>(*fft, configuration->geometry, lattice));
       line->stages_.push_back(std::make_unique<AlertStage>(config.rules, run.frame_period_s));
@@ -182,6 +182,7 @@ void Line::track() {
     }
   }
   track_activity_.idle();
+  finished_at_ = steady_now();
   is_finished_.store(true, std::memory_order_release);
 }
 

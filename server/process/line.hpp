@@ -59,6 +59,8 @@ class Line {
   [[nodiscard]] bool is_finished() const noexcept {
     return is_finished_.load(std::memory_order_acquire);
   }
+  /// When the last frame was handed out; steady clock, after is_finished().
+  [[nodiscard]] std::chrono::nanoseconds finished_at() const noexcept { return finished_at_; }
   /// After is_finished(): waits for source, track and sinks. First error wins.
   Result<void> join();
   /// Gives up after a stall: sinks end without their remaining frames. Say why first.
@@ -115,6 +117,7 @@ class Line {
   std::array<std::atomic<std::int64_t>, kStages> stage_cpu_ns_{};  // track thread writes
   Activity track_activity_;
   std::atomic<bool> is_finished_{false}, is_abandoned_{false};
+  std::chrono::nanoseconds finished_at_{0};
   std::optional<Error> failure_;  // track thread or abandon(), read after join
   NamedThread track_thread_, source_thread_;
 };

@@ -101,11 +101,12 @@ void JsonLinesSink::write_measured(const Frame& frame) {
   else
     fmt::format_to(to, "{}", frame.header.time_ns);
   fmt::format_to(to,
-                 ",\"drift_px\":[{},{}],\"sigma_drift_px\":[{},{}],\"drift_state\":\"{}\","
+                 ",\"drift_px\":[{},{}],\"sigma_drift_px\":[{},{}],\"sigma_drift_sys_px\":[{},{}],\"drift_state\":\"{}\","
                  "\"cell_ambiguous\":{},\"drift_match\":{},\"quality\":\"{}\",\"mean_counts\":{},"
                  "\"spots\":[",
                  Number{m.drift.drift_px.x}, Number{m.drift.drift_px.y},
                  Number{m.drift.sigma_drift_px.x, 5}, Number{m.drift.sigma_drift_px.y, 5},
+                 Number{m.drift.sigma_drift_sys_px.x, 5}, Number{m.drift.sigma_drift_sys_px.y, 5},
                  to_string(m.drift.state), to_json(m.drift.is_cell_ambiguous),
                  Number{m.drift.match, 4}, to_string(m.quality), Number{m.mean_counts, 7});
   for (std::size_t i = 0; i < m.spots.size(); ++i)

@@ -295,8 +295,37 @@ void MatchList::write_back(Spectrum& full) const {
     }
 }
 
+std::vector<float> WindowOverlap::log_slopes(const std::vector<float>& taper) {
+  const std::size_t n = taper.size(), half = n / 2;
+  std::vector<double> overlap(half + 2, 0.0);
+  for (std::size_t shift = 0; shift < overlap.size(); ++shift)
+    for (std::size_t i = 0; i + shift < n; ++i)
+      overlap[shift] += static_cast<double>(taper[i]) * static_cast<double>(taper[i + shift]);
+  std::vector<float> slopes(half + 1, 0.0f);
+  for (std::size_t shift = 1; shift <= half; ++shift)
+    slopes[shift] = static_cast<float>(0.5 * (overlap[shift + 1] - overlap[shift - 1]) /
+                                       std::max(overlap[shift], 1e-6));
+  return slopes;
+}
+
+WindowOverlap::WindowOverlap(const std::vector<float>& taper_x, const std::vector<float>& taper_y)
+    : x_(log_slopes(taper_x)), y_(log_slopes(taper_y)) {}
+
+Vector2 WindowOverlap::log_slope(Vector2 relative) const noexcept {
+  const auto at = [](const std::vector<float>& slopes, double shift) {
+    const double a = std::min(std::abs(shift), static_cast<double>(slopes.size()) - 1.001);
+    const auto i = static_cast<std::size_t>(a);
+    const double part = a - static_cast<double>(i);
+    const double slope = (1.0 - part) * static_cast<double>(slopes[i]) +
+                         part * static_cast<double>(slopes[i + 1]);
+    return shift < 0.0 ? -slope : slope;
+  };
+  return {at(x_, relative.x), at(y_, relative.y)};
+}
+
 MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
-                     double max_step_cells, PhaseRamps& ramps) {
+                     double max_step_cells, const WindowOverlap& window, Vector2 template_shift,
+                     PhaseRamps& ramps) {
   MatchResult out;
   out.shift_cells = start;
   Expectation expected;
@@ -307,7 +336,11 @@ MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
     out.sums = {};
     for (std::size_t label = 0; label < kLabels; ++label)
       if (used >> label & 1u) out.sums += list.sum(label, ramps);
-    const MatchSums& s = out.sums;
+    const Vector2 pull = window.log_slope(
+        {out.shift_cells.x - template_shift.x, out.shift_cells.y - template_shift.y});
+    MatchSums s = out.sums;
+    s.gx -= s.j * pull.x;
+    s.gy -= s.j * pull.y;
     const double det = s.hxx * s.hyy - s.hxy * s.hxy;
     const bool is_concave = s.hxx < 0.0 && det > 0.0;
     double dx, dy;

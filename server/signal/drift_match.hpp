@@ -6,8 +6,8 @@
 //
 // with W a Wiener factor for the template's own noise. Nothing is whitened: a bin counts by what
 // it says. The sum runs over the most informative bins only, in blocks of eight along ky, each with
-// a label: 0 for aperiodic content (film, edge, thickness), 1.. for the neighbourhood of a
-// reflection. Sums are kept per label, so that a reflection can be left out while the lattice
+// a label: 0 for aperiodic texture (film, edge), 1.. for the neighbourhood of a reflection, the
+// last for shapes as wide as the field (edge, thickness). Sums are kept per label, so that a reflection can be left out while the lattice
 // itself changes, and so that the aperiodic part can vouch for the choice of the unit cell.
 #pragma once
 
@@ -22,7 +22,8 @@
 namespace latticed::signal {
 
 inline constexpr int kBlock = 8;        // bins of a block: one kx, eight rows
-inline constexpr std::size_t kLabels = 25;  // aperiodic + up to 24 reflections
+inline constexpr std::size_t kLabels = 25;  // texture, up to 23 reflections, wide shapes
+inline constexpr std::size_t kShapes = kLabels - 1;  // label of aperiodic shapes as wide as the field
 
 struct MatchBlock {
   std::int32_t kx = 0;
@@ -143,6 +144,21 @@ struct Covariance {
   double xx = 0.0, xy = 0.0, yy = 0.0;
 };
 
+/// How much of the tapered field two frames share, and how it pulls. Content that fills the field is
+/// cut by the window in another place in each frame, so J carries the factor A(s - s0), A the
+/// taper's autocorrelation and s0 the template's mean shift: its maximum lies too near to s0, by
+/// percents for low frequencies. maximise() takes the slope of log A off the gradient.
+class WindowOverlap {
+ public:
+  WindowOverlap(const std::vector<float>& taper_x, const std::vector<float>& taper_y);
+  /// Gradient of log A at this relative shift, per cell.
+  [[nodiscard]] Vector2 log_slope(Vector2 relative_cells) const noexcept;
+
+ private:
+  static std::vector<float> log_slopes(const std::vector<float>& taper);
+  std::vector<float> x_, y_;  // at whole cells, 0 .. half the field
+};
+
 struct MatchResult {
   Vector2 shift_cells;
   Covariance covariance;
@@ -151,7 +167,9 @@ struct MatchResult {
 };
 
 /// Newton's maximum of J over the labels in `used`, from `start`; steps are held to `max_step_cells`.
+/// `window` and `template_shift` as WindowOverlap has it.
 MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
-                     double max_step_cells, PhaseRamps& ramps);
+                     double max_step_cells, const WindowOverlap& window, Vector2 template_shift,
+                     PhaseRamps& ramps);
 
 }  // namespace latticed::signal

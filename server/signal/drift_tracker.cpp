@@ -13,7 +13,7 @@ namespace latticed::signal {
 
 namespace {
 
-constexpr int kReflectionReach = 4;     // bins round a reflection that carry its label
+constexpr int kReflectionReach = 4;     // bins round a reflection that are taken whole
 constexpr float kPlainReflectionSnr = 6.0f;
 constexpr int kStripes = 8;             // parts of the full template, one renewed per frame
 constexpr int kCandidates = 8;          // peaks of the whole-field surface that are refined
@@ -27,7 +27,7 @@ constexpr double kAmbiguousOdds = 12.0; // log-likelihood by which the best cell
 constexpr int kPatience = 48;           // lost frames before a new template is begun
 constexpr double kAnchorPull = 0.05;     // of the anchor's disagreement, per frame
 constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
-constexpr std::uint32_t kAperiodic = 1u;
+constexpr double kLowFringes = 14.0;      // fewer across the field: shapes, not texture
 
 // template += blend (frame exp(+2 pi i k s) - template) over columns first .. last-1.
 LATTICED_HOT void blend_columns(const Complex* frame, Complex* mean, const Complex* ramp_x,
@@ -64,23 +64,24 @@ LATTICED_HOT float block_score(const Complex* block, float noise, float fx2, con
 
 }  // namespace
 
-DriftTracker::DriftTracker(const AnalysisGrid& grid, const DriftConfig& config)
-    : grid_(grid),
+DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
+    : grid_(fft.grid()),
       config_(config),
+      window_(fft.taper_x(), fft.taper_y()),
       max_blocks_(static_cast<std::size_t>(config.max_match_bins / kBlock)),
-      template_(grid.spectrum_size()),
-      list_(grid, max_blocks_),
-      anchor_(grid, max_blocks_),
-      ramps_(grid),
-      grid_search_(grid),
-      surface_ifft_(grid),
-      surface_half_(static_cast<std::size_t>(grid.width / 2 + 1) *
-                    static_cast<std::size_t>(grid.height)),
-      surface_(static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height)) {
-  const auto per_column = static_cast<std::size_t>((grid.height + kBlock - 1) / kBlock);
-  scored_.reserve(per_column * static_cast<std::size_t>(grid.kx_count));
+      template_(grid_.spectrum_size()),
+      list_(grid_, max_blocks_),
+      anchor_(grid_, max_blocks_),
+      ramps_(grid_),
+      grid_search_(grid_),
+      surface_ifft_(grid_),
+      surface_half_(static_cast<std::size_t>(grid_.width / 2 + 1) *
+                    static_cast<std::size_t>(grid_.height)),
+      surface_(static_cast<std::size_t>(grid_.width) * static_cast<std::size_t>(grid_.height)) {
+  const auto per_column = static_cast<std::size_t>((grid_.height + kBlock - 1) / kBlock);
+  scored_.reserve(per_column * static_cast<std::size_t>(grid_.kx_count));
   chosen_.reserve(max_blocks_);
-  label_of_block_.resize(per_column * static_cast<std::size_t>(grid.kx_count));
+  label_of_block_.resize(per_column * static_cast<std::size_t>(grid_.kx_count));
   reset();
 }
 
@@ -91,8 +92,12 @@ void DriftTracker::reset() {
   label_phase_.fill(0.0);
   used_labels_ = ~0u;
   shortest_period_cells_ = finest_period_cells_ = 0.0;
-  shift_ = velocity_ = origin_ = {};
+  shift_ = velocity_ = origin_ = template_mean_ = {};
   innovation_ = 0.0;
+}
+
+MatchResult DriftTracker::match_near(std::uint32_t labels, Vector2 start) {
+  return maximise(list_, labels, start, 0.25 * half_cell(), window_, template_mean_, ramps_);
 }
 
 double DriftTracker::half_cell() const noexcept {
@@ -130,7 +135,8 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
       const std::uint32_t block = static_cast<std::uint32_t>(kx) * per_column + j;
       // A reflection is taken whole: part of its peak would stand for another frequency, and the
       // drift would be wrong by that ratio (1 % of the displacement, measured).
-      if (label_of_block_[block] > 0)
+      const std::uint8_t label = label_of_block_[block];
+      if (label > 0 && label < kShapes)
         scored_.push_back({std::numeric_limits<float>::max(), block});
       else if (power > smallest && score > 0.0f)
         scored_.push_back({score, block});
@@ -191,7 +197,7 @@ void DriftTracker::measure_cell(std::span<const Peak> peaks) {
 void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
   reflections_.clear();
   for (const Peak& peak : peaks)
-    if (peak.snr > kPlainReflectionSnr && reflections_.size() < kLabels - 1)
+    if (peak.snr > kPlainReflectionSnr && reflections_.size() < kShapes - 1)
       reflections_.push_back(peak);
   measure_cell({reflections_.begin(), reflections_.size()});
   const int per_column = (grid_.height + kBlock - 1) / kBlock;
@@ -206,6 +212,24 @@ void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
               kx * per_column + grid_.row_of(ky) / kBlock)];
           if (label == 0) label = static_cast<std::uint8_t>(l + 1);
         }
+  // Shapes as wide as the field (edge, thickness) place the unit cell, but are cut by the window:
+  // they get a label of their own and no say in where film and edge are.
+  const int low = static_cast<int>(kLowFringes);
+  for (int kx = 0; kx < std::min(low, grid_.kx_count); ++kx)
+    for (int ky = -low; ky <= low; ++ky)
+      if (std::hypot(kx, ky) < kLowFringes) {
+        std::uint8_t& label = label_of_block_[static_cast<std::size_t>(
+            kx * per_column + grid_.row_of(ky) / kBlock)];
+        if (label == 0) label = static_cast<std::uint8_t>(kShapes);
+      }
+}
+
+// Film, edge and thickness together: what knows no unit cells.
+double DriftTracker::aperiodic_j() const {
+  return list_.sum(0, ramps_).j + list_.sum(kShapes, ramps_).j;
+}
+double DriftTracker::expected_aperiodic_j() const noexcept {
+  return list_.expected(0).j + list_.expected(kShapes).j;
 }
 
 // Blocks in order of their labels, in memory order within a label.
@@ -235,15 +259,16 @@ void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
 }
 
 DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
-  Expectation expected, aperiodic = list_.expected(0);
+  Expectation expected;
+  const double aperiodic = expected_aperiodic_j();
   for (std::size_t l = 0; l < kLabels; ++l)
     if (used_labels_ >> l & 1u) expected += list_.expected(l);
   Verdict verdict;
   verdict.match = match.sums.j / std::max(expected.j, 1e-30);
   verdict.significance = match.sums.j / std::sqrt(std::max(expected.j, 1e-30));
-  const double denial = list_.sum(0, ramps_).j / std::max(aperiodic.j, 1e-30);
+  const double denial = aperiodic_j() / std::max(aperiodic, 1e-30);
   // A jump by whole cells leaves the reflections matched and the aperiodic part not.
-  const double doubt = 1.0 / std::sqrt(std::max(aperiodic.j, 1e-30));
+  const double doubt = 1.0 / std::sqrt(std::max(aperiodic, 1e-30));
   verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
   verdict.is_accepted = match.is_peak && verdict.match > kSmallestMatch &&
                         verdict.significance > kSignificant;
@@ -307,14 +332,14 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
   // Each is refined; the aperiodic part, which knows no unit cells, is scored apart.
   const auto refine = [&](Vector2 start) {
     Candidate out;
-    out.match = maximise(list_, used_labels_, start, 0.25 * half_cell(), ramps_);
+    out.match = match_near(used_labels_, start);
     const Vector2 s = out.match.shift_cells;
     out.shift = s;
     const double share = std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) *
                                            (1.0 - std::abs(s.y) / grid_.height));
     out.score = out.match.is_peak ? out.match.sums.j / share : -1e300;
     ramps_.set(s);
-    out.aperiodic = list_.sum(0, ramps_).j / share;
+    out.aperiodic = aperiodic_j() / share;
     return out;
   };
   const Candidate near = refine(match.is_peak ? match.shift_cells : predicted);
@@ -339,7 +364,7 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
   for (std::size_t l = 0; l < kLabels; ++l)
     if (used_labels_ >> l & 1u) used += list_.expected(l);
   const bool is_near_sound = near.match.is_peak && near.match.sums.j > kSmallestMatch * used.j;
-  const double aperiodic = list_.expected(0).j;
+  const double aperiodic = expected_aperiodic_j();
   const double lead = best.aperiodic - near.aperiodic;
   if (is_near_sound && lead < std::max(6.0 * std::sqrt(aperiodic), 0.3 * aperiodic)) {
     // Another cell fits, but nothing aperiodic says that the specimen went there.
@@ -366,7 +391,7 @@ double DriftTracker::misfit_at(std::size_t label) const {
 
 double DriftTracker::typical_misfit() const {
   double sum = 0.0, weights = 0.0;
-  for (std::size_t l = 1; l < kLabels; ++l) {
+  for (std::size_t l = 1; l < kShapes; ++l) {
     const double power = list_.expected(l).power;
     sum += power * misfit_at(l);
     weights += power;
@@ -390,7 +415,7 @@ MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& fi
   list_.weigh(template_noise_, frame_noise);
   list_.load(frame);
   MatchResult again =
-      maximise(list_, used_labels_, first.shift_cells, 0.25 * half_cell(), ramps_);
+      match_near(used_labels_, first.shift_cells);
   return again.is_peak ? again : first;
 }
 
@@ -463,12 +488,9 @@ bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& ma
 }
 
 void DriftTracker::watch_reflections() {
-  // Is the rest enough to stand on? Only then may reflections be left out.
-  const Expectation& aperiodic = list_.expected(0);
-  Expectation all;
-  for (std::size_t l = 0; l < kLabels; ++l) all += list_.expected(l);
-  const bool can_stand_alone = aperiodic.gxx > 0.04 * all.gxx && aperiodic.gyy > 0.04 * all.gyy;
-  for (std::size_t l = 1; l < kLabels; ++l) {
+  // Only where the rest is enough to stand on may reflections be left out.
+  const bool may_leave_out = can_stand_alone(list_);
+  for (std::size_t l = 1; l < kShapes; ++l) {
     const double expected = list_.expected(l).j;
     if (expected < 50.0) continue;  // too faint to have a phase of its own
     const MatchSums sums = list_.sum(l, ramps_);
@@ -476,11 +498,11 @@ void DriftTracker::watch_reflections() {
     constexpr double kMemory = 0.1;
     label_phase_[l] += kMemory * (phase - label_phase_[l]);
     const double sigma = std::sqrt(kMemory / 2.0 / expected) * std::sqrt(misfit_[l]);
-    const double limit = std::max(0.04, 5.0 * sigma);
+    const double limit = std::max(0.1, 5.0 * sigma);
     const std::uint32_t bit = 1u << l;
-    if (can_stand_alone && std::abs(label_phase_[l]) > limit)
+    if (may_leave_out && std::abs(label_phase_[l]) > limit)
       used_labels_ &= ~bit;
-    else if (!can_stand_alone || std::abs(label_phase_[l]) < 0.4 * limit)
+    else if (!may_leave_out || std::abs(label_phase_[l]) < 0.4 * limit)
       used_labels_ |= bit;
   }
 }
@@ -493,39 +515,43 @@ void DriftTracker::make_anchor(const RingNoise& noise) {
     frame_noise[l] = static_cast<double>(noise.white) * misfit_[l];
   anchor_.weigh(template_noise_, frame_noise);
   anchor_place_ = shift_;
+  anchor_mean_ = template_mean_;
   has_anchor_ = true;
 }
 
-// Where to learn this frame into the template: at its shift, pulled a little towards what the
-// anchor says. So the template's random walk (blend x sigma per frame) is bounded, and the
-// anchor's own error, common to all frames, does not add to any single one.
+// Whether film and edge alone fix the shift to within seven times the error of everything.
+bool DriftTracker::can_stand_alone(const MatchList& list) {
+  Expectation all;
+  for (std::size_t l = 0; l < kLabels; ++l) all += list.expected(l);
+  const Expectation& aperiodic = list.expected(0);
+  return aperiodic.gxx > 0.02 * all.gxx && aperiodic.gyy > 0.02 * all.gyy;
+}
+
+// Where this frame is learnt into the template: at its shift, pulled a little towards what the anchor
+// says. So the template's random walk (blend x sigma per frame) is bounded, and the anchor's own
+// error, common to all frames, does not add to any single one.
 Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   if (!has_anchor_) return shift;
-  const double away = std::hypot(shift.x - anchor_place_.x, shift.y - anchor_place_.y);
-  if (away > kAnchorReach * std::min(grid_.width, grid_.height)) {
-    has_anchor_ = false;  // the field has moved on: the window's edge would pull
-    return shift;
-  }
-  Expectation all;
-  for (std::size_t l = 0; l < kLabels; ++l) all += anchor_.expected(l);
-  const Expectation& aperiodic = anchor_.expected(0);
-  const bool can_stand_alone = aperiodic.gxx > 0.25 * all.gxx && aperiodic.gyy > 0.25 * all.gyy;
-  const std::uint32_t used = can_stand_alone ? kAperiodic : used_labels_;
   anchor_.load(frame);
-  const MatchResult match = maximise(anchor_, used, shift, 0.25 * half_cell(), ramps_);
+  const MatchResult match = maximise(anchor_, used_labels_, shift, 0.25 * half_cell(), window_,
+                                     anchor_mean_, ramps_);
   Expectation expected;
   for (std::size_t l = 0; l < kLabels; ++l)
-    if (used >> l & 1u) expected += anchor_.expected(l);
+    if (used_labels_ >> l & 1u) expected += anchor_.expected(l);
   const double agreement = match.sums.j / std::max(expected.j, 1e-30);
   const Vector2 off{match.shift_cells.x - shift.x, match.shift_cells.y - shift.y};
   if (!match.is_peak || agreement < 0.5 || std::hypot(off.x, off.y) > 0.25 * half_cell()) {
-    if (agreement < 0.2) has_anchor_ = false;  // changed beyond recognition
+    if (agreement < 0.2) has_anchor_ = false;
     return shift;
   }
   return {shift.x + kAnchorPull * off.x, shift.y + kAnchorPull * off.y};
 }
 
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise) {
+  const double away = std::hypot(match.shift_cells.x - anchor_place_.x,
+                                 match.shift_cells.y - anchor_place_.y);
+  if (away > kAnchorReach * std::min(grid_.width, grid_.height))
+    has_anchor_ = false;  // the field has moved on: a new anchor is made from the template
   const Vector2 place = anchored(frame, match.shift_cells);
   ramps_.set(match.shift_cells);
   for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_at(l) - misfit_[l]);
@@ -536,6 +562,8 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const 
   const float blend = 1.0f / static_cast<float>(memory);
   ramps_.set(place);
   list_.update(frame, ramps_, blend);
+  template_mean_.x += static_cast<double>(blend) * (place.x - template_mean_.x);
+  template_mean_.y += static_cast<double>(blend) * (place.y - template_mean_.y);
   // The full template is renewed in stripes: it only has to know where new information grows.
   const bool is_young = frames_learnt_ <= kStripes;
   const int first = is_young ? 0 : stripe_ * grid_.kx_count / kStripes;
@@ -598,7 +626,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
 
   const Vector2 predicted =
       is_first ? Vector2{} : Vector2{shift_.x + velocity_.x, shift_.y + velocity_.y};
-  MatchResult match = maximise(list_, used_labels_, predicted, 0.25 * half_cell(), ramps_);
+  MatchResult match = match_near(used_labels_, predicted);
   if (is_first) {
     match.shift_cells = {};
     return report(match, judge(match), false);
@@ -610,7 +638,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     const double step = std::min(half_cell() / GridSearch::kReach,
                                  finest_period_cells_ > 0.0 ? finest_period_cells_ / 3.0 : 1.0);
     const Vector2 start = grid_search_.best(list_, used_labels_, predicted, step, ramps_);
-    const MatchResult other = maximise(list_, used_labels_, start, 0.25 * half_cell(), ramps_);
+    const MatchResult other = match_near(used_labels_, start);
     if (other.is_peak && other.sums.j > match.sums.j) match = reweighed(frame, other);
     ramps_.set(match.shift_cells);
     verdict = judge(match);
@@ -638,7 +666,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   }
   // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
   // no shifted copy of the field but a distorted one.
-  const double aperiodic_match = list_.sum(0, ramps_).j / std::max(list_.expected(0).j, 1e-30);
+  const double aperiodic_match = aperiodic_j() / std::max(expected_aperiodic_j(), 1e-30);
   if (aperiodic_match < kRigidMatch && typical_misfit() > kDistorted)
     (void)average_of_reflections(frame, match);
   frames_lost_ = 0;

@@ -28,7 +28,8 @@ struct DriftConfig {
 
 class DriftTracker {
  public:
-  DriftTracker(const AnalysisGrid& grid, const DriftConfig& config);
+  /// Takes grid and taper from the transform; keeps no reference to it.
+  DriftTracker(const FrameFft& fft, const DriftConfig& config);
 
   /// The drift of this frame, in cells (not raw pixels). noise: as detected in this frame; peaks:
   /// its spots, used when the list of bins is renewed. Frames in sequence order. No allocation.
@@ -62,6 +63,8 @@ class DriftTracker {
   void renew_list(std::span<const Peak> peaks);
   void label_neighbourhoods(std::span<const Peak> peaks);
   void order_blocks();
+  [[nodiscard]] double aperiodic_j() const;  // at the ramps' shift
+  [[nodiscard]] double expected_aperiodic_j() const noexcept;
   void measure_cell(std::span<const Peak> peaks);
   [[nodiscard]] Verdict judge(const MatchResult& match) const;
   bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
@@ -71,14 +74,17 @@ class DriftTracker {
   [[nodiscard]] double typical_misfit() const;
   bool average_of_reflections(const Spectrum& frame, MatchResult& match);
   void watch_reflections();
+  [[nodiscard]] static bool can_stand_alone(const MatchList& list);
   Vector2 anchored(const Spectrum& frame, Vector2 shift);
   void make_anchor(const RingNoise& noise);
   DriftMeasurement report(const MatchResult& match, const Verdict& verdict, bool is_ambiguous);
   DriftMeasurement doubtful(Vector2 shift) const;
+  MatchResult match_near(std::uint32_t labels, Vector2 start);
   [[nodiscard]] double half_cell() const noexcept;
 
   AnalysisGrid grid_;
   DriftConfig config_;
+  WindowOverlap window_;
   std::size_t max_blocks_;
 
   // Across frames.
@@ -95,6 +101,7 @@ class DriftTracker {
   double shortest_period_cells_ = 0.0;  // shortest lattice translation; 0 = no lattice seen
   double finest_period_cells_ = 0.0;    // d of the highest plain reflection
   Vector2 anchor_place_;                // the shift at which the anchor was made
+  Vector2 template_mean_, anchor_mean_; // mean shift of the frames in template and anchor
   Vector2 origin_;                      // where this template's zero lies, cells from frame 0
   Vector2 shift_, velocity_;            // cells from the template's zero, cells per frame
   double innovation_ = 0.0;             // running rms of |measured - predicted|, cells

@@ -19,7 +19,7 @@ enum class Purpose : std::uint64_t {
   read_noise = 4,
   fixed_pattern = 5,
   hot_pixels = 6,
-  reflection_phase = 7,
+  lattice_origin = 7,
   dark_reference = 8,
   flat_reference = 9,
 };

@@ -3,6 +3,7 @@
 // the picture. Whatever deformation it has is affine, so each wave stays a plane wave.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -47,10 +48,13 @@ struct Orientation {
 
 [[nodiscard]] Orientation orientation(double layer_normal_deg) noexcept;
 
-/// The waves of `phase` with the cell (a, layers * d_layer), all with their own constant phase made
-/// from the seed (a structure factor has one too).
+/// Where the lattice has its point (bright columns where all waves agree): within 0.3 nm of the
+/// field's centre, made from the seed, so that no phase is 0 by accident.
+[[nodiscard]] Vector lattice_origin(std::uint64_t seed) noexcept;
+
+/// The waves of `phase` with the cell (a, layers * d_layer), in phase at `origin`.
 [[nodiscard]] std::vector<PlaneWave> waves_of(const Phase& phase, double a_nm, double d_layer_nm,
-                                              const Orientation& axes, std::uint64_t seed);
+                                              const Orientation& axes, Vector origin);
 
 /// Deforms the waves by F about `fixed`, where they stay in phase with what they were.
 void deform(std::vector<PlaneWave>& waves, const Matrix& f, Vector fixed) noexcept;

@@ -22,9 +22,9 @@ void read_reflections(TableReader& in, const toml::table& table, Phase& phase) {
     const int k = static_cast<int>((*numbers)[1].value_or(0));
     const int l = static_cast<int>((*numbers)[2].value_or(0));
     const double amplitude = (*numbers)[3].value_or(0.0);
-    if (k != 0 || (h == 0 && l == 0) || amplitude <= 0.0) {
+    if (k != 0 || (h == 0 && l == 0) || amplitude == 0.0) {
       in.mistake("reflections", fmt::format("[{}, {}, {}, {}] must have k = 0, h or l, and an "
-                                            "amplitude above 0",
+                                            "amplitude other than 0",
                                             h, k, l, amplitude));
       continue;
     }

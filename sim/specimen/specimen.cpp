@@ -99,7 +99,7 @@ void Specimen::describe() {
 }
 
 Domain Specimen::base_domain(const Phase& phase, double a_nm, double d_nm) const {
-  // The scenario's lattice expands with heat and air about the specimen's origin.
+  // The scenario's lattice expands with heat and air about its origin.
   const double d_now_nm = d_nm * heat_.c_factor() * damage_.layer_factor();
   const double a_now_nm = a_nm * heat_.a_factor();
   Domain domain;
@@ -107,7 +107,7 @@ Domain Specimen::base_domain(const Phase& phase, double a_nm, double d_nm) const
   domain.phase = phase.name;
   domain.d_layer_nm = d_now_nm;
   domain.a_nm = a_now_nm;
-  domain.waves = waves_of(phase, a_now_nm, d_now_nm, axes_, scenario_.seed);
+  domain.waves = waves_of(phase, a_now_nm, d_now_nm, axes_, lattice_origin(scenario_.seed));
   for (PlaneWave& wave : domain.waves) wave.amplitude *= damage_.crystallinity();
   return domain;
 }

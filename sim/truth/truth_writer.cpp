@@ -32,7 +32,8 @@ Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneW
   const double nyquist = 0.5 / detector.pixel_size_nm;
   const bool in_band = std::abs(wave.g_per_nm.x) < nyquist && std::abs(wave.g_per_nm.y) < nyquist;
   const double amplitude =
-      in_band ? wave.amplitude * detector.lattice_scale * mtf_at(detector, g) * fraction : 0.0;
+      in_band ? std::abs(wave.amplitude * detector.lattice_scale) * mtf_at(detector, g) * fraction
+              : 0.0;
   const double electrons = detector.dose_e_per_px * detector.width * detector.height;
   return {{"phase", domain.phase},
           {"domain", domain.name},
@@ -40,7 +41,7 @@ Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneW
           {"g_per_nm", {wave.g_per_nm.x, wave.g_per_nm.y}},
           {"d_nm", 1.0 / g},
           {"amplitude", amplitude},
-          {"visible", std::abs(amplitude) * std::sqrt(0.5 * electrons) > kVisibleSnr}};
+          {"visible", amplitude * std::sqrt(0.5 * electrons) > kVisibleSnr}};
 }
 
 Json domain_line(const Domain& domain, double fraction) {

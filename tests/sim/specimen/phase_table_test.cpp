@@ -17,7 +17,7 @@ std::map<std::pair<int, int>, double> spacings_of(const char* name) {
   EXPECT_NE(phase, nullptr) << name;
   std::map<std::pair<int, int>, double> spacings;
   for (const PlaneWave& wave :
-       waves_of(*phase, phase->a_nm, phase->d_layer_nm(), orientation(33.0), 1)) {
+       waves_of(*phase, phase->a_nm, phase->d_layer_nm(), orientation(33.0), {})) {
     spacings[{wave.h, std::abs(wave.l)}] = 1.0 / length(wave.g_per_nm);
   }
   return spacings;
@@ -50,7 +50,7 @@ TEST(PhaseTable, GivesTheKnownSpacings) {
 TEST(PhaseTable, KeepsTheStackingRuleInTheFirstRow) {
   for (const Phase& phase : test::phases()) {
     const Orientation axes = orientation(20.0);
-    for (const PlaneWave& wave : waves_of(phase, phase.a_nm, phase.d_layer_nm(), axes, 1)) {
+    for (const PlaneWave& wave : waves_of(phase, phase.a_nm, phase.d_layer_nm(), axes, {})) {
       const double along = dot(wave.g_per_nm, axes.layer_normal) * phase.d_layer_nm();
       const double f = along - std::floor(along + 1e-9);
       if (wave.h == 0) {
@@ -61,6 +61,20 @@ TEST(PhaseTable, KeepsTheStackingRuleInTheFirstRow) {
       } else {
         EXPECT_NEAR(f, 1.0 / 3.0, 1e-9) << phase.name << " 10" << wave.l;
       }
+    }
+  }
+}
+
+// The 6_3 axis carries one layer of a two-layer cell into the next.
+TEST(PhaseTable, MakesTheLayersOfATwoLayerCellAlike) {
+  for (const Phase& phase : test::phases()) {
+    if (phase.layers_per_cell != 2) continue;
+    std::map<std::pair<int, int>, double> amplitudes;
+    for (const Reflection& r : phase.reflections) amplitudes[{r.h, r.l}] = r.amplitude;
+    for (const auto& [hl, amplitude] : amplitudes) {
+      if (hl.first == 0 || hl.second == 0) continue;
+      const double sign = hl.second % 2 == 0 ? 1.0 : -1.0;
+      EXPECT_EQ((amplitudes.at({hl.first, -hl.second})), sign * amplitude) << phase.name;
     }
   }
 }
