@@ -133,6 +133,8 @@ class ScenarioReader {
     in.number("d_layer_factor", out.d_layer_factor, {0.5, 2.0});
     in.curve("d_layer_nm", out.d_layer_nm);
     in.curve("a_nm", out.a_nm);
+    Pair fixed_point{};
+    if (in.pair("fixed_point_nm", fixed_point)) out.fixed_point_nm = fixed_point;
     read_parts(in, out);
     in.finish();
   }
