@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "sim/scenario/joined.hpp"
 #include "sim/scenario/table_reader.hpp"
 
 namespace latticed::sim {
@@ -279,8 +280,7 @@ Result<Scenario> parse_scenario(std::string_view text, const std::string& file) 
     ScenarioReader reader(root, file);
     Scenario scenario = reader.read();
     if (reader.mistakes().empty()) return scenario;
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("{}", fmt::join(reader.mistakes(), "\n"))};
+    return Error{ErrorCode::invalid_argument, joined(reader.mistakes(), "\n")};
   } catch (const toml::parse_error& error) {
     return Error{ErrorCode::invalid_argument,
                  fmt::format("{}:{}: {}", file, error.source().begin.line, error.description())};

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <optional>
 
+#include "sim/scenario/joined.hpp"
+
 namespace latticed::sim {
 namespace {
 
@@ -121,7 +123,7 @@ bool TableReader::choice(std::string_view key, std::size_t& index,
       }
     }
   }
-  report(*node, key, fmt::format("{} must be one of {}", describe(*node), fmt::join(words, ", ")));
+  report(*node, key, fmt::format("{} must be one of {}", describe(*node), joined(words, ", ")));
   return true;
 }
 

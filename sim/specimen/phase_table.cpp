@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "sim/scenario/joined.hpp"
 #include "sim/scenario/table_reader.hpp"
 
 namespace latticed::sim {
@@ -60,7 +61,7 @@ Result<PhaseTable> parse_phases(std::string_view text, const std::string& file) 
         fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
   }
   if (mistakes.empty()) return phases;
-  return Error{ErrorCode::invalid_argument, fmt::format("{}", fmt::join(mistakes, "\n"))};
+  return Error{ErrorCode::invalid_argument, joined(mistakes, "\n")};
 }
 
 const Phase* find_phase(const PhaseTable& table, std::string_view name) noexcept {
