@@ -72,6 +72,7 @@ class World {
     const std::string at = socket();
     pid_ = fork();
     if (pid_ == 0) {
+      dup2(STDERR_FILENO, STDOUT_FILENO);  // our own stdout carries one JSON object and nothing else
       execl(program.c_str(), "sim-world", "--scenario", scenario.c_str(), "--socket", at.c_str(),
             "--prefetch", prefetch.c_str(), "--threads", "2", nullptr);
       _exit(127);

@@ -19,6 +19,20 @@ Result<void> check_map(const std::vector<float>& map, const FrameGeometry& geome
                    std::to_string(geometry.height) + " as the detector's frames"};
 }
 
+/// Hands each column of the spectrum to detection as soon as it is transformed.
+class Survey final : public signal::ColumnVisitor {
+ public:
+  Survey(const signal::PeakDetector& detector, signal::PeakDetector::Workspace& work)
+      : detector_(detector), work_(work) {}
+  void visit(int kx, const signal::Complex* column) override {
+    detector_.survey(kx, column, work_);
+  }
+
+ private:
+  const signal::PeakDetector& detector_;
+  signal::PeakDetector::Workspace& work_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
@@ -78,7 +92,8 @@ void Preparer::prepare(const Frame& frame, Scratch& scratch, Prepared& out) cons
   out.peaks.peaks.clear();
   if (out.quality != FrameQuality::good) return;
 
-  fft_->execute(scratch.cells.data(), out.statistics.plane, scratch.fft, out.spectrum);
+  Survey survey(*detector_, scratch.detect);
+  fft_->execute(scratch.cells.data(), out.statistics.plane, scratch.fft, out.spectrum, &survey);
   const auto transformed = thread_cpu_now();
   out.stage_cpu[static_cast<std::size_t>(Stage::fft)] = transformed - corrected;
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 namespace latticed {
 
@@ -69,8 +70,17 @@ std::string alert_json(const AlertEvent& alert, const RunInfo& run) {
 
 }  // namespace
 
+JsonLinesSink::~JsonLinesSink() {
+  if (!path_.empty() && out_) std::fclose(out_);
+}
+
 Result<void> JsonLinesSink::begin(const RunInfo& run) {
   run_ = run;
+  if (path_.empty()) return {};
+  out_ = std::fopen(path_.c_str(), "w");
+  if (!out_)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("creating {}: {}", path_, std::strerror(errno))};
   return {};
 }
 
@@ -84,6 +94,7 @@ void JsonLinesSink::consume(const Frame& frame) {
     throw_write_error("a measurement");
   // One flush a line: who reads along, or kills us, has every finished frame.
   if (std::fflush(out_) != 0) throw_write_error("a measurement");
+  listed_ += frame.has_pixels() ? 1 : frame.header.lost_count;
 }
 
 void JsonLinesSink::write_lost(const Frame& frame) {
@@ -119,7 +130,9 @@ void JsonLinesSink::write_measured(const Frame& frame) {
 }
 
 Result<void> JsonLinesSink::finish() {
-  if (std::fflush(out_) != 0)
+  const bool is_ours = !path_.empty();
+  std::FILE* out = is_ours ? std::exchange(out_, nullptr) : out_;
+  if ((is_ours ? std::fclose(out) : std::fflush(out)) != 0)
     return Error{ErrorCode::data_loss, fmt::format("writing measurements: {}", std::strerror(errno))};
   return {};
 }

@@ -22,7 +22,8 @@ LATTICED_HOT void sum_blocks(const MatchBlock* blocks, std::size_t count, const 
                              const Complex* ramp_y, LaneSums& out) {
   LaneSums s{};
   for (std::size_t b = 0; b < count; ++b) {
-    const float ex_re = ramp_x[blocks[b].kx].real(), ex_im = ramp_x[blocks[b].kx].imag();
+    const float* ex = reinterpret_cast<const float*>(ramp_x + blocks[b].kx);
+    const float ex_re = ex[0], ex_im = ex[1];
     const auto kx = static_cast<float>(blocks[b].kx);
     const float* ey = reinterpret_cast<const float*>(ramp_y + blocks[b].row);
     const float* ky = ky_of_row + blocks[b].row;
@@ -71,7 +72,8 @@ LATTICED_HOT void update_blocks(const MatchBlock* blocks, std::size_t count, con
                                 std::size_t column_stride, const Complex* ramp_x,
                                 const Complex* ramp_y, float blend, float* t_re, float* t_im) {
   for (std::size_t b = 0; b < count; ++b) {
-    const float ex_re = ramp_x[blocks[b].kx].real(), ex_im = ramp_x[blocks[b].kx].imag();
+    const float* ex = reinterpret_cast<const float*>(ramp_x + blocks[b].kx);
+    const float ex_re = ex[0], ex_im = ex[1];
     const float* ey = reinterpret_cast<const float*>(ramp_y + blocks[b].row);
     const float* f = reinterpret_cast<const float*>(
         frame + static_cast<std::size_t>(blocks[b].kx) * column_stride +
@@ -334,8 +336,10 @@ MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
   for (int step = 0; step < 12; ++step) {
     ramps.set(out.shift_cells);
     out.sums = {};
-    for (std::size_t label = 0; label < kLabels; ++label)
-      if (used >> label & 1u) out.sums += list.sum(label, ramps);
+    for (std::size_t label = 0; label < kLabels; ++label) {
+      out.labels[label] = list.sum(label, ramps);
+      if (used >> label & 1u) out.sums += out.labels[label];
+    }
     const Vector2 pull = window.log_slope(
         {out.shift_cells.x - template_shift.x, out.shift_cells.y - template_shift.y});
     MatchSums s = out.sums;
@@ -354,7 +358,10 @@ MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
     }
     const double length = std::hypot(dx, dy);
     const double held = length > max_step_cells ? max_step_cells / length : 1.0;
-    if (is_concave && length < 1e-4) {
+    // Newton's error squares: a step this small ends closer than a ten-thousandth of a cell.
+    if (is_concave && length < 0.01) {
+      out.shift_cells.x += dx;
+      out.shift_cells.y += dy;
       // Variance of a maximum: inverse curvature, gradient noise, inverse curvature.
       const double ixx = -s.hyy / det, ixy = s.hxy / det, iyy = -s.hxx / det;
       const double pxx = ixx * expected.gxx + ixy * expected.gxy;

@@ -162,7 +162,8 @@ class WindowOverlap {
 struct MatchResult {
   Vector2 shift_cells;
   Covariance covariance;
-  MatchSums sums;          // over the labels used, at the shift
+  MatchSums sums;          // over the labels used, within a hundredth of a cell of the shift
+  std::array<MatchSums, kLabels> labels;  // all labels, likewise
   bool is_peak = false;    // Newton ended on a maximum
 };
 

@@ -25,7 +25,9 @@ constexpr double kSignificant = 6.0;    // J over its own noise
 constexpr double kWeakSignificance = 12.0;
 constexpr double kAmbiguousOdds = 12.0; // log-likelihood by which the best cell must lead
 constexpr int kPatience = 48;           // lost frames before a new template is begun
-constexpr double kAnchorPull = 0.05;     // of the anchor's disagreement, per frame
+constexpr int kWeighEvery = 8;           // frames: weights follow the template's slow change
+constexpr int kAnchorEvery = 4;          // frames: the template wanders slowly
+constexpr double kAnchorPull = 0.2;      // of the anchor's disagreement
 constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
 constexpr double kLowFringes = 14.0;      // fewer across the field: shapes, not texture
 
@@ -225,8 +227,8 @@ void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
 }
 
 // Film, edge and thickness together: what knows no unit cells.
-double DriftTracker::aperiodic_j() const {
-  return list_.sum(0, ramps_).j + list_.sum(kShapes, ramps_).j;
+double DriftTracker::aperiodic_j(const MatchResult& match) noexcept {
+  return match.labels[0].j + match.labels[kShapes].j;
 }
 double DriftTracker::expected_aperiodic_j() const noexcept {
   return list_.expected(0).j + list_.expected(kShapes).j;
@@ -266,7 +268,7 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
   Verdict verdict;
   verdict.match = match.sums.j / std::max(expected.j, 1e-30);
   verdict.significance = match.sums.j / std::sqrt(std::max(expected.j, 1e-30));
-  const double denial = aperiodic_j() / std::max(aperiodic, 1e-30);
+  const double denial = aperiodic_j(match) / std::max(aperiodic, 1e-30);
   // A jump by whole cells leaves the reflections matched and the aperiodic part not.
   const double doubt = 1.0 / std::sqrt(std::max(aperiodic, 1e-30));
   verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
@@ -338,8 +340,7 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
     const double share = std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) *
                                            (1.0 - std::abs(s.y) / grid_.height));
     out.score = out.match.is_peak ? out.match.sums.j / share : -1e300;
-    ramps_.set(s);
-    out.aperiodic = aperiodic_j() / share;
+    out.aperiodic = aperiodic_j(out.match) / share;
     return out;
   };
   const Candidate near = refine(match.is_peak ? match.shift_cells : predicted);
@@ -374,26 +375,25 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
     is_ambiguous = best.score - second_score < std::max(kAmbiguousOdds, 0.02 * best.score);
   }
   match = best.match;
-  ramps_.set(best.shift);
   return true;
 }
 
 // sum W |F - T e|^2 over what shot noise in frame and template would give: how badly a label's
-// bins fit at the shift the ramps are set to. 1 = as well as the electrons allow.
-double DriftTracker::misfit_at(std::size_t label) const {
+// bins fit at the match. 1 = as well as the electrons allow.
+double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) const {
   const Expectation& expected = list_.expected(label);
   if (expected.weight < 4.0) return 1.0;
-  const double cross = list_.sum(label, ramps_).j * list_.label_noise(label) / 2.0;
+  const double cross = match.labels[label].j * list_.label_noise(label) / 2.0;
   const double residual = list_.frame_power(label) + expected.power +
                           expected.weight * template_noise_ - 2.0 * cross;
   return std::clamp(residual / (expected.weight * (white_ + template_noise_)), 1.0, 1e5);
 }
 
-double DriftTracker::typical_misfit() const {
+double DriftTracker::typical_misfit(const MatchResult& match) const {
   double sum = 0.0, weights = 0.0;
   for (std::size_t l = 1; l < kShapes; ++l) {
     const double power = list_.expected(l).power;
-    sum += power * misfit_at(l);
+    sum += power * misfit_of(match, l);
     weights += power;
   }
   return weights > 0.0 ? sum / weights : 1.0;
@@ -403,17 +403,17 @@ double DriftTracker::typical_misfit() const {
 // iteratively reweighted least squares, taken only when the fit is worse than was assumed.
 MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& first) {
   if (!first.is_peak) return first;
-  ramps_.set(first.shift_cells);
   std::array<double, kLabels> frame_noise;
   bool is_worse = false;
   for (std::size_t l = 0; l < kLabels; ++l) {
-    const double misfit = misfit_at(l);
+    const double misfit = misfit_of(first, l);
     is_worse |= white_ * misfit > 1.5 * list_.label_noise(l);
     frame_noise[l] = white_ * std::max(misfit, misfit_[l]);
   }
   if (!is_worse) return first;
   list_.weigh(template_noise_, frame_noise);
   list_.load(frame);
+  was_reweighed_ = true;
   MatchResult again =
       match_near(used_labels_, first.shift_cells);
   return again.is_peak ? again : first;
@@ -487,13 +487,13 @@ bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& ma
   return true;
 }
 
-void DriftTracker::watch_reflections() {
+void DriftTracker::watch_reflections(const MatchResult& match) {
   // Only where the rest is enough to stand on may reflections be left out.
   const bool may_leave_out = can_stand_alone(list_);
   for (std::size_t l = 1; l < kShapes; ++l) {
     const double expected = list_.expected(l).j;
     if (expected < 50.0) continue;  // too faint to have a phase of its own
-    const MatchSums sums = list_.sum(l, ramps_);
+    const MatchSums& sums = match.labels[l];
     const double phase = std::atan2(sums.j_imag, sums.j);
     constexpr double kMemory = 0.1;
     label_phase_[l] += kMemory * (phase - label_phase_[l]);
@@ -531,7 +531,7 @@ bool DriftTracker::can_stand_alone(const MatchList& list) {
 // says. So the template's random walk (blend x sigma per frame) is bounded, and the anchor's own
 // error, common to all frames, does not add to any single one.
 Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
-  if (!has_anchor_) return shift;
+  if (!has_anchor_ || frames_learnt_ % kAnchorEvery != 0) return shift;
   anchor_.load(frame);
   const MatchResult match = maximise(anchor_, used_labels_, shift, 0.25 * half_cell(), window_,
                                      anchor_mean_, ramps_);
@@ -553,9 +553,9 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const 
   if (away > kAnchorReach * std::min(grid_.width, grid_.height))
     has_anchor_ = false;  // the field has moved on: a new anchor is made from the template
   const Vector2 place = anchored(frame, match.shift_cells);
-  ramps_.set(match.shift_cells);
-  for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_at(l) - misfit_[l]);
-  watch_reflections();
+  for (std::size_t l = 0; l < kLabels; ++l)
+    misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
+  watch_reflections(match);
 
   ++frames_learnt_;
   const int memory = std::min(frames_learnt_, config_.template_memory_frames);
@@ -621,7 +621,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
 
   std::array<double, kLabels> frame_noise;
   for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
-  list_.weigh(is_first ? 0.0 : template_noise_, frame_noise);
+  if (is_first || is_due || frames_learnt_ < 32 || frames_learnt_ % kWeighEvery == 0 || was_reweighed_)
+    list_.weigh(is_first ? 0.0 : template_noise_, frame_noise);
+  was_reweighed_ = false;
   list_.load(frame);
 
   const Vector2 predicted =
@@ -640,7 +642,6 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     const Vector2 start = grid_search_.best(list_, used_labels_, predicted, step, ramps_);
     const MatchResult other = match_near(used_labels_, start);
     if (other.is_peak && other.sums.j > match.sums.j) match = reweighed(frame, other);
-    ramps_.set(match.shift_cells);
     verdict = judge(match);
   }
   bool is_ambiguous = false;
@@ -666,8 +667,8 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   }
   // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
   // no shifted copy of the field but a distorted one.
-  const double aperiodic_match = aperiodic_j() / std::max(expected_aperiodic_j(), 1e-30);
-  if (aperiodic_match < kRigidMatch && typical_misfit() > kDistorted)
+  const double aperiodic_match = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
+  if (aperiodic_match < kRigidMatch && typical_misfit(match) > kDistorted)
     (void)average_of_reflections(frame, match);
   frames_lost_ = 0;
   const Vector2 residual{match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y};

@@ -63,17 +63,17 @@ class DriftTracker {
   void renew_list(std::span<const Peak> peaks);
   void label_neighbourhoods(std::span<const Peak> peaks);
   void order_blocks();
-  [[nodiscard]] double aperiodic_j() const;  // at the ramps' shift
+  [[nodiscard]] static double aperiodic_j(const MatchResult& match) noexcept;
   [[nodiscard]] double expected_aperiodic_j() const noexcept;
   void measure_cell(std::span<const Peak> peaks);
   [[nodiscard]] Verdict judge(const MatchResult& match) const;
   bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
   void learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise);
-  [[nodiscard]] double misfit_at(std::size_t label) const;
+  [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
-  [[nodiscard]] double typical_misfit() const;
+  [[nodiscard]] double typical_misfit(const MatchResult& match) const;
   bool average_of_reflections(const Spectrum& frame, MatchResult& match);
-  void watch_reflections();
+  void watch_reflections(const MatchResult& match);
   [[nodiscard]] static bool can_stand_alone(const MatchList& list);
   Vector2 anchored(const Spectrum& frame, Vector2 shift);
   void make_anchor(const RingNoise& noise);
@@ -91,7 +91,7 @@ class DriftTracker {
   Spectrum template_;
   MatchList list_, anchor_;
   int frames_learnt_ = 0, frames_since_renewal_ = 0, frames_lost_ = 0, stripe_ = 0;
-  bool has_anchor_ = false, has_jumped_ = false;
+  bool has_anchor_ = false, has_jumped_ = false, was_reweighed_ = false;
   double template_noise_ = 0.0;       // E|noise of T|^2
   double white_ = 0.0;                // this frame's noise power
   std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1

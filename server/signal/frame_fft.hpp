@@ -20,6 +20,13 @@ struct Plane {
   double a = 0.0, b = 0.0, c = 0.0;
 };
 
+/// Sees each finished column of the spectrum while it is still in the first-level cache.
+class ColumnVisitor {
+ public:
+  virtual ~ColumnVisitor() = default;
+  virtual void visit(int kx, const Complex* column) = 0;
+};
+
 class FrameFft {
  public:
   struct Workspace {
@@ -36,7 +43,8 @@ class FrameFft {
   [[nodiscard]] Workspace make_workspace() const;
 
   /// image: grid.height x grid.width cells, rows packed. Does not allocate. Any thread.
-  void execute(const float* image, const Plane& plane, Workspace& work, Spectrum& out) const;
+  void execute(const float* image, const Plane& plane, Workspace& work, Spectrum& out,
+               ColumnVisitor* visitor = nullptr) const;
 
   [[nodiscard]] const AnalysisGrid& grid() const noexcept { return grid_; }
   [[nodiscard]] const TaperMoments& moments() const noexcept { return moments_; }

@@ -25,28 +25,19 @@ float power_of(Complex value) noexcept {
   return value.real() * value.real() + value.imag() * value.imag();
 }
 
-// |F|^2 of a column, its sum, and per chunk of 32 the largest excess over its ring's level.
-LATTICED_HOT double column_power(const Complex* column, const std::uint8_t* rings,
-                                 const float* level_of_ring, int rows, float* power,
-                                 float* chunk_excess) {
-  const float* parts = reinterpret_cast<const float*>(column);
-  float sum[32] = {};
-  double total = 0.0;
-  for (int begin = 0; begin < rows; begin += 32) {
-    const int end = begin + 32 < rows ? begin + 32 : rows;
-    float excess = -1.0f;
-    for (int row = begin; row < end; ++row) {
-      const float p = parts[2 * row] * parts[2 * row] + parts[2 * row + 1] * parts[2 * row + 1];
-      power[row] = p;
-      const float over = p - level_of_ring[rings[row]];
-      excess = over > excess ? over : excess;
-    }
-    for (int row = begin; row < end; ++row)
-      sum[row - begin] += rings[row] < kRings ? power[row] : 0.0f;
-    chunk_excess[begin / 32] = excess;
+// Largest and sum of |F|^2 over each chunk of a column.
+LATTICED_HOT void survey_chunks(const float* parts, std::size_t chunks, float* largest, float* sum) {
+  constexpr int kChunk = PeakDetector::kChunk;
+  for (std::size_t c = 0; c < chunks; ++c) {
+    const float* at = parts + c * 2 * kChunk;
+    float power[kChunk];
+    for (int i = 0; i < kChunk; ++i) power[i] = at[2 * i] * at[2 * i] + at[2 * i + 1] * at[2 * i + 1];
+    float most = power[0], total = 0.0f;
+    for (int i = 0; i < kChunk; ++i) most = power[i] > most ? power[i] : most;
+    for (int i = 0; i < kChunk; ++i) total += power[i];
+    largest[c] = most;
+    sum[c] = total;
   }
-  for (float s : sum) total += static_cast<double>(s);
-  return total;
 }
 
 }  // namespace
@@ -82,6 +73,22 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
       if (kx > 1 && std::abs(grid_.signed_ky(row)) > 1)
         all[ring].push_back(static_cast<std::uint32_t>(grid_.at(kx, row)));
     }
+  // The column's padding makes the last chunk whole; its zeros are in no ring.
+  chunks_per_column_ = static_cast<std::size_t>((grid_.height + kChunk - 1) / kChunk);
+  for (int kx = 0; kx < grid_.kx_count; ++kx)
+    for (std::size_t c = 0; c < chunks_per_column_; ++c) {
+      ChunkRings rings{kRings, 0, true};
+      for (std::size_t i = 0; i < kChunk; ++i) {
+        const std::uint8_t ring = ring_of_bin_[grid_.at(kx, 0) + c * kChunk + i];
+        if (ring == kRings) {
+          rings.is_whole = false;
+          continue;
+        }
+        rings.low = std::min(rings.low, ring);
+        rings.high = std::max(rings.high, ring);
+      }
+      chunk_rings_.push_back(rings);
+    }
   for (std::size_t ring = 0; ring < kRings; ++ring) {
     const std::size_t count = std::min(all[ring].size(), kSamplesPerRing);
     for (std::size_t i = 0; i < count; ++i)
@@ -93,9 +100,16 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
 PeakDetector::Workspace PeakDetector::make_workspace() const {
   Workspace work;
   work.samples.resize(kSamplesPerRing);
-  work.column_power.resize(grid_.column_stride + grid_.column_stride / 32 + 2);
+  work.chunk_largest.resize(chunk_rings_.size());
+  work.chunk_sum.resize(chunk_rings_.size());
   work.candidates.reserve(kMaxCandidates);
   return work;
+}
+
+void PeakDetector::survey(int kx, const Complex* column, Workspace& work) const {
+  const std::size_t at = static_cast<std::size_t>(kx) * chunks_per_column_;
+  survey_chunks(reinterpret_cast<const float*>(column), chunks_per_column_,
+                work.chunk_largest.data() + at, work.chunk_sum.data() + at);
 }
 
 void PeakDetector::measure_rings(const Spectrum& spectrum, Workspace& work, RingNoise& out) const {
@@ -185,22 +199,27 @@ void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& o
     level[ring] = kFirstLook * out.noise.mean_power[ring];
   level[kRings] = std::numeric_limits<float>::max();
 
-  float* power = work.column_power.data();
-  float* excess = power + grid_.column_stride;
-  for (int kx = 0; kx < grid_.kx_count; ++kx) {
-    const std::size_t at = grid_.at(kx, 0);
-    out.band_power += column_power(spectrum.data() + at, ring_of_bin_.data() + at, level.data(),
-                                   grid_.height, power, excess);
-    for (int begin = 0; begin < grid_.height; begin += 32) {
-      if (excess[begin / 32] <= 0.0f) continue;
-      for (int row = begin; row < std::min(begin + 32, grid_.height); ++row) {
-        const std::size_t ring = ring_of_bin_[at + static_cast<std::size_t>(row)];
-        if (power[row] <= level[ring]) continue;
-        if (kx == 0 && grid_.signed_ky(row) < 0) continue;  // the mirror image of ky > 0
+  std::size_t chunk = 0;
+  for (int kx = 0; kx < grid_.kx_count; ++kx)
+    for (std::size_t c = 0; c < chunks_per_column_; ++c, ++chunk) {
+      const ChunkRings rings = chunk_rings_[chunk];
+      if (rings.low > rings.high) continue;
+      if (rings.is_whole) out.band_power += static_cast<double>(work.chunk_sum[chunk]);
+      float lowest = level[rings.low];
+      for (std::size_t ring = rings.low; ring <= rings.high; ++ring)
+        lowest = std::min(lowest, level[ring]);
+      if (rings.is_whole && work.chunk_largest[chunk] <= lowest) continue;
+      const int first = static_cast<int>(c) * kChunk;
+      for (int row = first; row < std::min(first + kChunk, grid_.height); ++row) {
+        const std::size_t at = grid_.at(kx, row);
+        const std::size_t ring = ring_of_bin_[at];
+        if (ring == kRings) continue;
+        const float power = power_of(spectrum[at]);
+        if (!rings.is_whole) out.band_power += static_cast<double>(power);
+        if (power <= level[ring] || (kx == 0 && grid_.signed_ky(row) < 0)) continue;
         consider(spectrum, kx, row, out.noise.mean_power[ring], work);
       }
     }
-  }
   keep_strongest(work, out);
 }
 

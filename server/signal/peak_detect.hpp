@@ -51,15 +51,19 @@ struct DetectConfig {
 class PeakDetector {
  public:
   struct Workspace {
-    std::vector<float> samples;      // powers of one ring
-    std::vector<float> column_power;
+    std::vector<float> samples;        // powers of one ring
+    std::vector<float> chunk_largest;  // per chunk of kChunk rows of a column: largest |F|^2
+    std::vector<float> chunk_sum;      // and the sum of |F|^2 inside the band
     std::vector<Peak> candidates;
   };
+  static constexpr int kChunk = 16;
 
   PeakDetector(const AnalysisGrid& grid, const DetectConfig& config, double hann_noise_ratio);
   [[nodiscard]] Workspace make_workspace() const;
 
-  /// Does not allocate. Any thread.
+  /// First half: one finished column of the spectrum, while it is in cache. Every kx, any order.
+  void survey(int kx, const Complex* column, Workspace& work) const;
+  /// Second half, when all columns were surveyed. Does not allocate. Any thread.
   void detect(const Spectrum& spectrum, Workspace& work, PeakList& out) const;
 
   [[nodiscard]] double threshold() const noexcept { return threshold_; }
@@ -75,6 +79,12 @@ class PeakDetector {
   double threshold_ = 0.0;
   std::uint32_t band_bins_ = 0;
   std::vector<std::uint8_t> ring_of_bin_;                // kx-major as the spectrum; kRings = out
+  std::size_t chunks_per_column_ = 0;
+  struct ChunkRings {
+    std::uint8_t low, high;  // rings of the chunk's bins inside the band; low > high: none
+    bool is_whole;           // all its bins are inside the band
+  };
+  std::vector<ChunkRings> chunk_rings_;                  // kx-major
   std::array<std::vector<std::uint32_t>, kRings> samples_of_ring_;  // spectrum indices
 };
 

@@ -14,8 +14,6 @@ namespace {
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 // Width of the envelope's low-pass, in bins: features down to about a tenth of the field.
 constexpr double kEnvelopeSigmaBins = 1.6;
-// The taper is undone only down to this weight: beyond it the sample is mostly rounding and edge.
-constexpr float kSmallestTaperSquared = 0.05f;
 constexpr int kNewtonSteps = 8;
 
 }  // namespace
@@ -33,7 +31,6 @@ SpotRefiner::SpotRefiner(const FrameFft& fft)
       bins_(static_cast<std::size_t>(size_ * size_)),
       field_(static_cast<std::size_t>(size_ * size_)),
       envelope_(static_cast<std::size_t>(size_ * size_)),
-      weight_(static_cast<std::size_t>(size_ * size_)),
       amplitude_(static_cast<std::size_t>(size_ * size_)) {
   double sum = 0.0;
   for (int m = 0; m < size_; ++m)
@@ -95,7 +92,6 @@ void SpotRefiner::make_weights(double offset_x, double offset_y) {
   for (std::size_t i = 0; i < amplitude_.size(); ++i) {
     // Below a fifth of the largest there is no crystal, only the envelope's own noise.
     if (amplitude_[i] < 0.2f * largest) amplitude_[i] = 0.0f;
-    weight_[i] = amplitude_[i] / std::max(taper_squared_[i], kSmallestTaperSquared);
   }
 }
 
@@ -114,7 +110,7 @@ SpotRefiner::Sums SpotRefiner::sum_at(double offset_x, double offset_y) const {
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
       const Complex h = field_[i], e = turn_y[static_cast<std::size_t>(n)];
-      const float u = weight_[i], y = t[static_cast<std::size_t>(n)];
+      const float u = amplitude_[i], y = t[static_cast<std::size_t>(n)];
       const float re = u * (h.real() * e.real() - h.imag() * e.imag());
       const float im = u * (h.real() * e.imag() + h.imag() * e.real());
       re0 += re;
@@ -152,6 +148,9 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   make_weights(x, y);
   Sums sums;
   bool has_converged = false;
+  struct {
+    double xx = 0.0, xy = 0.0, yy = 0.0;
+  } hessian;  // of log |c|^2, per bin
   for (int step = 0; step < kNewtonSteps && !has_converged; ++step) {
     sums = sum_at(x, y);
     // L = log |c|^2; with t about the middle, dc/dx = -2 pi i cx and so on.
@@ -165,6 +164,7 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
     const double hxy = k * ((sums.cxy / sums.c) - rx * ry).real();
     const double det = hxx * hyy - hxy * hxy;
     if (!(hxx < 0.0) || !(det > 0.0)) return out;  // not on the spot's main lobe
+    hessian = {hxx, hxy, hyy};
     const double dx = std::clamp(-(hyy * gx - hxy * gy) / det, -0.5, 0.5);
     const double dy = std::clamp(-(hxx * gy - hxy * gx) / det, -0.5, 0.5);
     x += dx;
@@ -175,55 +175,44 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   }
   if (!has_converged || std::abs(x - begin_x) > 1.5 || std::abs(y - begin_y) > 1.5) return out;
 
-  // Random error of the maximum: slope of the noiseless gradient and variance of its noise.
+  // Random error of the maximum: the curvature found, and the variance of the gradient's noise.
   const double noise = white * size_ * size_ / mean_taper_squared_;
-  double ua = 0, uu = 0, mx = 0, my = 0;
+  const double mx = (sums.cx / sums.c).real(), my = (sums.cy / sums.c).real();
+  double bxx = 0, bxy = 0, byy = 0, uu = 0;
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
-      const double product = static_cast<double>(weight_[i] * amplitude_[i]);
-      ua += product;
-      mx += product * m;
-      my += product * n;
-      uu += static_cast<double>(weight_[i] * weight_[i] * taper_squared_[i]);
-    }
-  if (!(ua > 0.0)) return out;
-  mx /= ua;
-  my /= ua;
-  double axx = 0, axy = 0, ayy = 0, bxx = 0, bxy = 0, byy = 0;
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n) {
-      const auto i = static_cast<std::size_t>(m * size_ + n);
-      const double tx = (m - mx) / size_, ty = (n - my) / size_;
-      const auto a = static_cast<double>(weight_[i] * amplitude_[i]);
-      const auto b = static_cast<double>(weight_[i] * weight_[i] * taper_squared_[i]) * noise / 2.0;
-      axx += a * tx * tx;
-      axy += a * tx * ty;
-      ayy += a * ty * ty;
+      const double tx = static_cast<double>(m) / size_ - 0.5 - mx;
+      const double ty = static_cast<double>(n) / size_ - 0.5 - my;
+      const auto b = static_cast<double>(amplitude_[i] * amplitude_[i] * taper_squared_[i]);
+      uu += b;
       bxx += b * tx * tx;
       bxy += b * tx * ty;
       byy += b * ty * ty;
     }
-  const double det = axx * ayy - axy * axy;
-  if (!(det > 0.0)) return out;
-  // cov = A^-1 B A^-1 / (2 pi)^2, in bins; then cycles per cell.
-  const double ixx = ayy / det, ixy = -axy / det, iyy = axx / det;
-  const double pxx = ixx * bxx + ixy * bxy, pxy = ixx * bxy + ixy * byy;
-  const double qxx = ixy * bxx + iyy * bxy, qxy = ixy * bxy + iyy * byy;
-  const double scale = 1.0 / (kTwoPi * kTwoPi);
+  const double norm = std::norm(sums.c), det = hessian.xx * hessian.yy - hessian.xy * hessian.xy;
+  const double per = 4.0 * kTwoPi * kTwoPi * noise / 2.0 / norm;
+  const double ixx = hessian.yy / det, ixy = -hessian.xy / det, iyy = hessian.xx / det;
+  const double pxx = per * (ixx * bxx + ixy * bxy), pxy = per * (ixx * bxy + ixy * byy);
+  const double qxx = per * (ixy * bxx + iyy * bxy), qxy = per * (ixy * bxy + iyy * byy);
   const double w = grid_.width, h = grid_.height;
-  out.var_xx = scale * (pxx * ixx + pxy * ixy) / (w * w);
-  out.var_xy = scale * (pxx * ixy + pxy * iyy) / (w * h);
-  out.var_yy = scale * (qxx * ixy + qxy * iyy) / (h * h);
+  out.var_xx = (pxx * ixx + pxy * ixy) / (w * w);
+  out.var_xy = (pxx * ixy + pxy * iyy) / (w * h);
+  out.var_yy = (qxx * ixy + qxy * iyy) / (h * h);
   out.frequency = {(kx0 + x) / w, (ky0 + y) / h};
-  out.snr = ua / std::sqrt(uu * noise);
+  out.snr = std::abs(sums.c) / std::sqrt(uu * noise);
 
   // The plain coefficient at that frequency, for amplitude and phase: no weights.
   std::complex<double> plain{};
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n)
-      plain += std::complex<double>(field_[static_cast<std::size_t>(m * size_ + n)]) *
-               std::polar(1.0, -kTwoPi * (x * m + y * n) / size_);
+  const std::complex<double> step_y = std::polar(1.0, -kTwoPi * y / size_);
+  for (int m = 0; m < size_; ++m) {
+    std::complex<double> along_y{}, turn = std::polar(1.0, -kTwoPi * x * m / size_);
+    for (int n = 0; n < size_; ++n) {
+      along_y += std::complex<double>(field_[static_cast<std::size_t>(m * size_ + n)]) * turn;
+      turn *= step_y;
+    }
+    plain += along_y;
+  }
   out.coefficient = plain / (static_cast<double>(size_) * size_);
   out.is_valid = true;
   return out;

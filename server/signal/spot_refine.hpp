@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A spot's frequency without bin bias: its block of bins is transformed back (demodulation), which
 // gives the fringe's amplitude and phase across the field at a few samples; the frequency is the
-// maximum of the weighted sum |sum u h exp(-2 pi i f r)|^2, found by Newton. The weights are the
-// fringe's own smooth envelope over the noise, so a crystal that fills part of the field is
-// measured where it is. Covariance from the same sums (Rife, Boorstyn 1976 for uniform weights).
+// maximum of the weighted sum |sum u h exp(-2 pi i f r)|^2, found by Newton. The weights u are the
+// fringe's own smooth envelope, so a crystal that fills part of the field is measured where it is
+// (undoing the taper would gain a twentieth and weigh the wrapped edges). Covariance from the same
+// sums (Rife, Boorstyn 1976 for uniform weights).
 #pragma once
 
 #include <complex>
@@ -46,8 +47,7 @@ class SpotRefiner {
   double mean_taper_squared_;
   AlignedBuffer<float> taper_squared_;  // at the block's samples
   AlignedBuffer<Complex> bins_, field_, envelope_;
-  AlignedBuffer<float> weight_;         // u
-  AlignedBuffer<float> amplitude_;      // a
+  AlignedBuffer<float> amplitude_;      // u: the fringe's envelope, taper and all
 };
 
 }  // namespace latticed::signal

@@ -54,6 +54,9 @@ MeasuredFrame measured_frame(const Json& line) {
   MeasuredFrame frame;
   line.at("drift_px").get_to(frame.drift_px);
   line.at("sigma_drift_px").get_to(frame.sigma_drift_px);
+  if (line.contains("sigma_drift_sys_px") && line["sigma_drift_sys_px"].is_array()) {
+    line["sigma_drift_sys_px"].get_to(frame.sigma_drift_sys_px);
+  }
   line.at("drift_state").get_to(frame.drift_state);
   frame.cell_ambiguous = line.value("cell_ambiguous", false);
   for (const Json& spot : line.at("spots")) {

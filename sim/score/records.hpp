@@ -59,6 +59,7 @@ struct MeasuredFrame {
   std::string lost;  // empty = measured
   std::array<double, 2> drift_px{};
   std::array<double, 2> sigma_drift_px{};
+  std::array<double, 2> sigma_drift_sys_px{};  // 0 where it is not given
   std::string drift_state;
   bool cell_ambiguous = false;
   std::vector<MeasuredSpot> spots;

@@ -22,6 +22,20 @@ namespace latticed::sim {
   return *middle;
 }
 
+/// An error in units of its sigma; no sigma is no promise, so any error then is infinite.
+[[nodiscard]] inline double in_sigmas(double error, double sigma) {
+  return sigma > 0.0 ? error / sigma : HUGE_VAL;
+}
+
+/// The value that `part` of the values do not exceed.
+[[nodiscard]] inline double quantile(std::vector<double> values, double part) {
+  if (values.empty()) return 0.0;
+  const auto last = static_cast<double>(values.size() - 1);
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(part * last + 0.5);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
 /// Standard deviation of a normal distribution with this median absolute deviation from 0.
 [[nodiscard]] inline double robust_std(std::vector<double> values) {
   for (double& v : values) v = std::abs(v);

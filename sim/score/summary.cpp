@@ -39,6 +39,19 @@ Json events_json(const std::vector<TrueEvent>& events) {
   return out;
 }
 
+Json series_json(const std::vector<SpotSeries>& series) {
+  Json out = Json::array();
+  for (const SpotSeries& one : series) {
+    out.push_back({{"id", one.id},
+                   {"samples", one.samples},
+                   {"d_true_nm", one.d_true_nm},
+                   {"offset_nm", one.offset_nm},
+                   {"sigma_d_sys_nm", one.sys_nm},
+                   {"z_rms", number(one.z_rms)}});
+  }
+  return out;
+}
+
 std::uint64_t total(const std::map<std::string, std::uint64_t>& counts) {
   std::uint64_t sum = 0;
   for (const auto& [reason, count] : counts) sum += count;
@@ -93,7 +106,8 @@ std::vector<std::string> reasons_against(const FrameScore& frames, const DriftSc
                       limits.outlier_z, limits.outlier_fraction));
   const double offset = spots.offset_sigmas.value_or(0.0);
   against(!(offset <= limits.sys_sigmas),
-          fmt::format("d: offset of {:.2f} systematic sigma, limit {}", offset, limits.sys_sigmas));
+          fmt::format("d: offset of {:.2f} systematic sigma in 5 % of the spots or more, limit {}",
+                      offset, limits.sys_sigmas));
   return reasons;
 }
 
@@ -124,6 +138,7 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
             {"offset_px", drift.offset_px},
             {"z_rms", {number(drift.z_rms[0]), number(drift.z_rms[1])}},
             {"z_robust_std", {number(drift.z_robust[0]), number(drift.z_robust[1])}},
+            {"z_random_rms", {number(drift.z_random_rms[0]), number(drift.z_random_rms[1])}},
             {"outlier_fraction", drift.outlier_fraction},
             {"worst", {{"seq", drift.worst_seq}, {"error_px", drift.worst_px}}}}},
           {"d",
@@ -133,10 +148,12 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
             {"layer_rms_nm", spots.layer_rms_nm},
             {"z_rms", number(spots.z_rms)},
             {"z_robust_std", number(spots.z_robust)},
+            {"z_random_rms", number(spots.z_random_rms)},
             {"outlier_fraction", spots.outlier_fraction},
             {"offset_ppm", spots.offset_ppm},
             {"offset_sys_sigmas", optional_number(spots.offset_sigmas)},
-            {"worst", {{"seq", spots.worst_seq}, {"error_nm", spots.worst_nm}}}}}};
+            {"worst", {{"seq", spots.worst_seq}, {"error_nm", spots.worst_nm}}},
+            {"series", series_json(spots.series)}}}};
 }
 
 void write_series(std::ostream& out, const Truth& truth, const Measurements& measurements) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -84,7 +85,12 @@ TEST(Score, FailsSigmasThatPromiseTooMuch) {
   for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_px[1] /= 3.0;
   EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("drift y: rms error")));
   run = honest_run();
-  for (auto& [seq, frame] : run.measured.frames) frame.spots[0].sigma_d_nm /= 5.0;
+  for (auto& [seq, frame] : run.measured.frames) {
+    for (MeasuredSpot& spot : frame.spots) {
+      spot.sigma_d_nm /= 5.0;
+      spot.sigma_d_sys_nm.reset();
+    }
+  }
   EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("d: rms error")));
   run = honest_run();
   for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_px = {0.0, 0.0};
@@ -95,6 +101,30 @@ TEST(Score, FailsASystematicErrorBeyondItsSigma) {
   ScoredRun run = honest_run();
   for (auto& [seq, frame] : run.measured.frames) frame.spots[0].d_nm += 1.2e-3;
   EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("systematic sigma")));
+}
+
+TEST(Score, CountsTheSystematicSigmaWhereItIsGiven) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) {
+    const double wander = 0.3 * std::sin(0.02 * static_cast<double>(seq));
+    frame.drift_px[0] += wander;
+    frame.spots[0].d_nm += 0.003 * wander / 3.0;
+  }
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("drift x: rms error")));
+  for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_sys_px = {0.2, 0.2};
+  EXPECT_THAT(reasons(run), ElementsAre());
+  EXPECT_GT(score_drift(run.truth, run.measured, {}).z_random_rms[0], 3.0);
+}
+
+TEST(Score, LetsAShortSeriesOfAWrongMatchDecideNothing) {
+  ScoredRun run = honest_run();
+  for (std::uint64_t seq = 10; seq < 15; ++seq) {
+    MeasuredSpot stray = run.measured.frames[seq].spots[0];
+    stray.id = 99;
+    stray.d_nm += 0.005;
+    run.measured.frames[seq].spots.push_back(stray);
+  }
+  EXPECT_THAT(reasons(run), ElementsAre());
 }
 
 TEST(Score, FindsFramesThatVanishedWithoutAWord) {
