@@ -7,6 +7,7 @@
 #include "server/app/commands.hpp"
 #include "server/app/references.hpp"
 #include "server/process/pipeline.hpp"
+#include "server/publish/figures_sink.hpp"
 #include "server/publish/json_lines_sink.hpp"
 #include "server/signal/frame_fft.hpp"
 
@@ -43,6 +44,8 @@ int analyze(const AnalyzeOptions& options) {
   }
   maps->hot_pixels = joined(std::move(maps->hot_pixels), hot_pixels_of_movie(options.inputs.front()));
   if (!maps->hot_pixels.empty()) spdlog::info("{} hot pixels are replaced by their neighbours", maps->hot_pixels.size());
+  if (!options.figures.empty())
+    parts.sinks.push_back(std::make_unique<FiguresSink>(options.figures, *maps));
   parts.maps = std::move(*maps);
   parts.detector = std::move(*detector);
   parts.sinks.push_back(std::make_unique<JsonLinesSink>(stdout));

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   analyze->add_option("--dark", options.dark);
   analyze->add_option("--gain", options.gain);
   analyze->add_option("--csv", options.csv);
+  analyze->add_option("--figures", options.figures, "write figures of the run into this directory");
   latticed::BenchOptions bench_options;
   auto* bench = app.add_subcommand("bench", "throughput and latency as ratios to this machine's floor");
   bench->add_option("--size", bench_options.size)->check(CLI::Range(64, 8192));
