@@ -25,13 +25,14 @@ signal::AnalysisGrid grid_of(const FrameGeometry& geometry) {
 
 /// Along one axis: which outputs a shift reaches, and the four inputs each is made of.
 struct Taps {
-  int offset = 0;                   // of the second tap, from the output's own place
-  int first = 0, last = 0;          // outputs reached: first <= i < last
+  int offset = 0;           // of the second tap, from the output's own place
+  int first = 0, last = 0;  // outputs reached: first <= i < last
   int reach_before = 0, reach_behind = 0;
   std::array<float, 4> weights{0.0f, 1.0f, 0.0f, 0.0f};
 };
 
-// R. Keys, IEEE Trans. ASSP 29, 1153 (1981), a = -1/2: third order, its response flat to half Nyquist.
+// R. Keys, IEEE Trans. ASSP 29, 1153 (1981), a = -1/2: third order, its response flat to half
+// Nyquist.
 Taps taps_of(double shift, int size) {
   Taps taps;
   const double whole = std::floor(shift);

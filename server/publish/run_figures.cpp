@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "server/publish/spectrum.hpp"
@@ -110,8 +112,8 @@ struct Curve {
     mean.colour = extremes.colour = colour;
     if (mean.x.size() <= kFew) mean.style = SeriesStyle::line_and_points;
     extremes.style = SeriesStyle::band;
-    if (has_extremes) plot.series.push_back(std::move(extremes));
     plot.series.push_back(std::move(mean));
+    if (has_extremes) plot.series.push_back(std::move(extremes));
   }
 };
 
@@ -141,13 +143,34 @@ std::string length_text(double length, const RunHistory& history) {
                                 : fmt::format("{:.1f} px", length);
 }
 
+/// Where a curve is nearly always: the first frames of a spot that has just appeared may be far off
+/// and would make a line of the rest. They leave the frame, visibly.
+std::optional<std::pair<double, double>> main_range(const Series& curve) {
+  std::vector<double> values, sigmas;
+  for (std::size_t i = 0; i < curve.y.size(); ++i) {
+    if (!std::isfinite(curve.y[i])) continue;
+    values.push_back(curve.y[i]);
+    sigmas.push_back(curve.sigma[i]);
+  }
+  if (values.size() <= kFew) return std::nullopt;
+  std::sort(values.begin(), values.end());
+  std::sort(sigmas.begin(), sigmas.end());
+  const std::size_t cut = values.size() / 50;
+  const double low = values[cut], high = values[values.size() - 1 - cut];
+  const double room = 0.2 * (high - low) + 4.0 * sigmas[sigmas.size() / 2];
+  if (!(room > 0.0)) return std::nullopt;
+  return std::pair{std::max(low - room, values.front() - room / 2.0),
+                   std::min(high + room, values.back() + room / 2.0)};
+}
+
 LinePlot spacing_figure(const SpotHistory& spot, const RunHistory& history, const TimeAxis& time) {
   LinePlot plot;
   const Spread& d = spot.whole_d_nm;
   const double sys = spot.sigma_sys_sum_nm / static_cast<double>(d.count);
   plot.title = fmt::format("Spot {}, d = {}", spot.id, length_text(d.mean(), history));
   if (sys > 0.0)
-    plot.title += fmt::format(" (systematic sigma {:.1g} {})", sys, unit(history));
+    plot.title += is_calibrated(history) ? fmt::format(" (systematic sigma {:.2g} pm)", 1e3 * sys)
+                                         : fmt::format(" (systematic sigma {:.2g} px)", sys);
   plot.x_label = time.label;
   plot.has_whole_x = time.is_frames;
   plot.y_label = fmt::format("d ({})", unit(history));
@@ -163,6 +186,7 @@ LinePlot spacing_figure(const SpotHistory& spot, const RunHistory& history, cons
     curve.add(time.at(static_cast<double>(slot.entry.seq_sum) / static_cast<double>(value.count)),
               value, 1.0);
   }
+  plot.y_range = main_range(curve.mean);
   curve.move_into(plot, series_colour(0), trace.span() > 1);
   add_alerts(plot, history, time, spot.id);
   return plot;
@@ -170,29 +194,28 @@ LinePlot spacing_figure(const SpotHistory& spot, const RunHistory& history, cons
 
 /// Spots within reach of the others. A few far beyond a wide gap (the scan's own pattern, say)
 /// would make all others a dot in the middle: they are counted instead.
-struct Ringed {
-  std::vector<const SpotHistory*> spots;
-  double furthest_per_cell = 0.0;
+struct Shown {
+  std::vector<const SpotHistory*> spots;  // the strongest first
+  double furthest_per_nm = 0.0;           // along x or y
   std::size_t further_out = 0;
 };
 
-Ringed choose_rings(const RunHistory& history, double cells_per_unit) {
+Shown choose_spots(const RunHistory& history, double nyquist_per_nm) {
   constexpr double kWideGap = 1.6, kFewBeyond = 0.33;
   const auto g_of = [&](const SpotHistory* spot) {
-    return std::hypot(spot->g_per_nm().x, spot->g_per_nm().y) * cells_per_unit;
+    return std::hypot(spot->g_per_nm().x, spot->g_per_nm().y);
   };
   std::vector<const SpotHistory*> list;
   double total = 0.0;
   for (const SpotHistory* spot : strongest_first(history)) {
-    const bool is_weak =
-        !list.empty() && spot->mean_snr() < kRingShare * list.front()->mean_snr();
-    if (list.size() == kRings || is_weak || g_of(spot) > 0.5) continue;
+    const bool is_weak = !list.empty() && spot->mean_snr() < kRingShare * list.front()->mean_snr();
+    if (list.size() == kRings || is_weak || g_of(spot) > nyquist_per_nm) continue;
     list.push_back(spot);
     total += spot->mean_snr();
   }
   std::sort(list.begin(), list.end(),
             [&](const SpotHistory* a, const SpotHistory* b) { return g_of(a) < g_of(b); });
-  Ringed out;
+  Shown out;
   double within = 0.0;
   for (const SpotHistory* spot : list) {
     const bool is_beyond = !out.spots.empty() && g_of(spot) > kWideGap * g_of(out.spots.back()) &&
@@ -204,14 +227,19 @@ Ringed choose_rings(const RunHistory& history, double cells_per_unit) {
     within += spot->mean_snr();
     out.spots.push_back(spot);
     const Vector2 g = spot->g_per_nm();
-    out.furthest_per_cell = std::max(
-        {out.furthest_per_cell, std::abs(g.x) * cells_per_unit, std::abs(g.y) * cells_per_unit});
+    out.furthest_per_nm = std::max({out.furthest_per_nm, std::abs(g.x), std::abs(g.y)});
   }
-  std::stable_sort(out.spots.begin(), out.spots.end(),
-                   [](const SpotHistory* a, const SpotHistory* b) {
-                     return a->mean_snr() > b->mean_snr();  // the strongest are labelled first
-                   });
+  std::stable_sort(
+      out.spots.begin(), out.spots.end(),
+      [](const SpotHistory* a, const SpotHistory* b) { return a->mean_snr() > b->mean_snr(); });
   return out;
+}
+
+/// A replay's serial number is the path of its recording.
+std::string title_of(const DeviceInfo& detector) {
+  if (detector.driver == "replay")
+    return std::filesystem::path(detector.serial).filename().string();
+  return detector.model.empty() ? detector.name : detector.name + ": " + detector.model;
 }
 
 std::string footer_of(const AlignedMean* mean, const RunHistory& history) {
@@ -233,7 +261,8 @@ std::string footer_of(const AlignedMean* mean, const RunHistory& history) {
 
 ImageFigure aligned_mean_figure(const AlignedMean& mean, const RunHistory& history) {
   ImageFigure figure;
-  figure.title = mean.frames() == 1 ? "One frame" : fmt::format("Mean of {} aligned frames", mean.frames());
+  figure.title =
+      mean.frames() == 1 ? "One frame" : fmt::format("Mean of {} aligned frames", mean.frames());
   figure.width = mean.width();
   figure.height = mean.height();
   figure.pixels = mean.mean();
@@ -250,17 +279,17 @@ ImageFigure aligned_mean_figure(const AlignedMean& mean, const RunHistory& histo
 ImageFigure diffractogram_figure(const AlignedMean& mean, const RunHistory& history) {
   // 1/nm (or 1/px) to cycles per cell of the mean
   const double scale = mean.bin() * (is_calibrated(history) ? history.run().pixel_size_nm : 1.0);
-  const Ringed ringed = choose_rings(history, scale);
+  const Shown ringed = choose_spots(history, 0.5 / scale);
   const std::vector<float> pixels = mean.mean();
   const std::vector<std::uint32_t> coverage = mean.coverage();
   const Diffractogram spectrum =
       diffractogram({mean.width(), mean.height(), pixels, coverage},
-                    ringed.spots.empty() ? 0.25 : 1.35 * ringed.furthest_per_cell);
+                    ringed.spots.empty() ? 0.25 : 1.35 * ringed.furthest_per_nm * scale);
   ImageFigure figure;
   figure.title = "Diffractogram of it (log)";
   if (ringed.spots.empty()) figure.title += ": no confirmed spot";
   if (ringed.further_out > 0)
-    figure.title += fmt::format(", {} spots are further out", ringed.further_out);
+    figure.title += fmt::format(", {} further out", ringed.further_out);
   figure.width = figure.height = spectrum.size;
   figure.pixels = spectrum.magnitude;
   figure.intensity = Intensity::logarithmic;
@@ -319,6 +348,7 @@ LinePlot drift_figure(const RunHistory& history) {
     if (entry.not_measured > 0) mark(missing, from, to);
   }
   x.move_into(plot, series_colour(0), span > 1);
+  y.extremes.name.clear();  // said once
   y.move_into(plot, series_colour(1), span > 1);
   plot.marked = {std::move(lost), std::move(ambiguous), std::move(missing)};
   add_alerts(plot, history, time, 0);
@@ -329,7 +359,7 @@ std::vector<LinePlot> spacing_figures(const RunHistory& history, std::size_t mos
   const TimeAxis time(history);
   std::vector<LinePlot> out;
   std::vector<double> shown;
-  for (const SpotHistory* spot : strongest_first(history)) {
+  for (const SpotHistory* spot : choose_spots(history, HUGE_VAL).spots) {
     const double d = spot->whole_d_nm.mean();
     const bool is_shown = std::any_of(shown.begin(), shown.end(), [d](double other) {
       return std::abs(d - other) < kSameSpacing * other;
@@ -343,8 +373,7 @@ std::vector<LinePlot> spacing_figures(const RunHistory& history, std::size_t mos
 
 Page run_page(const AlignedMean* mean, const RunHistory& history) {
   Page page;
-  page.title = history.run().detector.name;
-  if (!history.run().detector.model.empty()) page.title += ": " + history.run().detector.model;
+  page.title = title_of(history.run().detector);
   page.footer = footer_of(mean, history);
   int width = 980;
   if (mean && mean->frames() > 0) {

@@ -82,8 +82,7 @@ void RunHistory::add(const Frame& frame) {
     if (!alert.is_raised) continue;
     ++alerts_raised_;
     if (alerts_.size() < kAlerts)
-      alerts_.push_back({run_.rules[alert.rule].name, frame.seq, alert.since_seq,
-                         alert.spot_id});
+      alerts_.push_back({run_.rules[alert.rule].name, frame.seq, alert.since_seq, alert.spot_id});
   }
 }
 

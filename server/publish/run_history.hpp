@@ -27,11 +27,11 @@ struct Spread {
 
 /// Every frame number of the run is in one of these.
 struct DriftEntry {
-  Spread x_px, y_px;              // where drift was locked or weak
+  Spread x_px, y_px;  // where drift was locked or weak
   std::uint64_t seq_sum = 0, frames = 0;
-  std::uint64_t lost = 0;         // measured, but drift lost
-  std::uint64_t ambiguous = 0;    // may be off by a lattice cell
-  std::uint64_t not_measured = 0; // missing, blanked, saturated ...
+  std::uint64_t lost = 0;          // measured, but drift lost
+  std::uint64_t ambiguous = 0;     // may be off by a lattice cell
+  std::uint64_t not_measured = 0;  // missing, blanked, saturated ...
   void merge(const DriftEntry& other);
 };
 

@@ -37,8 +37,8 @@ cv::Mat windowed(const WeightedImage& image, int size) {
     const double wy = hann(y, image.height) / most;
     for (int x = 0; x < image.width; ++x, ++i) {
       if (!std::isfinite(image.pixels[i])) continue;
-      out.at<float>(y, x) = static_cast<float>((static_cast<double>(image.pixels[i]) - mean) *
-                                               wy * hann(x, image.width) * image.weight[i]);
+      out.at<float>(y, x) = static_cast<float>((static_cast<double>(image.pixels[i]) - mean) * wy *
+                                               hann(x, image.width) * image.weight[i]);
     }
   }
   return out;
@@ -52,7 +52,8 @@ Diffractogram diffractogram(const WeightedImage& image, double reach) {
   reach = std::clamp(reach, 0.01, 0.5);
   const int longest = std::max(image.width, image.height);
   const int wanted = std::max(longest, static_cast<int>(std::ceil(kShownPixels / (2.0 * reach))));
-  const int size = cv::getOptimalDFTSize((std::clamp(wanted, longest, std::max(longest, kLargest)) + 1) / 2) * 2;
+  const int size =
+      cv::getOptimalDFTSize((std::clamp(wanted, longest, std::max(longest, kLargest)) + 1) / 2) * 2;
   cv::Mat spectrum;
   cv::dft(windowed(image, size), spectrum, cv::DFT_COMPLEX_OUTPUT);
   const int half = std::clamp(static_cast<int>(std::ceil(reach * size)), 1, size / 2 - 1);

@@ -32,7 +32,7 @@ MAY_INCLUDE = {
 # Libraries of others, and the only files that may include them: .cpp files, or the one wrapper header.
 LIBRARIES = {
     "fftw3.h": ["server/signal/frame_fft.cpp"],
-    "opencv2/*": ["server/*.cpp"],
+    "opencv2/*": ["server/*.cpp", "server/figure/canvas.hpp"],
     "hdf5.h": ["drivers/files/*.cpp", "drivers/files/hdf5_*.hpp"],
     "tiffio.h": ["drivers/files/tiff_*.cpp", "drivers/files/tiff_image.hpp"],
     "toml++/*": ["sim/scenario/table_reader.hpp"],
