@@ -1,0 +1,4 @@
+# Tests of the mathematics in server/signal, and of the two stages that are thin shells around it.
+foreach(name analysis_grid taper bin_image frame_fft)
+  latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
+endforeach()
