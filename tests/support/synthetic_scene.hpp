@@ -23,12 +23,12 @@ struct Wave {
 struct Scene {
   int width = 256, height = 256;
   double counts = 40.0;           // electrons a pixel where nothing modulates
-  std::vector<Wave> lattice;      // inside the particle, or everywhere when radius is 0
-  std::vector<Wave> film;         // everywhere
+  std::vector<Wave> lattice{};    // inside the particle, or everywhere when radius is 0
+  std::vector<Wave> film{};       // everywhere
   double radius = 0.0;            // of the particle, pixels; 0 = the lattice fills the field
   double edge = 3.0;              // softness of its edge, pixels
   double thickness = 0.3;         // how much brighter the particle is
-  Vector2 centre;                 // of the particle, from the frame's centre
+  Vector2 centre{};               // of the particle, from the frame's centre
 };
 
 inline double particle_mask(const Scene& scene, double x, double y) {
