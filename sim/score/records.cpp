@@ -78,7 +78,8 @@ void take_alerts(const Json& line, std::uint64_t seq, std::vector<MeasuredAlert>
     if (alert.at("state") != "raised") continue;
     const bool is_dated = alert.contains("since_seq") && alert["since_seq"].is_number();
     alerts.push_back({alert.at("rule").get<std::string>(), seq,
-                      is_dated ? alert["since_seq"].get<std::uint64_t>() : seq});
+                      is_dated ? alert["since_seq"].get<std::uint64_t>() : seq,
+                      alert.value("spot_id", std::int64_t{0})});
   }
 }
 

@@ -53,6 +53,7 @@ struct MeasuredAlert {
   std::string rule;
   std::uint64_t seq = 0;
   std::uint64_t since_seq = 0;
+  std::int64_t spot_id = 0;  // 0 = not about a spot
 };
 
 struct MeasuredFrame {

@@ -219,6 +219,21 @@ TEST(ScoreAlerts, MatchesAlertsToEventsByTheirDatedOnset) {
   EXPECT_EQ(score.missed[0].kind, "transition_onset");
 }
 
+TEST(ScoreAlerts, NamesTheFrameAtWhichASpacingLeftItsFirstValueHoweverLateTheAlert) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames)
+    if (seq >= 120) frame.reflections[0].d_nm = 0.5555 * (1.0 + 2e-4);
+  run.measured.alerts = {{"spacing_change", 390, 385, 1}, {"spacing_change", 390, 385, 2}};
+  ScoreLimits limits;
+  limits.alert_window = 10;
+  const AlertScore score = score_alerts(run.truth, run.measured, limits);
+  ASSERT_EQ(score.raised.size(), 2u);
+  ASSERT_TRUE(score.raised[0].event);
+  EXPECT_EQ(score.raised[0].event->kind, "spacing_moved");
+  EXPECT_EQ(score.raised[0].event->frame, 120u);
+  EXPECT_FALSE(score.raised[1].event);  // the other reflection never moved
+}
+
 TEST(ReadRecords, TakesTheContractsLines) {
   const test::TemporaryDirectory directory;
   std::ofstream(directory.file("m.jsonl"))
