@@ -51,13 +51,20 @@ namespace {
 
 std::string describe(const toml::node& node) {
   switch (node.type()) {
-    case toml::node_type::string: return fmt::format("\"{}\"", **node.as_string());
-    case toml::node_type::integer: return fmt::format("{}", **node.as_integer());
-    case toml::node_type::floating_point: return fmt::format("{}", **node.as_floating_point());
-    case toml::node_type::boolean: return **node.as_boolean() ? "true" : "false";
-    case toml::node_type::array: return "an array";
-    case toml::node_type::table: return "a table";
-    default: return "a date or time";
+    case toml::node_type::string:
+      return fmt::format("\"{}\"", **node.as_string());
+    case toml::node_type::integer:
+      return fmt::format("{}", **node.as_integer());
+    case toml::node_type::floating_point:
+      return fmt::format("{}", **node.as_floating_point());
+    case toml::node_type::boolean:
+      return **node.as_boolean() ? "true" : "false";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::table:
+      return "a table";
+    default:
+      return "a date or time";
   }
 }
 
@@ -334,10 +341,11 @@ void TableReader::finish() {
     const std::string name(key.str());
     if (asked_.contains(name)) continue;
     const std::string meant = nearest(name, asked_);
-    mistakes_->add(key.source(),
-                   fmt::format("{}{}: unknown key ({})", path_, name,
-                               meant.empty() ? fmt::format("expected one of {}", fmt::join(asked_, ", "))
-                                             : fmt::format("did you mean {}?", meant)));
+    mistakes_->add(
+        key.source(),
+        fmt::format("{}{}: unknown key ({})", path_, name,
+                    meant.empty() ? fmt::format("expected one of {}", fmt::join(asked_, ", "))
+                                  : fmt::format("did you mean {}?", meant)));
   }
 }
 

@@ -46,6 +46,13 @@ FrameLease FrameSource::make_frame(const FrameHeader& header) {
   return frame;
 }
 
+void FrameSource::wait_for_entry(std::uint64_t seq) noexcept {
+  if (config_.policy == LossPolicy::block)
+    activity_.idle();
+  else
+    activity_.now("waits for a free entry", seq);
+}
+
 // Losses are gathered while there is no entry to carry them, then sent as one.
 void FrameSource::note_lost(std::uint64_t count, LossReason reason) {
   counters_.lost[static_cast<std::size_t>(reason)].fetch_add(count, std::memory_order_relaxed);
@@ -61,7 +68,7 @@ void FrameSource::flush_lost() {
   header.kind = FrameKind::lost;
   header.loss = pending_lost_.reason;
   header.lost_count = pending_lost_.count;
-  activity_.now("waits for a free entry", pending_lost_.first_seq);
+  wait_for_entry(pending_lost_.first_seq);
   // Entries outnumber pixel slots, so one comes free as soon as the track thread moves on.
   FrameLease frame;
   while (!(frame = frames_.acquire(kPoll))) {
@@ -98,7 +105,7 @@ void FrameSource::take_frame(const FrameHeader& header, PixelLease pixels) {
   }
   flush_lost();
   FrameLease frame;
-  activity_.now("waits for a free entry", next_seq_);
+  wait_for_entry(next_seq_);
   while (!(frame = make_frame(header))) (void)frames_.acquire(kPoll);
   frame->pixels = std::move(pixels);
   ++next_seq_;
@@ -111,7 +118,7 @@ std::span<std::byte> FrameSource::slot_or_spare(PixelLease& lease) {
     lease = pixels_.try_acquire();
     return lease ? lease->bytes() : spare_.bytes();
   }
-  activity_.now("waits for a free frame slot", next_seq_);
+  activity_.idle();  // it is those behind who are slow, and they are watched themselves
   while (!lease && !stop_requested_.load(std::memory_order_acquire)) lease = pixels_.acquire(kPoll);
   return lease ? lease->bytes() : std::span<std::byte>{};
 }
@@ -161,7 +168,7 @@ void FrameSource::finish() {
   FrameHeader header;
   header.kind = FrameKind::end;
   FrameLease frame;
-  activity_.now("waits for a free entry for the end", next_seq_);
+  wait_for_entry(next_seq_);
   while (!(frame = make_frame(header))) (void)frames_.acquire(kPoll);
   push_(std::move(frame));
   activity_.idle();

@@ -57,6 +57,8 @@ class FrameSource {
   void take_frame(const FrameHeader& header, PixelLease pixels);
   void note_lost(std::uint64_t count, LossReason reason);
   void flush_lost();
+  /// Says what is done; with policy block that is no stall of ours.
+  void wait_for_entry(std::uint64_t seq) noexcept;
   [[nodiscard]] FrameLease make_frame(const FrameHeader& header);
   void finish();
 

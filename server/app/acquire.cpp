@@ -37,8 +37,9 @@ Result<std::string> output_path(const std::string& directory, const std::string&
   while (fs::exists(numbered(), problem)) ++number;
   fs::rename(path, numbered(), problem);
   if (problem)
-    return Error{ErrorCode::unavailable, fmt::format("keep {} of an earlier run as {}: {}", path.string(),
-                                                     numbered().string(), problem.message())};
+    return Error{ErrorCode::unavailable,
+                 fmt::format("keep {} of an earlier run as {}: {}", path.string(),
+                             numbered().string(), problem.message())};
   spdlog::info("{} of an earlier run is kept as {}", path.string(), numbered().string());
   return path.string();
 }
@@ -67,7 +68,8 @@ Result<Member> add_detector(Run& run, const DetectorConfig& detector, const Conf
   }
   auto line = run.add(detector, config.rules, std::move(sinks));
   if (!line)
-    return Error{line.error().code, fmt::format("detector {}: {}", detector.name, line.error().message)};
+    return Error{line.error().code,
+                 fmt::format("detector {}: {}", detector.name, line.error().message)};
   member.line = *line;
   if (member.view) member.view->watch(**line);
   return member;
@@ -87,7 +89,8 @@ bool summarise(const Member& member) {
   spdlog::info("{}: {} frames measured, {} lost, {} alerts raised", member.name,
                member.line->measured(), lost, member.alerts->raised_so_far());
   const auto missing = unlisted(member);
-  if (missing) spdlog::error("{}: {} frames have no line in the measurements", member.name, missing);
+  if (missing)
+    spdlog::error("{}: {} frames have no line in the measurements", member.name, missing);
   return missing == 0;
 }
 
@@ -105,8 +108,8 @@ int acquire(const AcquireOptions& options, Console console) {
   std::error_code problem;
   fs::create_directories(config->output.directory, problem);
   if (problem)
-    return fail({ErrorCode::unavailable,
-                 fmt::format("create directory {}: {}", config->output.directory, problem.message())});
+    return fail({ErrorCode::unavailable, fmt::format("create directory {}: {}",
+                                                     config->output.directory, problem.message())});
 
   Run run(config->pipeline);
   std::vector<Member> members;

@@ -26,15 +26,20 @@ Result<std::unique_ptr<Detector>> open_detector(const DetectorConfig& config) {
 
 LossPolicy policy_of(SourcePolicy wanted, const DetectorConfiguration& configuration) {
   switch (wanted) {
-    case SourcePolicy::block: return LossPolicy::block;
-    case SourcePolicy::drop_newest: return LossPolicy::drop_newest;
-    case SourcePolicy::stop_run: return LossPolicy::stop_run;
-    case SourcePolicy::automatic: break;
+    case SourcePolicy::block:
+      return LossPolicy::block;
+    case SourcePolicy::drop_newest:
+      return LossPolicy::drop_newest;
+    case SourcePolicy::stop_run:
+      return LossPolicy::stop_run;
+    case SourcePolicy::automatic:
+      break;
   }
   return configuration.is_paced ? LossPolicy::drop_newest : LossPolicy::block;
 }
 
-Result<signal::CorrectionMaps> maps_of(const DetectorConfig& config, const FrameGeometry& geometry) {
+Result<signal::CorrectionMaps> maps_of(const DetectorConfig& config,
+                                       const FrameGeometry& geometry) {
   auto maps = load_references(config.references, geometry);
   if (!maps) return maps.error();
   if (config.driver == DriverKind::replay)
@@ -65,9 +70,11 @@ class ReportedSink final : public Sink {
     try {
       sink_->consume(frame);
     } catch (const std::exception& problem) {
-      spdlog::error("frame {}: {}: {}; {}", frame.seq, sink_->name(), problem.what(),
-                    failed_ ? "the run ends" : "the run goes on without it");
-      if (failed_) failed_->store(true, std::memory_order_relaxed);
+      if (failed_)
+        failed_->store(true, std::memory_order_relaxed);
+      else
+        spdlog::error("frame {}: {}: {}; the run goes on without it", frame.seq, sink_->name(),
+                      problem.what());
       throw;
     }
   }

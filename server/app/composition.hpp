@@ -23,7 +23,8 @@ class Run {
   Result<Line*> add(const DetectorConfig& detector, const std::vector<AlertRule>& rules,
                     std::vector<std::unique_ptr<Sink>> sinks);
 
-  /// A sink whose failure is said at once. stop_run: and nothing is measured for nobody.
+  /// A sink whose failure is acted on at once. stop_run: nothing is measured for nobody. go_on: it
+  /// is said in the log, and is the run's error at the end.
   enum class OnFailure { go_on, stop_run };
   [[nodiscard]] std::unique_ptr<Sink> reported(std::unique_ptr<Sink> sink, OnFailure on_failure);
 

@@ -29,10 +29,12 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& name, Target& value, P
 }
 
 CLI::App* declare_analyze(CLI::App& app, AnalyzeOptions& o) {
-  CLI::App* c = app.add_subcommand("analyze", "measure every frame of recordings: JSON lines on stdout");
+  CLI::App* c =
+      app.add_subcommand("analyze", "measure every frame of recordings: JSON lines on stdout");
   c->footer(
       "INPUT: MRC, TIFF, HDF5/NeXus, HyperSpy; frames run on over several files.\n"
-      "Exit: 0 every frame was read; 1 some were not, or an output failed; 2 nothing could be done;\n"
+      "Exit: 0 every frame was read; 1 some were not, or an output failed; 2 nothing could be "
+      "done;\n"
       "130, 143 ended by SIGINT, SIGTERM with everything measured so far printed.");
   c->add_option("INPUT", o.inputs, "recordings, in this order")->required();
   c->add_option("--pixel-size-nm", o.pixel_size_nm, "nm per raw pixel, instead of the file's")
@@ -40,14 +42,16 @@ CLI::App* declare_analyze(CLI::App& app, AnalyzeOptions& o) {
   c->add_option("--frame-period-s", o.frame_period_s,
                 "s from frame to frame, instead of the file's; 0.1 where the file has none")
       ->check(CLI::Range(1e-6, 3600.0));
-  c->add_option("--bin", o.bin, "raw pixels to a cell's side; 0: so that the frame has <= 1024 cells")
+  c->add_option("--bin", o.bin,
+                "raw pixels to a cell's side; 0: so that the frame has <= 1024 cells")
       ->check(CLI::Range(0, 16));
   add_parsed(*c, "--roi", o.region, parse_region, "only this part of each frame, raw pixels")
       ->type_name("X,Y,W,H");
   add_parsed(*c, "--frames", o.frames, parse_frame_range,
              "frames from a up to but without b; either may be empty")
       ->type_name("a:b");
-  c->add_option("--config", o.config, "how to measure: its first detector, pipeline, log and rules");
+  c->add_option("--config", o.config,
+                "how to measure: its first detector, pipeline, log and rules");
   c->add_option("--rules", o.rules, "alert rules ([[rule]] tables), instead of the default ones");
   c->add_option("--dark", o.dark, "dark reference, subtracted");
   c->add_option("--gain", o.gain, "gain reference, multiplied");
@@ -62,7 +66,8 @@ CLI::App* declare_analyze(CLI::App& app, AnalyzeOptions& o) {
 CLI::App* declare_acquire(CLI::App& app, AcquireOptions& o) {
   CLI::App* c = app.add_subcommand("acquire", "one run of the configured detectors, measured live");
   c->footer(
-      "Writes DIR/<detector>.jsonl (and .csv if configured); what an earlier run left there is kept\n"
+      "Writes DIR/<detector>.jsonl (and .csv if configured); what an earlier run left there is "
+      "kept\n"
       "under a number. Runs until the detectors end, or SIGINT or SIGTERM.\n"
       "Exit: 0 all ended well and every lost frame is listed; 1 not so; 2 nothing could be done;\n"
       "130, 143 ended by SIGINT, SIGTERM.");
@@ -73,10 +78,12 @@ CLI::App* declare_acquire(CLI::App& app, AcquireOptions& o) {
 }
 
 CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
-  CLI::App* c = app.add_subcommand("bench", "the whole chain's cost as a ratio to this machine's floor");
+  CLI::App* c =
+      app.add_subcommand("bench", "the whole chain's cost as a ratio to this machine's floor");
   c->footer("One JSON object on stdout. Exit: 0 nothing lost; 1 frames lost; 2 could not run.");
   c->add_option("--size", o.size, "pixels to a side")->check(CLI::Range(64, 8192));
-  c->add_option("--bin", o.bin, "raw pixels to a cell's side; 0: automatic")->check(CLI::Range(0, 16));
+  c->add_option("--bin", o.bin, "raw pixels to a cell's side; 0: automatic")
+      ->check(CLI::Range(0, 16));
   c->add_option("--workers", o.workers, "threads that correct and transform frames")
       ->check(CLI::Range(1, 64));
   c->add_option("--rate", o.rate_hz, "frames per s; 0: full speed")->check(CLI::Range(0.0, 1e6));
@@ -95,7 +102,8 @@ int run(int argc, char** argv, Console console) {
   auto* acquire_command = declare_acquire(app, acquire_options);
   auto* bench_command = declare_bench(app, bench_options);
   auto* check = app.add_subcommand(
-      "check-config", "all mistakes of a configuration; if there are none, every key with its value");
+      "check-config",
+      "all mistakes of a configuration; if there are none, every key with its value");
   check->add_option("FILE", checked, "configuration file (TOML)")->required();
   try {
     app.parse(argc, argv);

@@ -20,6 +20,7 @@ Result<signal::CorrectionMaps> load_references(const ReferenceFiles& files,
 std::vector<std::uint32_t> hot_pixels_of_movie(const std::string& path);
 
 /// Both lists as one, ascending, each pixel once.
-std::vector<std::uint32_t> joined(std::vector<std::uint32_t> a, const std::vector<std::uint32_t>& b);
+std::vector<std::uint32_t> joined(std::vector<std::uint32_t> a,
+                                  const std::vector<std::uint32_t>& b);
 
 }  // namespace latticed

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// SIGINT and SIGTERM as a request to end well. The first is remembered; if the program has not ended
-// 4 s later (someone does not read our output), it says so and ends. A second one kills at once.
+// SIGINT and SIGTERM as a request to end well. The first is remembered; if the program has not
+// ended 4 s later (someone does not read our output), it says so and ends. A second one kills at
+// once.
 #pragma once
 
 namespace latticed {

@@ -60,9 +60,9 @@ class JsonFormatter final : public spdlog::formatter {
 };
 
 spdlog::level::level_enum level_of(LogLevel level) {
-  constexpr spdlog::level::level_enum kLevels[] = {
-      spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
-      spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
+  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::trace, spdlog::level::debug,
+                                                   spdlog::level::info,  spdlog::level::warn,
+                                                   spdlog::level::err,   spdlog::level::off};
   return kLevels[static_cast<std::size_t>(level)];
 }
 
@@ -77,8 +77,8 @@ struct Log::Writer {
       : sink(std::move(to)),
         queue(std::make_shared<spdlog::details::thread_pool>(
             static_cast<std::size_t>(config.queue_lines), 1)),
-        logger(std::make_shared<spdlog::async_logger>("latticed", sink, queue,
-                                                      spdlog::async_overflow_policy::overrun_oldest)) {
+        logger(std::make_shared<spdlog::async_logger>(
+            "latticed", sink, queue, spdlog::async_overflow_policy::overrun_oldest)) {
     if (config.json)
       sink->set_formatter(std::make_unique<JsonFormatter>());
     else
@@ -117,7 +117,8 @@ Result<void> Log::configure(const LogConfig& config) {
     writer_ = std::make_unique<Writer>(std::move(sink), config);
     return {};
   } catch (const spdlog::spdlog_ex& problem) {
-    return Error{ErrorCode::unavailable, fmt::format("open log {}: {}", config.file, problem.what())};
+    return Error{ErrorCode::unavailable,
+                 fmt::format("open log {}: {}", config.file, problem.what())};
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Where log lines go. Modules call spdlog::info and its like; a thread of spdlog writes, so that
-// nobody waits for a disk or a terminal. The queue is bounded: what had no room is counted and said.
+// nobody waits for a disk or a terminal. The queue is bounded: what had no room is counted and
+// said.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,8 @@ enum class LogLevel : std::uint8_t { trace, debug, info, warning, error, off };
 
 struct LogConfig {
   LogLevel level = LogLevel::info;
-  bool json = false;  // one JSON object a line: ts, level, event, thread
-  std::string file;   // instead of stderr; appended to
+  bool json = false;       // one JSON object a line: ts, level, event, thread
+  std::string file;        // instead of stderr; appended to
   int queue_lines = 8192;  // 64 to 1e6: what may wait for the writer; the oldest goes first
 };
 

@@ -24,7 +24,8 @@ class Screen {
   /// Any thread. `line` with its newline, above the live text.
   void print(std::string_view line);
   /// Any thread. Replaces one part of the live text (lines without a last newline); parts stand in
-  /// the order of their names; an empty text takes the part away. Nothing when there is no terminal.
+  /// the order of their names; an empty text takes the part away. Nothing when there is no
+  /// terminal.
   void show(const std::string& part, std::string text);
   void flush();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The configuration file as plain values. Each part's struct lives with its part; here they are only
-// gathered. describe.hpp names every key once, for reading, for printing and for documenting.
+// The configuration file as plain values. Each part's struct lives with its part; here they are
+// only gathered. describe.hpp names every key once, for reading, for printing and for documenting.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,9 @@ struct DetectorConfig {
 
 struct OutputConfig {
   std::string directory = "latticed-run";  // made if missing
-  bool json = true;   // <detector>.jsonl
-  bool csv = false;   // <detector>.csv
-  bool view = true;   // the live table on a terminal, else a line now and then
+  bool json = true;                        // <detector>.jsonl
+  bool csv = false;                        // <detector>.csv
+  bool view = true;                        // the live table on a terminal, else a line now and then
 };
 
 struct Config {

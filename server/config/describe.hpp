@@ -32,7 +32,8 @@ void describe(Visitor& v, LogConfig& c) {
            "least level that is logged");
   v.flag("json", c.json, "a JSON object a line: ts, level, event, thread");
   v.text("file", c.file, "instead of stderr, appended to; \"\" = stderr");
-  v.integer("queue_lines", c.queue_lines, {64, 1000000}, "lines that may wait; the oldest goes first");
+  v.integer("queue_lines", c.queue_lines, {64, 1000000},
+            "lines that may wait; the oldest goes first");
 }
 
 template <class Visitor>
@@ -52,7 +53,8 @@ void describe(Visitor& v, ReplayOptions& c) {
 
 template <class Visitor>
 void describe(Visitor& v, PrepareConfig& c) {
-  v.integer("bin", c.bin, {0, 16}, "pixels to a cell's side; 0 = so that the frame has <= 1024 cells");
+  v.integer("bin", c.bin, {0, 16},
+            "pixels to a cell's side; 0 = so that the frame has <= 1024 cells");
   v.region("roi", c.region, "x, y, width, height in raw pixels; width 0 = whole frame");
   v.number("taper", c.taper, {0, 1}, "part of each side under the Tukey window");
   v.number("band", c.band, {0.2, 1}, "analysed part of the spectrum, fraction of Nyquist");
@@ -62,12 +64,14 @@ void describe(Visitor& v, PrepareConfig& c) {
 template <class Visitor>
 void describe(Visitor& v, signal::DetectConfig& c) {
   v.number("false_alarms_per_frame", c.false_alarms_per_frame, {1e-9, 1}, "wrong spots a frame");
-  v.number("min_fringes", c.min_fringes, {2, 1000}, "fewer fringes across the field are no lattice");
+  v.number("min_fringes", c.min_fringes, {2, 1000},
+           "fewer fringes across the field are no lattice");
 }
 
 template <class Visitor>
 void describe(Visitor& v, signal::DriftConfig& c) {
-  v.integer("template_memory_frames", c.template_memory_frames, {4, 1024}, "length of the running mean");
+  v.integer("template_memory_frames", c.template_memory_frames, {4, 1024},
+            "length of the running mean");
   v.integer("anchor_frames", c.anchor_frames, {4, 1024}, "frames in the anchor");
   v.integer("max_match_bins", c.max_match_bins, {1024, 262144}, "bins of the match");
 }
@@ -82,8 +86,10 @@ void describe(Visitor& v, DetectorConfig& c) {
   v.number("exposure_s", c.line.detector.exposure_s, {0, 3600}, "s, wanted; 0 = as the device is");
   v.number("frame_period_s", c.line.frame_period_s, {0, 3600},
            "s, instead of what the detector says; 0 = as it says");
-  v.integer("frame_count", c.line.detector.frame_count, {0, kMaxFrames}, "0 = until stopped, or all");
-  v.number("pixel_size_nm", c.line.pixel_size_nm, {0, 1000}, "nm, raw pixel; 0 = as the detector says");
+  v.integer("frame_count", c.line.detector.frame_count, {0, kMaxFrames},
+            "0 = until stopped, or all");
+  v.number("pixel_size_nm", c.line.pixel_size_nm, {0, 1000},
+           "nm, raw pixel; 0 = as the detector says");
   v.number("pixel_size_sigma_ratio", c.line.pixel_size_sigma_ratio, {0, 0.5},
            "relative uncertainty of it; goes into sigma_d_sys_nm");
   v.integer("frame_slots", c.line.frame_slots, {2, 65536}, "raw frames in memory");

@@ -38,7 +38,8 @@ class KeyReader {
     in_.choice(key, index, words);
     value = static_cast<E>(index);
   }
-  void seconds(std::string_view key, std::chrono::milliseconds& value, Range range, std::string_view) {
+  void seconds(std::string_view key, std::chrono::milliseconds& value, Range range,
+               std::string_view) {
     double seconds = static_cast<double>(value.count()) * 1e-3;
     in_.number(key, seconds, range);
     value = std::chrono::milliseconds(std::llround(seconds * 1e3));
@@ -87,7 +88,8 @@ template <class T>
 void refuse_second(TableReader& in, const std::vector<T>& earlier, const T& value) {
   for (const T& other : earlier)
     if (!value.name.empty() && other.name == value.name)
-      in.mistake("name", fmt::format("\"{}\" is used twice (expected a name of its own)", value.name));
+      in.mistake("name",
+                 fmt::format("\"{}\" is used twice (expected a name of its own)", value.name));
 }
 
 void check(TableReader& in, const DetectorConfig& detector) {
@@ -107,7 +109,8 @@ void check(TableReader& in, const AlertRule& rule) {
   if (rule.below > rule.above)
     in.mistake("below", fmt::format("{} (expected at most above, {})", rule.below, rule.above));
   if (rule.d_min_nm >= rule.d_max_nm)
-    in.mistake("d_min_nm", fmt::format("{} (expected below d_max_nm, {})", rule.d_min_nm, rule.d_max_nm));
+    in.mistake("d_min_nm",
+               fmt::format("{} (expected below d_max_nm, {})", rule.d_min_nm, rule.d_max_nm));
   if (!is_per_spot(rule.quantity) && (rule.d_min_nm > 0.0 || std::isfinite(rule.d_max_nm)))
     in.mistake(rule.d_min_nm > 0.0 ? "d_min_nm" : "d_max_nm",
                fmt::format("has no meaning for quantity {} (expected a quantity of spots)",

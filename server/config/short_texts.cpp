@@ -60,8 +60,9 @@ Result<signal::Region> parse_region(std::string_view text) {
     begin = comma + 1;
   }
   if (!is_good)
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("\"{}\" (expected X,Y,W,H: left, top, width, height in raw pixels)", text)};
+    return Error{
+        ErrorCode::invalid_argument,
+        fmt::format("\"{}\" (expected X,Y,W,H: left, top, width, height in raw pixels)", text)};
   return signal::Region{values[0], values[1], values[2], values[3]};
 }
 

@@ -57,7 +57,8 @@ class KeyWriter {
   void name(std::string_view key, const std::string& value, std::string_view comment) {
     line(key, quoted(value), comment);
   }
-  void texts(std::string_view key, const std::vector<std::string>& values, std::string_view comment) {
+  void texts(std::string_view key, const std::vector<std::string>& values,
+             std::string_view comment) {
     std::string list;
     for (const std::string& value : values) list += (list.empty() ? "" : ", ") + quoted(value);
     line(key, fmt::format("[{}]", list), comment);
@@ -71,7 +72,8 @@ class KeyWriter {
                std::string_view comment) {
     number(key, static_cast<double>(value.count()) * 1e-3, range, comment);
   }
-  void frames(std::string_view key, std::uint64_t first, std::uint64_t end, std::string_view comment) {
+  void frames(std::string_view key, std::uint64_t first, std::uint64_t end,
+              std::string_view comment) {
     line(key, quoted(to_string(FrameRange{first, end})), comment);
   }
   void region(std::string_view key, const signal::Region& r, std::string_view comment) {
@@ -110,7 +112,8 @@ void write_list(std::string& out, std::string_view key, std::vector<T>& list) {
 std::string to_toml(const Config& config) {
   Config c = config;  // describe() takes what it may write to
   std::string out =
-      "# Configuration of latticed: every key. `latticed check-config FILE` checks a file and prints\n"
+      "# Configuration of latticed: every key. `latticed check-config FILE` checks a file and "
+      "prints\n"
       "# it in this form; what is left out has the value shown in deploy/latticed.toml.\n";
   if (c.rules.empty()) out += "\nrule = []  # no alert rules\n";
   KeyWriter writer(out, "");

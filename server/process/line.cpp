@@ -16,8 +16,10 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t kExtraEntries = 64;  // lost entries that may wait besides the frames
-// A sink that blocks the track this long is broken, not slow.
+// A sink that blocks the track of a live detector this long is broken, not slow. Where the detector
+// waits for us, a reader may take its time: nothing is lost meanwhile.
 constexpr auto kSinkDeadline = 600s;
+constexpr auto kPatientSinkDeadline = 24h * 365;
 constexpr double kAssumedPeriod_s = 0.1;
 
 }  // namespace
@@ -152,9 +154,13 @@ void Line::measure(Frame& frame, const Prepared* prepared) noexcept {
 }
 
 void Line::hand_out(const FrameLease& frame) noexcept {
+  const bool is_patient = !run_.configuration.is_paced;
   for (auto& sink : sinks_) {
-    track_activity_.now("waits for a sink to take the frame", frame->seq);
-    if (sink->offer(frame, kSinkDeadline) || is_abandoned_.load(std::memory_order_acquire)) continue;
+    if (is_patient)
+      track_activity_.idle();
+    else
+      track_activity_.now("waits for a sink to take the frame", frame->seq);
+    if (sink->offer(frame, is_patient ? kPatientSinkDeadline : kSinkDeadline) || is_abandoned_.load(std::memory_order_acquire)) continue;
     if (!failure_)
       failure_ = Error{ErrorCode::resource_exhausted,
                        "sink " + std::string(sink->sink().name()) + " did not take frame " +

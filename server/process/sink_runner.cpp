@@ -45,6 +45,9 @@ void SinkRunner::run() {
     });
     cpu_ns_.store(thread_cpu_now().count(), std::memory_order_relaxed);
   }
+  // Abandoned: a giver that waits for room gets it, and sees for itself that the run is over.
+  while (is_abandoned_.load(std::memory_order_acquire) && queue_.take(0ms)) {
+  }
   guarded([&] { return sink_->finish(); });
 }
 

@@ -31,8 +31,9 @@ std::size_t AlertBoard::raised_so_far() const {
 std::string describe(const AlertEvent& alert, const std::vector<AlertRule>& rules) {
   const AlertRule& rule = rules[alert.rule];
   const std::string spot = alert.spot_id ? fmt::format("spot {} at ", alert.spot_id) : "";
-  return fmt::format("{}: {}{:.5g} ± {:.2g} {} since frame {}", rule.name, spot, alert.value,
-                     alert.sigma, unit_of(rule.quantity), alert.since_seq);
+  const std::string_view unit = unit_of(rule.quantity);
+  return fmt::format("{}: {}{:.5g} ± {:.2g}{}{} since frame {}", rule.name, spot, alert.value,
+                     alert.sigma, unit == "1" ? "" : " ", unit == "1" ? "" : unit, alert.since_seq);
 }
 
 Result<void> AlertLogSink::begin(const RunInfo& run) {

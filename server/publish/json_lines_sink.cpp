@@ -112,7 +112,8 @@ void JsonLinesSink::write_measured(const Frame& frame) {
   else
     fmt::format_to(to, "{}", frame.header.time_ns);
   fmt::format_to(to,
-                 ",\"drift_px\":[{},{}],\"sigma_drift_px\":[{},{}],\"sigma_drift_sys_px\":[{},{}],\"drift_state\":\"{}\","
+                 ",\"drift_px\":[{},{}],\"sigma_drift_px\":[{},{}],\"sigma_drift_sys_px\":[{},{}],"
+                 "\"drift_state\":\"{}\","
                  "\"cell_ambiguous\":{},\"drift_match\":{},\"quality\":\"{}\",\"mean_counts\":{},"
                  "\"spots\":[",
                  Number{m.drift.drift_px.x}, Number{m.drift.drift_px.y},
@@ -122,8 +123,9 @@ void JsonLinesSink::write_measured(const Frame& frame) {
                  Number{m.drift.match, 4}, to_string(m.quality), Number{m.mean_counts, 7});
   for (std::size_t i = 0; i < m.spots.size(); ++i)
     fmt::format_to(to, "{}{}", i ? "," : "", spot_json(m.spots[i], run_.pixel_size_nm));
-  fmt::format_to(to, "],\"lattice\":null,\"phases\":[],\"strain\":null,\"crystallinity\":{},\"alerts\":[",
-                 Number{m.crystallinity.value_or(NAN), 6});
+  fmt::format_to(
+      to, "],\"lattice\":null,\"phases\":[],\"strain\":null,\"crystallinity\":{},\"alerts\":[",
+      Number{m.crystallinity.value_or(NAN), 6});
   for (std::size_t i = 0; i < m.alerts.size(); ++i)
     fmt::format_to(to, "{}{}", i ? "," : "", alert_json(m.alerts[i], run_));
   fmt::format_to(to, "]}}\n");
@@ -133,7 +135,8 @@ Result<void> JsonLinesSink::finish() {
   const bool is_ours = !path_.empty();
   std::FILE* out = is_ours ? std::exchange(out_, nullptr) : out_;
   if ((is_ours ? std::fclose(out) : std::fflush(out)) != 0)
-    return Error{ErrorCode::data_loss, fmt::format("writing measurements: {}", std::strerror(errno))};
+    return Error{ErrorCode::data_loss,
+                 fmt::format("writing measurements: {}", std::strerror(errno))};
   return {};
 }
 
@@ -154,7 +157,8 @@ Result<void> CsvSink::begin(const RunInfo& run) {
   return {};
 }
 
-// One row per spot, so that a table program can pivot on spot_id; a frame without spots has one row.
+// One row per spot, so that a table program can pivot on spot_id; a frame without spots has one
+// row.
 void CsvSink::consume(const Frame& frame) {
   if (!frame.has_pixels()) {
     for (std::uint64_t i = 0; i < frame.header.lost_count; ++i)
@@ -172,7 +176,9 @@ void CsvSink::consume(const Frame& frame) {
       m.drift.sigma_drift_px.x, m.drift.sigma_drift_px.y, to_string(m.drift.state),
       to_json(m.drift.is_cell_ambiguous), cell(m.crystallinity.value_or(NAN)));
   if (m.spots.empty()) fmt::print(out_, "{},,,,,,,,,,\n", head);
-  const auto nm = [&](double value) { return run_.pixel_size_nm > 0.0 ? cell(value) : std::string(); };
+  const auto nm = [&](double value) {
+    return run_.pixel_size_nm > 0.0 ? cell(value) : std::string();
+  };
   for (const Spot& s : m.spots)
     fmt::print(out_, "{},{},{},{},{},{},{},{:.5g},{:.6g},{:.6g},{}\n", head, s.id, nm(s.g_per_nm.x),
                nm(s.g_per_nm.y), nm(s.d_nm), nm(s.sigma_d_nm), nm(s.sigma_d_sys_nm), s.snr,

@@ -62,7 +62,8 @@ void ViewSink::update_rate(Clock::time_point now) {
 void ViewSink::consume(const Frame& frame) {
   const auto now = Clock::now();
   if (now < next_at_ || !frame.has_pixels()) return;
-  next_at_ = now + (screen_.is_terminal() ? Clock::duration(kBetweenTables) : Clock::duration(kBetweenLines));
+  next_at_ = now + (screen_.is_terminal() ? Clock::duration(kBetweenTables)
+                                          : Clock::duration(kBetweenLines));
   update_rate(now);
   if (screen_.is_terminal())
     screen_.show(detector_, table(frame));
@@ -81,9 +82,9 @@ std::string ViewSink::one_line(const Frame& frame) const {
 std::string ViewSink::table(const Frame& frame) const {
   const Measurements& m = frame.measurements;
   const EdgeCounters& source = line_->source().counters();
-  std::string out = fmt::format("{}  frame {}  {:.1f} frames/s  measured {}  lost {}  {}\n", detector_,
-                                frame.seq, frames_per_s_, line_->measured(), source.lost_total(),
-                                to_string(m.quality));
+  std::string out =
+      fmt::format("{}  frame {}  {:.1f} frames/s  measured {}  lost {}  {}\n", detector_, frame.seq,
+                  frames_per_s_, line_->measured(), source.lost_total(), to_string(m.quality));
   out += fmt::format("  drift   {}\n", drift_text(m.drift));
   out += fmt::format("  d       {}\n",
                      spots_text(m, run_.pixel_size_nm > 0.0 ? "nm" : "px", kSpotsShown));

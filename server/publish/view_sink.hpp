@@ -22,7 +22,9 @@ class ViewSink final : public Sink {
   void watch(const Line& line) noexcept { line_ = &line; }
 
   [[nodiscard]] std::string_view name() const noexcept override { return "view"; }
-  [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::latest_only, 1}; }
+  [[nodiscard]] SinkOptions options() const noexcept override {
+    return {LossPolicy::latest_only, 1};
+  }
   Result<void> begin(const RunInfo& run) override;
   void consume(const Frame& frame) override;
   Result<void> finish() override;

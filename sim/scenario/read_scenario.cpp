@@ -50,8 +50,8 @@ void read_transition(TableReader& in, Transition& out) {
   in.number("onset_soc", out.onset_soc, kSocRange);
   in.number("complete_soc", out.complete_soc, kSocRange);
   if (out.complete_soc <= out.onset_soc) {
-    in.mistake("complete_soc", fmt::format("{} must be above onset_soc {}", out.complete_soc,
-                                           out.onset_soc));
+    in.mistake("complete_soc",
+               fmt::format("{} must be above onset_soc {}", out.complete_soc, out.onset_soc));
   }
   in.number("front_normal_deg", out.front_normal_deg, kAngle);
   in.number("front_start_nm", out.front_start_nm);

@@ -19,7 +19,8 @@ void read_reflections(TableReader& in, Phase& phase) {
     const double amplitude = row[3];
     if (k != 0 || (h == 0 && l == 0) || amplitude == 0.0) {
       in.mistake("reflections", fmt::format("[{}, {}, {}, {}] must have k = 0, h or l, and an "
-                                            "amplitude other than 0", h, k, l, amplitude));
+                                            "amplitude other than 0",
+                                            h, k, l, amplitude));
       continue;
     }
     phase.reflections.push_back({h, l, amplitude});

@@ -37,10 +37,10 @@ LIBRARIES = {
     "opencv2/*": ["server/figure/*.cpp", "server/figure/canvas.hpp", "server/publish/*.cpp"],
     "hdf5.h": ["drivers/files/*.cpp", "drivers/files/hdf5_*.hpp"],
     "tiffio.h": ["drivers/files/tiff_*.cpp", "drivers/files/tiff_image.hpp"],
-    "toml++/*": ["drivers/toml/*"],
+    "toml++/*": ["drivers/toml/table_reader.cpp"],
     "boost/*": ["sim/world/link_server.cpp"],
     "CLI/*": ["server/app/*.cpp", "sim/*/main.cpp"],
-    "spdlog/*": ["server/*.cpp"],
+    "spdlog/*": ["server/app/*.cpp", "server/base/log.cpp", "server/publish/*.cpp"],
     "fmt/*": ["*.cpp"],
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
     "nlohmann/*": ["*.cpp"],

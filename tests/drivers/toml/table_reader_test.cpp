@@ -22,8 +22,11 @@ TEST(TableReader, SuggestsTheKeyThatWasMeant) {
     in.number("exposure_s", value);
     in.finish();
   });
-  EXPECT_THAT(found, HasSubstr("f.toml:1:1: frame_perod_s: unknown key (did you mean frame_period_s?)"));
-  EXPECT_THAT(found, HasSubstr("f.toml:2:1: zzz: unknown key (expected one of exposure_s, frame_period_s)"));
+  EXPECT_THAT(found,
+              HasSubstr("f.toml:1:1: frame_perod_s: unknown key (did you mean frame_period_s?)"));
+  EXPECT_THAT(
+      found,
+      HasSubstr("f.toml:2:1: zzz: unknown key (expected one of exposure_s, frame_period_s)"));
 }
 
 TEST(TableReader, OrdersMistakesByTheirPlaceNotByTheOrderOfReading) {
@@ -32,19 +35,21 @@ TEST(TableReader, OrdersMistakesByTheirPlaceNotByTheOrderOfReading) {
     in.flag("b", flag);
     in.flag("a", flag);
   });
-  EXPECT_EQ(found, "f.toml:1:5: a: \"x\" (expected true or false)\n"
-                   "f.toml:2:5: b: \"y\" (expected true or false)");
+  EXPECT_EQ(found,
+            "f.toml:1:5: a: \"x\" (expected true or false)\n"
+            "f.toml:2:5: b: \"y\" (expected true or false)");
 }
 
 TEST(TableReader, RefusesWhatIsNotANumberAndLeavesTheValueAlone) {
   double value = 7.0;
   std::int64_t whole = 7;
-  const std::string found = mistakes_of("a = nan\nb = inf\nc = true\nd = 1.5\n", [&](TableReader& in) {
-    in.number("a", value);
-    in.number("b", value);
-    in.number("c", value);
-    in.integer("d", whole);
-  });
+  const std::string found =
+      mistakes_of("a = nan\nb = inf\nc = true\nd = 1.5\n", [&](TableReader& in) {
+        in.number("a", value);
+        in.number("b", value);
+        in.number("c", value);
+        in.integer("d", whole);
+      });
   for (const char* place : {"f.toml:1:5: a", "f.toml:2:5: b", "f.toml:3:5: c", "f.toml:4:5: d"})
     EXPECT_THAT(found, HasSubstr(place));
   EXPECT_EQ(value, 7.0);
