@@ -52,6 +52,8 @@ CLI::App* declare_analyze(CLI::App& app, AnalyzeOptions& o) {
   c->add_option("--dark", o.dark, "dark reference, subtracted");
   c->add_option("--gain", o.gain, "gain reference, multiplied");
   c->add_option("--csv", o.csv, "the same numbers as a table in this file");
+  c->add_option("--figures", o.figures, "write figures of the run into this directory")
+      ->type_name("DIR");
   c->add_option("--workers", o.workers, "threads that correct and transform frames (default 2)")
       ->check(CLI::Range(1, 64));
   return c;
@@ -75,6 +77,8 @@ CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
   c->footer("One JSON object on stdout. Exit: 0 nothing lost; 1 frames lost; 2 could not run.");
   c->add_option("--size", o.size, "pixels to a side")->check(CLI::Range(64, 8192));
   c->add_option("--bin", o.bin, "raw pixels to a cell's side; 0: automatic")->check(CLI::Range(0, 16));
+  c->add_option("--figures", o.figures, "write figures of the run into this directory")
+      ->type_name("DIR");
   c->add_option("--workers", o.workers, "threads that correct and transform frames")
       ->check(CLI::Range(1, 64));
   c->add_option("--rate", o.rate_hz, "frames per s; 0: full speed")->check(CLI::Range(0.0, 1e6));
