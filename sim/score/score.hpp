@@ -40,6 +40,8 @@ FrameScore score_frames(const Truth& truth, const Measurements& measurements,
 
 /// Over frames whose drift_state is not "lost"; one common offset (the median) is taken off, since
 /// drift is relative to frame 0 and its own error is in all of them. Frame 0 itself is left out.
+/// z: the error in units of the whole stated sigma, random and systematic (a lattice that swells
+/// may take the match along); random_z: of the random one alone, for information.
 struct DriftScore {
   std::uint64_t frames = 0;
   std::uint64_t locked = 0;
@@ -49,6 +51,8 @@ struct DriftScore {
   std::array<double, 2> offset_px{};
   std::array<double, 2> z_rms{};
   std::array<double, 2> z_robust{};
+  std::array<double, 2> random_z_rms{};
+  std::array<double, 2> random_z_robust{};
   double outlier_fraction = 0.0;
   std::uint64_t worst_seq = 0;
   double worst_px = 0.0;
@@ -57,7 +61,8 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
                        const ScoreLimits& limits);
 
 /// Over confirmed spots that belong to one true reflection. The constant offset of each series of
-/// one id (scale, film) is taken off for the random part and reported by itself.
+/// one id (scale, film) is taken off and reported by itself; what is left is the random error and
+/// what of the systematic one changes as the lattice does. z and random_z as for drift.
 struct SpotScore {
   std::uint64_t matched = 0;
   std::uint64_t unmatched = 0;   // confirmed, no true reflection within the gate
@@ -66,6 +71,8 @@ struct SpotScore {
   double layer_rms_nm = 0.0;  // of 00l alone
   double z_rms = 0.0;
   double z_robust = 0.0;
+  double random_z_rms = 0.0;
+  double random_z_robust = 0.0;
   double outlier_fraction = 0.0;
   double offset_ppm = 0.0;              // median of d_measured / d_true - 1
   std::optional<double> offset_sigmas;  // in units of sigma_d_sys; none when it is not given

@@ -11,7 +11,8 @@ namespace {
 struct Residual {
   std::uint64_t seq = 0;
   std::array<double, 2> error_px{};
-  std::array<double, 2> sigma_px{};
+  std::array<double, 2> sigma_px{};        // random and systematic
+  std::array<double, 2> random_sigma_px{};
   double half_cell_px = 0.0;
   bool is_locked = false;
 };
@@ -37,7 +38,9 @@ std::vector<Residual> residuals(const Truth& truth, const Measurements& measurem
     residual.half_cell_px = half_cell_px(found->second, truth.pixel_size_nm);
     for (std::size_t axis = 0; axis < 2; ++axis) {
       residual.error_px[axis] = measured.drift_px[axis] - found->second.drift_px[axis];
-      residual.sigma_px[axis] = measured.sigma_drift_px[axis];
+      residual.random_sigma_px[axis] = measured.sigma_drift_px[axis];
+      residual.sigma_px[axis] =
+          std::hypot(measured.sigma_drift_px[axis], measured.sigma_drift_sys_px[axis]);
     }
     out.push_back(residual);
   }
@@ -63,6 +66,7 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
   score.frames = list.size();
   std::vector<double> errors;
   std::array<std::vector<double>, 2> z;
+  std::array<std::vector<double>, 2> random_z;
   bool was_hopped = false;
   for (const Residual& residual : list) {
     const double size = std::hypot(residual.error_px[0], residual.error_px[1]);
@@ -72,8 +76,8 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
     }
     for (std::size_t axis = 0; axis < 2; ++axis) {
       errors.push_back(residual.error_px[axis]);
-      const double sigma = residual.sigma_px[axis];
-      z[axis].push_back(sigma > 0.0 ? residual.error_px[axis] / sigma : HUGE_VAL);
+      z[axis].push_back(in_sigmas(residual.error_px[axis], residual.sigma_px[axis]));
+      random_z[axis].push_back(in_sigmas(residual.error_px[axis], residual.random_sigma_px[axis]));
     }
     if (!residual.is_locked) continue;
     ++score.locked;
@@ -86,6 +90,8 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
   for (std::size_t axis = 0; axis < 2; ++axis) {
     score.z_rms[axis] = rms(z[axis]);
     score.z_robust[axis] = robust_std(z[axis]);
+    score.random_z_rms[axis] = rms(random_z[axis]);
+    score.random_z_robust[axis] = robust_std(random_z[axis]);
     score.outlier_fraction =
         std::max(score.outlier_fraction, fraction_beyond(z[axis], limits.outlier_z));
   }

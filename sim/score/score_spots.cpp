@@ -99,17 +99,19 @@ SpotScore score_spots(const Truth& truth, const Measurements& measurements,
   std::vector<double> errors;
   std::vector<double> layer_errors;
   std::vector<double> z;
+  std::vector<double> random_z;
   for (const auto& [id, samples] : series) {
     std::vector<double> of_series;
     for (const Sample& sample : samples) of_series.push_back(sample.error_nm);
     const double offset = median(std::move(of_series));
     for (const Sample& sample : samples) {
-      const double random = sample.error_nm - offset;
-      errors.push_back(random);
-      if (sample.is_layer) layer_errors.push_back(random);
-      z.push_back(sample.sigma_nm > 0.0 ? random / sample.sigma_nm : HUGE_VAL);
-      if (std::abs(random) > score.worst_nm) {
-        score.worst_nm = std::abs(random);
+      const double rest = sample.error_nm - offset;
+      errors.push_back(rest);
+      if (sample.is_layer) layer_errors.push_back(rest);
+      z.push_back(in_sigmas(rest, std::hypot(sample.sigma_nm, sample.sys_nm.value_or(0.0))));
+      random_z.push_back(in_sigmas(rest, sample.sigma_nm));
+      if (std::abs(rest) > score.worst_nm) {
+        score.worst_nm = std::abs(rest);
         score.worst_seq = sample.seq;
       }
     }
@@ -118,6 +120,8 @@ SpotScore score_spots(const Truth& truth, const Measurements& measurements,
   score.layer_rms_nm = rms(layer_errors);
   score.z_rms = rms(z);
   score.z_robust = robust_std(z);
+  score.random_z_rms = rms(random_z);
+  score.random_z_robust = robust_std(random_z);
   score.outlier_fraction = fraction_beyond(z, limits.outlier_z);
   return score;
 }

@@ -28,6 +28,11 @@ namespace latticed::sim {
   return 1.4826 * median(std::move(values));
 }
 
+/// An error in units of its sigma; without a sigma it is infinitely many.
+[[nodiscard]] inline double in_sigmas(double error, double sigma) {
+  return sigma > 0.0 ? error / sigma : HUGE_VAL;
+}
+
 /// The part of `values` beyond +-limit.
 [[nodiscard]] inline double fraction_beyond(std::span<const double> values, double limit) {
   const auto count = std::count_if(values.begin(), values.end(),
