@@ -146,8 +146,8 @@ def owed_tests(tree):
 
 
 def has_test(tree, path):
-    """tests/<path>_test.cpp is there, or a test includes its header: the first include of ours, same folder."""
-    if f"tests/{path[:-4]}_test.cpp" in tree.files:
+    """tests/<path>_test.cpp or .py is there, or a test includes its header: the first include of ours, same folder."""
+    if any(f"tests/{path[:-4]}_test.{kind}" in tree.files for kind in ("cpp", "py")):
         return True
     header = next((what for _, kind, what in includes(tree.files[path]) if kind == "quoted"), "")
     is_own = header.rpartition("/")[0] == path.rpartition("/")[0]
