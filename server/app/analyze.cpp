@@ -8,6 +8,7 @@
 #include "server/app/composition.hpp"
 #include "server/app/stop_signals.hpp"
 #include "server/config/config.hpp"
+#include "server/publish/figures_sink.hpp"
 #include "server/publish/json_lines_sink.hpp"
 
 namespace latticed {
@@ -72,6 +73,9 @@ int analyze(const AnalyzeOptions& options, Console console) {
   sinks.push_back(run.reported(std::make_unique<JsonLinesSink>(stdout), Run::OnFailure::stop_run));
   if (!options.csv.empty())
     sinks.push_back(run.reported(std::make_unique<CsvSink>(options.csv), Run::OnFailure::go_on));
+  if (!options.figures.empty())
+    sinks.push_back(
+        run.reported(std::make_unique<FiguresSink>(options.figures), Run::OnFailure::go_on));
   const auto line = run.add(config->detectors.front(), config->rules, std::move(sinks));
   if (!line) return fail(line.error());
   if (const int signal = stop_signal()) return exit_status_of(signal);

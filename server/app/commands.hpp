@@ -25,7 +25,7 @@ struct AnalyzeOptions {
   std::optional<int> bin, workers;
   std::optional<signal::Region> region;
   FrameRange frames;
-  std::string config, rules, csv, dark, gain;
+  std::string config, rules, csv, figures, dark, gain;
 };
 /// 0: every frame was read. 1: some were not, or an output failed. 2: nothing could be done.
 /// 128 + signal: ended by it.

@@ -56,6 +56,8 @@ CLI::App* declare_analyze(CLI::App& app, AnalyzeOptions& o) {
   c->add_option("--dark", o.dark, "dark reference, subtracted");
   c->add_option("--gain", o.gain, "gain reference, multiplied");
   c->add_option("--csv", o.csv, "the same numbers as a table in this file");
+  c->add_option("--figures", o.figures, "write figures of the run into this directory")
+      ->type_name("DIR");
   c->add_option("--workers", o.workers, "threads that correct and transform frames (default 2)")
       ->check(CLI::Range(1, 64));
   return c;

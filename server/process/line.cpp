@@ -47,9 +47,11 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, std::uint32_t epoch, int w
       config.pixel_size_nm > 0.0 ? config.pixel_size_nm : configuration->pixel_size_nm;
   run.frame_period_s =
       config.frame_period_s > 0.0 ? config.frame_period_s : configuration->frame_period_s;
-  if (run.frame_period_s <= 0.0) run.frame_period_s = kAssumedPeriod_s;
+  run.is_frame_period_assumed = run.frame_period_s <= 0.0;
+  if (run.is_frame_period_assumed) run.frame_period_s = kAssumedPeriod_s;
   run.first_seq = config.first_seq;
   run.rules = config.rules;
+  run.maps = &line->preparer_->maps();
 
   try {
     const std::size_t bytes = configuration->geometry.bytes();

@@ -41,6 +41,7 @@ class Preparer {
   void prepare(const Frame& frame, Scratch& scratch, Prepared& out) const noexcept;
 
   [[nodiscard]] const signal::AnalysisGrid& grid() const noexcept { return grid_; }
+  [[nodiscard]] const signal::CorrectionMaps& maps() const noexcept { return maps_; }
   /// Null when the grid is too small to measure.
   [[nodiscard]] const signal::FrameFft* fft() const noexcept { return fft_.get(); }
 

@@ -27,7 +27,7 @@ Result<AnalysisGrid> make_grid(const FrameGeometry& geometry, int bin, const Reg
   Region region = wanted;
   if (region.width == 0 && region.height == 0) region = {0, 0, geometry.width, geometry.height};
   if (region.x < 0 || region.y < 0 || region.width < 1 || region.height < 1 ||
-      region.x + region.width > geometry.width || region.y + region.height > geometry.height)
+      region.x > geometry.width - region.width || region.y > geometry.height - region.height)
     return Error{ErrorCode::invalid_argument,
                  "analysis region x=" + std::to_string(region.x) + " y=" +
                      std::to_string(region.y) + " " + std::to_string(region.width) + "x" +

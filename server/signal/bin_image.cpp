@@ -21,7 +21,8 @@ struct Extremes {
 template <class Raw>
 [[gnu::always_inline]] inline void add_row(const Raw* raw, const float* dark, const float* gain,
                                            int width, bool is_first, float* sums, Extremes& seen) {
-  Raw low = raw[0], high = raw[0];
+  // Not the row's first pixel to begin with: nothing compares with it when it is no number.
+  Raw low = std::numeric_limits<Raw>::max(), high = std::numeric_limits<Raw>::lowest();
   for (int x = 0; x < width; ++x) {
     low = raw[x] < low ? raw[x] : low;
     high = raw[x] > high ? raw[x] : high;
