@@ -9,6 +9,7 @@
 #include "server/app/composition.hpp"
 #include "server/app/stop_signals.hpp"
 #include "server/config/config.hpp"
+#include "server/publish/figures_sink.hpp"
 #include "server/publish/json_lines_sink.hpp"
 #include "server/publish/view_sink.hpp"
 
@@ -59,6 +60,11 @@ Result<Member> add_detector(Run& run, const DetectorConfig& detector, const Conf
     auto path = output_path(config.output.directory, detector.name + ".csv");
     if (!path) return path.error();
     sinks.push_back(run.reported(std::make_unique<CsvSink>(*path), Run::OnFailure::go_on));
+  }
+  if (config.output.figures) {
+    auto path = output_path(config.output.directory, detector.name + "-figures");
+    if (!path) return path.error();
+    sinks.push_back(run.reported(std::make_unique<FiguresSink>(*path), Run::OnFailure::go_on));
   }
   sinks.push_back(std::make_unique<AlertLogSink>(detector.name, member.alerts));
   if (config.output.view) {

@@ -41,6 +41,7 @@ struct OutputConfig {
   std::string directory = "latticed-run";  // made if missing
   bool json = true;                        // <detector>.jsonl
   bool csv = false;                        // <detector>.csv
+  bool figures = false;                    // <detector>-figures/: drawn when the run ends
   bool view = true;                        // the live table on a terminal, else a line now and then
 };
 

@@ -23,6 +23,7 @@ void describe(Visitor& v, OutputConfig& c) {
   v.text("directory", c.directory, "where acquire writes; --out replaces it");
   v.flag("json", c.json, "<detector>.jsonl: a JSON line for every frame");
   v.flag("csv", c.csv, "<detector>.csv: a row for every spot");
+  v.flag("figures", c.figures, "<detector>-figures/: drawn when the run ends");
   v.flag("view", c.view, "live table on a terminal, else a line every 5 s");
 }
 

@@ -36,12 +36,14 @@ class Acquire(Programs):
 
     def test_measures_several_detectors_of_one_world_in_one_run(self):
         world, socket = self.world(small_scenario(12, detectors=("haadf", "abf")), "--speed", "0")
-        done = self.latticed(*self.configured(simulated(socket, "haadf", "abf") + "[output]\ncsv = true\n"))
+        done = self.latticed(*self.configured(simulated(socket, "haadf", "abf") +
+                                              "[output]\ncsv = true\nfigures = true\n"))
         self.assertEqual(done.returncode, 0, done.stderr)
         for name in ("haadf", "abf"):
             self.assertEqual([line["seq"] for line in self.lines(name)], list(range(12)))
             self.assertIn(f"{name}: 12 frames measured, 0 lost", done.stderr)
             self.assertTrue((self.folder / "out" / f"{name}.csv").read_text().startswith("seq,"))
+            self.assertTrue((self.folder / "out" / f"{name}-figures" / "drift.png").read_bytes())
 
     def test_a_run_whose_losses_are_all_listed_ended_well(self):
         fault = '[[fault]]\nframe = 4\nkind = "drop"\ncount = 2\n'

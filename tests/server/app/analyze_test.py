@@ -56,6 +56,11 @@ class Analyze(Programs):
         self.assertEqual({len(row) for row in rows}, {len(rows[0])})
         self.assertAlmostEqual(float(rows[-1][5]), lines[-1]["drift_px"][0], places=5)
 
+    def test_draws_figures_where_asked_to(self):
+        done, _ = self.analyze(self.movie("a.mrc", 5), "--figures", "figures")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((self.folder / "figures" / "drift.png").read_bytes()[1:4], b"PNG")
+
     def test_takes_settings_of_a_configuration_and_lets_options_win(self):
         (self.folder / "c.toml").write_text(
             '[[detector]]\nname = "x"\ndriver = "replay"\npixel_size_nm = 0.05\n'
