@@ -26,4 +26,12 @@ struct AnalyzeOptions {
 /// 0: every frame was read. 1: some were not, or an output failed. 2: nothing could be done.
 int analyze(const AnalyzeOptions& options);
 
+struct FiguresOptions {
+  std::string series;     // CSV of sim-score --series
+  std::string summary;    // JSON of sim-score --summary; empty: none
+  std::string directory;  // rehearsal.png goes there
+};
+/// 0: drawn. 2: could not.
+int figures(const FiguresOptions& options);
+
 }  // namespace latticed

@@ -27,7 +27,13 @@ int main(int argc, char** argv) {
   bench->add_option("--workers", bench_options.workers)->check(CLI::Range(1, 64));
   bench->add_option("--rate", bench_options.rate_hz)->check(CLI::Range(0.0, 1e6));
   bench->add_option("--seconds", bench_options.seconds)->check(CLI::Range(0.1, 3600.0));
+  latticed::FiguresOptions figures_options;
+  auto* figures = app.add_subcommand("figures", "draw a rehearsal from the files of sim-score");
+  figures->add_option("--series", figures_options.series, "of sim-score --series")->required();
+  figures->add_option("--summary", figures_options.summary, "of sim-score --summary");
+  figures->add_option("--out", figures_options.directory, "rehearsal.png goes there")->required();
   CLI11_PARSE(app, argc, argv);
+  if (figures->parsed()) return latticed::figures(figures_options);
   if (bench->parsed()) return latticed::bench(bench_options);
   return latticed::analyze(options);
 }
