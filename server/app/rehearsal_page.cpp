@@ -188,9 +188,13 @@ LinePlot error_panel(const Course& course, std::string title, const std::string&
   for (const double value : error) sizes.push_back(std::abs(value));
   const double limit = std::max(1.3 * percentile(sizes, 0.995), 2.5 * percentile(sigma, 0.9));
   if (limit > 0.0) plot.y_range = {{-limit, limit}};
+  Numbers below;
+  for (const double value : sigma) below.push_back(-value);
   plot.series = {
-      {"+-1 sigma, random and systematic", course.x(), zero, sigma, SeriesStyle::band, kTrue},
-      {"measured - true", course.x(), error, {}, SeriesStyle::points, colour}};
+      {"", course.x(), zero, sigma, SeriesStyle::band, kTrue},
+      {"measured - true", course.x(), error, {}, SeriesStyle::points, colour},
+      {"+-1 sigma, random and systematic", course.x(), sigma, {}, SeriesStyle::line, kTrue},
+      {"", course.x(), below, {}, SeriesStyle::line, kTrue}};
   return plot;
 }
 
@@ -246,6 +250,13 @@ void add_spacings(Page& page, const CsvTable& table, const Course& course) {
   std::vector<Spacing> shown;
   for (const Spacing& spacing : spacings_of(table))
     if (course.has(spacing.measured)) shown.push_back(spacing);
+  const auto frames_with = [&](const Spacing& spacing) {
+    const Numbers values = course.column(spacing.truth);
+    return std::count_if(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+  };
+  std::stable_sort(shown.begin(), shown.end(), [&](const Spacing& a, const Spacing& b) {
+    return frames_with(a) > frames_with(b);  // the specimen as it was first
+  });
   if (shown.size() > 2) shown.resize(2);
   std::vector<Picture> row;
   std::size_t number = 2;
@@ -285,6 +296,13 @@ Picture spacing_error(const Course& course, const Json& summary) {
 Picture phases_panel(const CsvTable& table, const Course& course) {
   LinePlot plot = panel(course, "Phases and crystallinity", "share", (kWidth - kPanelGap) / 2, 260);
   plot.y_range = {{0.0, 1.05}};
+  if (course.has("crystallinity"))
+    plot.series.push_back({"crystallinity, measured",
+                           course.x(),
+                           course.column("crystallinity"),
+                           {},
+                           SeriesStyle::line,
+                           Colour{215, 190, 205}});
   std::size_t number = 0;
   for (const std::string& name : table.names()) {
     if (!name.starts_with("fraction_") || !name.ends_with("_true")) continue;
@@ -311,13 +329,6 @@ Picture phases_panel(const CsvTable& table, const Course& course) {
                          {},
                          SeriesStyle::line,
                          kTrue});
-  if (course.has("crystallinity"))
-    plot.series.push_back({"crystallinity, measured",
-                           course.x(),
-                           course.column("crystallinity"),
-                           {},
-                           SeriesStyle::line,
-                           Colour{204, 121, 167}});
   return plot.draw();
 }
 
@@ -330,7 +341,7 @@ void add_stimulus(Page& page, const Course& course) {
   const Quantity all[] = {{"bias_v", "Bias", "bias (V)", 1.0},
                           {"current_a", "Current", "current (nA)", 1e9},
                           {"temperature_k", "Temperature", "temperature (K)", 1.0},
-                          {"fluence_e_per_nm2", "Fluence", "fluence (1000 e/A^2)", 1e-5}};
+                          {"fluence_e_per_nm2", "Fluence", "fluence (ke/A^2)", 1e-5}};
   std::vector<const Quantity*> shown;
   for (const Quantity& quantity : all)
     if (course.varies(quantity.column)) shown.push_back(&quantity);
