@@ -22,8 +22,7 @@ Result<void> FiguresSink::begin(const RunInfo& run) {
   if (problem)
     return Error{ErrorCode::unavailable, "figures in " + directory_ + ": " + problem.message()};
   history_.emplace(run);
-  mean_.emplace(run.configuration.geometry,
-                run.maps ? *run.maps : signal::CorrectionMaps{});
+  mean_.emplace(run.configuration.geometry, run.maps ? *run.maps : signal::CorrectionMaps{});
   return {};
 }
 

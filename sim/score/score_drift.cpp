@@ -53,7 +53,7 @@ void take_off_offset(std::vector<Residual>& list, DriftScore& score) {
     std::vector<double> sigmas;
     for (const Residual& residual : list) {
       errors.push_back(residual.error_px[axis]);
-      sigmas.push_back(residual.sigma_px[axis]);
+      sigmas.push_back(residual.total_sigma_px[axis]);
     }
     score.offset_px[axis] = weighted_median(errors, sigmas);
     for (Residual& residual : list) residual.error_px[axis] -= score.offset_px[axis];

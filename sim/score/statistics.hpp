@@ -37,7 +37,8 @@ namespace latticed::sim {
   return *at;
 }
 
-/// What minimises the sum of |value - it| / sigma. A sigma of 0 or less counts as the smallest other.
+/// What minimises the sum of |value - it| / sigma. A sigma of 0 or less counts as the smallest
+/// other.
 [[nodiscard]] inline double weighted_median(const std::vector<double>& values,
                                             const std::vector<double>& sigmas) {
   double smallest = HUGE_VAL;

@@ -118,9 +118,8 @@ TEST(LinePlot, MarksStretchesAndKeepsThemApart) {
     return x > left + 0.19 * width && x < left + 0.41 * width;
   });
   EXPECT_NEAR(static_cast<double>(in_frame), 0.2 * width, 4.0);
-  EXPECT_TRUE(std::any_of(tick.begin(), tick.end(), [&](int x) {
-    return std::abs(x - (left + 0.6 * width)) < 4.0;
-  }));
+  EXPECT_TRUE(std::any_of(tick.begin(), tick.end(),
+                          [&](int x) { return std::abs(x - (left + 0.6 * width)) < 4.0; }));
 }
 
 TEST(LinePlot, DrawsABandWithoutACurve) {

@@ -79,6 +79,18 @@ TEST(Score, ForgivesOneCommonOffset) {
   EXPECT_NEAR(summary["d"]["offset_ppm"].get<double>(), 500.0, 30.0);
 }
 
+TEST(Score, TakesTheOffsetFromFramesThatAreCertain) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) {
+    if (seq < kFrames / 3) continue;
+    frame.drift_px[0] += 10.0 * kSigmaPx;  // taken along by the lattice, and it says so
+    frame.sigma_drift_sys_px = {20.0 * kSigmaPx, 0.0};
+  }
+  const auto summary = summarise(run.truth, run.measured, {});
+  EXPECT_NEAR(summary["drift"]["offset_px"][0].get<double>(), 0.0, kSigmaPx);
+  EXPECT_THAT(reasons(run), ElementsAre());
+}
+
 TEST(Score, FailsSigmasThatPromiseTooMuch) {
   ScoredRun run = honest_run();
   for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_px[1] /= 3.0;
