@@ -2,6 +2,6 @@
 foreach(name analysis_grid taper bin_image frame_fft change_detector)
   latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
 endforeach()
-foreach(name hot_pixels)
+foreach(name hot_pixels peak_detect spot_refine)
   latticed_add_test(server/signal/${name}_test LINKS latticed::process latticed::sim_specimen)
 endforeach()
