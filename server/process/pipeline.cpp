@@ -29,8 +29,7 @@ namespace {
 // then hangs in a driver or a sink and cannot be ended.
 constexpr std::chrono::nanoseconds kGrace = 2s;
 
-/// Lines with a thread that never returned. They stay as they are until the process ends: freeing
-/// what that thread uses would be worse.
+/// Lines with a thread that has not returned: freeing what it uses would be worse than keeping it.
 std::vector<std::unique_ptr<Line>>& wrecks() {
   static auto& kept = *new std::vector<std::unique_ptr<Line>>;
   return kept;
@@ -50,7 +49,10 @@ Pipeline::~Pipeline() {
     while (!line->has_ended() && steady_now() < deadline) std::this_thread::sleep_for(5ms);
     if (!line->has_ended()) wrecks().push_back(std::move(line));
   }
+  std::erase_if(wrecks(), [](const auto& line) { return line->has_ended(); });
 }
+
+std::size_t Pipeline::hung_lines() { return wrecks().size(); }
 
 Result<Line*> Pipeline::add(Line::Parts parts, std::uint32_t epoch) {
   if (config_.workers < 1 || config_.workers > 64)

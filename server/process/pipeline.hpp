@@ -23,6 +23,7 @@ struct PipelineConfig {
 class Pipeline {
  public:
   explicit Pipeline(const PipelineConfig& config) : config_(config) {}
+  /// Ends what still runs. A thread that does not return within two seconds is left behind.
   ~Pipeline();
 
   /// Before start(). The detector is configured and armed here.
@@ -42,6 +43,10 @@ class Pipeline {
   /// those before it only wait for it. Any thread while the run is on.
   [[nodiscard]] std::optional<Error> find_stall(const Line& line,
                                                 std::chrono::nanoseconds now) const;
+
+  /// Lines of runs long over whose driver or sink still hangs; they are freed when it returns and
+  /// another run ends. Control thread.
+  [[nodiscard]] static std::size_t hung_lines();
 
   /// Every edge's counters as a table for people.
   [[nodiscard]] std::string counters_table() const;

@@ -70,6 +70,17 @@ class Script {
   /// Goes on when the test calls permit().
   Script& wait_for_permit() { return add({Step::Kind::permit, {}, {}}); }
 
+  /// The next frame's number, for a script that is to follow another.
+  Script& from(std::uint64_t hardware_sequence) {
+    next_ = hardware_sequence;
+    return *this;
+  }
+  Script& append(const Script& other) {
+    steps_.insert(steps_.end(), other.steps_.begin(), other.steps_.end());
+    next_ = other.next_;
+    return *this;
+  }
+
   [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
 
  private:

@@ -467,7 +467,7 @@ TEST_F(PipelineTest, ASinkThatHangsIsNamedAndNotThoseWhoWaitBehindIt) {
 TEST_F(PipelineTest, ASinkThatNeverReturnsKeepsNeitherTheErrorNorTheProgramWaiting) {
   config_.stall.min_s = 0.05;
   config_.stall.sink_s = 0.05;
-  static Collection& forever = *new Collection;  // its thread outlives the test
+  Collection forever;
   forever.hold();
   forever.options = {.policy = LossPolicy::latest_only};
   add(parts_of(Script().frames(3), {&forever}));
@@ -476,7 +476,12 @@ TEST_F(PipelineTest, ASinkThatNeverReturnsKeepsNeitherTheErrorNorTheProgramWaiti
   ASSERT_FALSE(outcome);
   EXPECT_THAT(outcome.error().message, HasSubstr("sink collect works on a frame (frame "));
   sut_.reset();
+  EXPECT_EQ(Pipeline::hung_lines(), 1u);
   forever.open();
+  EXPECT_TRUE(happens([] {
+    { const Pipeline another({}); }  // whose end frees what has returned meanwhile
+    return Pipeline::hung_lines() == 0;
+  }));
 }
 
 TEST_F(PipelineTest, ASlowSinkIsNoStallOfAnybodyWhileItHasTime) {

@@ -123,8 +123,8 @@ TEST_F(SequenceRingTest, KeepsTheOrderWithFourWorkersClaiming) {
     if (cell->frame->seq != taken) ++wrong;
     if (!cell->prepared || cell->prepared->statistics.mean != static_cast<double>(taken) + 0.5)
       ++wrong;
+    const FrameLease held = std::move(cell->frame);
     cell->prepared.reset();
-    cell->frame.reset();
     sut_.release();
     ++taken;
   }
