@@ -38,8 +38,9 @@ struct FrameScore {
 FrameScore score_frames(const Truth& truth, const Measurements& measurements,
                         const ScoreLimits& limits);
 
-/// Over frames whose drift_state is not "lost"; one common offset (the median) is taken off, since
-/// drift is relative to frame 0 and its own error is in all of them. Frame 0 itself is left out.
+/// Over frames whose drift_state is not "lost"; one common offset (the median, each frame
+/// weighted with 1 / sigma) is taken off, since drift is relative to frame 0 and its own error is in
+/// all of them. Frame 0 itself is left out.
 /// z: the error in units of the whole stated sigma, random and systematic (a lattice that swells
 /// may take the match along); z_random: of the random one alone, for information.
 struct DriftScore {
