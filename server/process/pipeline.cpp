@@ -39,9 +39,12 @@ Result<Line*> Pipeline::add(Line::Parts parts, std::uint32_t epoch) {
 
 Result<void> Pipeline::start() {
   const std::vector<int> cpus = usable_cpus();
+  // All before the first worker reads them.
   for (int w = 0; w < config_.workers; ++w) {
     worker_activity_.push_back(std::make_unique<Activity>());
     worker_activity_.back()->idle();
+  }
+  for (int w = 0; w < config_.workers; ++w) {
     const int cpu = config_.pin_workers && !cpus.empty()
                         ? cpus[static_cast<std::size_t>(w) % cpus.size()]
                         : -1;
