@@ -42,4 +42,12 @@ int acquire(const AcquireOptions& options, Console console);
 /// 0: the effective configuration on stdout. 1: all errors on stderr.
 int check_config(const std::string& path);
 
+struct FiguresOptions {
+  std::string series;     // CSV of sim-score --series
+  std::string summary;    // JSON of sim-score --summary; empty: none
+  std::string directory;  // rehearsal.png goes there
+};
+/// 0: drawn. 2: could not.
+int figures(const FiguresOptions& options);
+
 }  // namespace latticed

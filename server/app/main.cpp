@@ -91,16 +91,27 @@ CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
   return c;
 }
 
+CLI::App* declare_figures(CLI::App& app, FiguresOptions& o) {
+  CLI::App* c = app.add_subcommand("figures", "draw a rehearsal on one page, from sim-score's files");
+  c->footer("Exit: 0 drawn; 2 could not.");
+  c->add_option("--series", o.series, "of sim-score --series")->required();
+  c->add_option("--summary", o.summary, "of sim-score --summary");
+  c->add_option("--out", o.directory, "rehearsal.png goes there")->required()->type_name("DIR");
+  return c;
+}
+
 int run(int argc, char** argv, Console console) {
   CLI::App app{"latticed: in situ electron-microscope acquisition and control"};
   app.require_subcommand(1);
   AnalyzeOptions analyze_options;
   AcquireOptions acquire_options;
   BenchOptions bench_options;
+  FiguresOptions figures_options;
   std::string checked;
   auto* analyze_command = declare_analyze(app, analyze_options);
   auto* acquire_command = declare_acquire(app, acquire_options);
   auto* bench_command = declare_bench(app, bench_options);
+  auto* figures_command = declare_figures(app, figures_options);
   auto* check = app.add_subcommand(
       "check-config",
       "all mistakes of a configuration; if there are none, every key with its value");
@@ -113,6 +124,7 @@ int run(int argc, char** argv, Console console) {
   if (*analyze_command) return analyze(analyze_options, console);
   if (*acquire_command) return acquire(acquire_options, console);
   if (*bench_command) return bench(bench_options);
+  if (*figures_command) return figures(figures_options);
   return check_config(checked);
 }
 

@@ -132,7 +132,7 @@ class Drawing {
   /// Right, left, below or above of the circle: the first that is inside and touches nothing. None:
   /// a circle without words says more than words nobody can read.
   [[nodiscard]] std::optional<cv::Rect2d> free_place(const CircleMark& mark, double width,
-                                      const std::vector<cv::Rect2d>& taken) const {
+                                                     const std::vector<cv::Rect2d>& taken) const {
     const cv::Point2d at = place(mark);
     const double away = std::max(mark.radius_px * zoom_, 4.0) + 6.0;
     const double height = kText + 4.0;

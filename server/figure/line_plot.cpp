@@ -55,7 +55,9 @@ class Drawing {
   explicit Drawing(const LinePlot& plot)
       : plot_(plot), canvas_(std::max(plot.width, 240), std::max(plot.height, 160)) {
     find_ranges();
-    y_ticks_ = nice_ticks(y_.low, y_.high, std::max(2, plot.height / 75));
+    if (!plot.series.empty() || plot.y_range) {  // a timeline of events has no second axis
+      y_ticks_ = nice_ticks(y_.low, y_.high, std::max(2, plot.height / 75));
+    }
     place_frame();
     int wanted = std::max(2, static_cast<int>(frame_.width / 110));
     if (plot.has_whole_x) {

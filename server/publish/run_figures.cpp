@@ -72,7 +72,12 @@ void add_alerts(LinePlot& plot, const RunHistory& history, const TimeAxis& time,
     return time.at(static_cast<double>(alert.since_seq));
   };
   if (alerts.size() <= kLabels) {
-    for (const RaisedAlert& alert : alerts) plot.events.push_back({at(alert), alert.rule});
+    const auto [from, to] = whole_range(history, time);
+    for (const RaisedAlert& alert : alerts) {
+      const bool is_near = !plot.events.empty() && plot.events.back().label == alert.rule &&
+                           std::abs(at(alert) - plot.events.back().x) < 0.1 * (to - from);
+      plot.events.push_back({at(alert), is_near ? "" : alert.rule});
+    }
     return;
   }
   std::map<std::string, std::vector<std::pair<double, double>>> ticks;
@@ -288,8 +293,7 @@ ImageFigure diffractogram_figure(const AlignedMean& mean, const RunHistory& hist
   ImageFigure figure;
   figure.title = "Diffractogram of it (log)";
   if (ringed.spots.empty()) figure.title += ": no confirmed spot";
-  if (ringed.further_out > 0)
-    figure.title += fmt::format(", {} further out", ringed.further_out);
+  if (ringed.further_out > 0) figure.title += fmt::format(", {} further out", ringed.further_out);
   figure.width = figure.height = spectrum.size;
   figure.pixels = spectrum.magnitude;
   figure.intensity = Intensity::logarithmic;

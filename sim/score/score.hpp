@@ -38,8 +38,11 @@ struct FrameScore {
 FrameScore score_frames(const Truth& truth, const Measurements& measurements,
                         const ScoreLimits& limits);
 
-/// Over frames whose drift_state is not "lost"; one common offset (the median) is taken off, since
-/// drift is relative to frame 0 and its own error is in all of them. Frame 0 itself is left out.
+/// Over frames whose drift_state is not "lost"; one common offset (the median, each frame
+/// weighted with 1 / sigma) is taken off, since drift is relative to frame 0 and its own error is in
+/// all of them. Frame 0 itself is left out.
+/// z: the error in units of the whole stated sigma, random and systematic (a lattice that swells
+/// may take the match along); z_random: of the random one alone, for information.
 struct DriftScore {
   std::uint64_t frames = 0;
   std::uint64_t locked = 0;
@@ -68,7 +71,8 @@ struct SpotSeries {
 };
 
 /// Over confirmed spots that belong to one true reflection. The constant offset of each series of
-/// one id (scale, film) is taken off for the random part and reported by itself.
+/// one id (scale, film) is taken off and reported by itself; what is left is the random error and
+/// what of the systematic one changes as the lattice does. z and z_random as for drift.
 struct SpotScore {
   std::uint64_t matched = 0;
   std::uint64_t unmatched = 0;   // confirmed, no true reflection within the gate

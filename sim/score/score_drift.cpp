@@ -50,8 +50,12 @@ std::vector<Residual> residuals(const Truth& truth, const Measurements& measurem
 void take_off_offset(std::vector<Residual>& list, DriftScore& score) {
   for (std::size_t axis = 0; axis < 2; ++axis) {
     std::vector<double> errors;
-    for (const Residual& residual : list) errors.push_back(residual.error_px[axis]);
-    score.offset_px[axis] = median(std::move(errors));
+    std::vector<double> sigmas;
+    for (const Residual& residual : list) {
+      errors.push_back(residual.error_px[axis]);
+      sigmas.push_back(residual.sigma_px[axis]);
+    }
+    score.offset_px[axis] = weighted_median(errors, sigmas);
     for (Residual& residual : list) residual.error_px[axis] -= score.offset_px[axis];
   }
 }

@@ -2,7 +2,6 @@
 #include "sim/score/summary.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ostream.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -26,6 +25,7 @@ Json alerts_json(const AlertScore& score) {
   for (const auto& raised : score.raised) {
     out.push_back({{"rule", raised.alert.rule},
                    {"seq", raised.alert.seq},
+                   {"since_seq", raised.alert.since_seq},
                    {"truth_seq", raised.event ? Json(raised.event->frame) : Json(nullptr)},
                    {"truth_event", raised.event ? Json(raised.event->kind) : Json(nullptr)}});
   }
@@ -124,6 +124,7 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
           {"alerts", alerts_json(alerts)},
           {"verdict", reasons.empty() ? "pass" : "fail"},
           {"reasons", reasons},
+          {"scenario", truth.scenario},
           {"measured", frames.measured},
           {"blanked", frames.blanked},
           {"lost_by_reason", frames.lost},
@@ -154,39 +155,6 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
             {"offset_sys_sigmas", optional_number(spots.offset_sigmas)},
             {"worst", {{"seq", spots.worst_seq}, {"error_nm", spots.worst_nm}}},
             {"series", series_json(spots.series)}}}};
-}
-
-void write_series(std::ostream& out, const Truth& truth, const Measurements& measurements) {
-  fmt::print(out,
-             "seq,lost,drift_state,drift_x_true_px,drift_y_true_px,drift_x_px,drift_y_px,"
-             "sigma_x_px,sigma_y_px,d_layer_true_nm,d_layer_nm,sigma_d_nm\n");
-  for (const auto& [seq, frame] : truth.frames) {
-    const auto found = measurements.frames.find(seq);
-    const bool is_measured = found != measurements.frames.end() && found->second.lost.empty();
-    std::string lost = frame.lost;
-    if (found != measurements.frames.end()) lost = found->second.lost;
-    fmt::print(out, "{},{},{},{:.6f},{:.6f},", seq, lost,
-               is_measured ? found->second.drift_state : "", frame.drift_px[0], frame.drift_px[1]);
-    if (!is_measured) {
-      fmt::print(out, ",,,,{:.7f},,\n", frame.d_layer_nm);
-      continue;
-    }
-    const MeasuredFrame& measured = found->second;
-    fmt::print(out, "{:.6f},{:.6f},{:.6f},{:.6f},{:.7f},", measured.drift_px[0],
-               measured.drift_px[1], measured.sigma_drift_px[0], measured.sigma_drift_px[1],
-               frame.d_layer_nm);
-    const MeasuredSpot* layer = nullptr;
-    for (const MeasuredSpot& spot : measured.spots) {
-      const Match match = match_spot(frame, spot.g_per_nm, truth.field_nm);
-      const bool is_first = match.reflection != nullptr && match.reflection->is_layer &&
-                            match.reflection->d_nm > 0.9 * frame.d_layer_nm;
-      if (spot.confirmed && is_first && layer == nullptr) layer = &spot;
-    }
-    if (layer == nullptr)
-      fmt::print(out, ",\n");
-    else
-      fmt::print(out, "{:.7f},{:.7f}\n", layer->d_nm, layer->sigma_d_nm);
-  }
 }
 
 }  // namespace latticed::sim
