@@ -31,7 +31,7 @@ struct RunInfo {
 
 struct SinkOptions {
   LossPolicy policy = LossPolicy::block;
-  std::size_t quota = 4;  // frames it may hold or have waiting
+  std::size_t quota = 4;  // frames that may wait for it, besides the one it works on, >= 1
 };
 
 class Sink {
@@ -43,7 +43,7 @@ class Sink {
   /// Before the first frame; the control thread. An error keeps the run from starting.
   virtual Result<void> begin(const RunInfo&) { return {}; }
   /// Frames and lost entries in order, never the end. The sink's own thread. May throw; the run
-  /// then goes on without this sink and ends with its error.
+  /// then goes on without this sink, does not call finish(), and ends with its error.
   virtual void consume(const Frame& frame) = 0;
   /// After the last frame; the sink's own thread.
   virtual Result<void> finish() { return {}; }

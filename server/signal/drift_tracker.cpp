@@ -16,7 +16,11 @@ namespace {
 constexpr int kReflectionReach = 4;     // bins round a reflection that are taken whole
 constexpr float kPlainReflectionSnr = 6.0f;
 constexpr int kStripes = 8;             // parts of the full template, one renewed per frame
-constexpr int kCandidates = 8;          // peaks of the whole-field surface that are refined
+constexpr double kStripeBlend = 1.0 / 16.0;
+// Frames until then go into the full template whole: bins chosen from one that is noisier than was
+// assumed are mostly noise, and what they promise denies the right cell.
+constexpr int kYoung = 32;
+constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kSmallestMatch = 0.35; // of what the template promises
 constexpr double kPlainMatch = 0.9;      // below: other maxima are looked at
 constexpr double kRigidMatch = 0.7;      // aperiodic match of a frame that moved as a whole
@@ -88,7 +92,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 }
 
 void DriftTracker::reset() {
-  frames_learnt_ = frames_since_renewal_ = frames_lost_ = stripe_ = 0;
+  frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
   has_anchor_ = has_jumped_ = false;
   misfit_.fill(1.0);
   label_phase_.fill(0.0);
@@ -96,6 +100,7 @@ void DriftTracker::reset() {
   shortest_period_cells_ = finest_period_cells_ = 0.0;
   shift_ = velocity_ = origin_ = template_mean_ = {};
   innovation_ = 0.0;
+  usual_aperiodic_ = 1.0;
 }
 
 MatchResult DriftTracker::match_near(std::uint32_t labels, Vector2 start) {
@@ -110,6 +115,8 @@ double DriftTracker::half_cell() const noexcept {
 void DriftTracker::renew_list(std::span<const Peak> peaks) {
   if (frames_learnt_ > 1) list_.write_back(template_);
   const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
+  // Bins from outside the old list come with the full template's noise, and the new list keeps them.
+  template_noise_ = std::max(template_noise_, full_noise_);
   const auto bin_noise = static_cast<float>(template_noise_);
   // A block of eight noise bins exceeds its mean by half only once in a few hundred times.
   const float smallest = bin_noise * kBlock * (1.0f + 4.0f / std::sqrt(float{kBlock}));
@@ -256,7 +263,7 @@ void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
                          std::span<const Peak> peaks) {
   std::copy_n(frame.data(), frame.size(), template_.data());
   frames_learnt_ = 1;
-  template_noise_ = static_cast<double>(noise.white);
+  template_noise_ = full_noise_ = static_cast<double>(noise.white);
   renew_list(peaks);
 }
 
@@ -272,17 +279,19 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
   // A jump by whole cells leaves the reflections matched and the aperiodic part not.
   const double doubt = 1.0 / std::sqrt(std::max(aperiodic, 1e-30));
   verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
+  verdict.is_suspect = denial < usual_aperiodic_ - std::max(0.2, 6.0 * doubt);
   verdict.is_accepted = match.is_peak && verdict.match > kSmallestMatch &&
                         verdict.significance > kSignificant;
   return verdict;
 }
 
-bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match,
-                             bool& is_ambiguous) {
-  // The whole likelihood surface, from every bin of the band.
+// The likelihood of every shift of the field, from every bin of the band or from those of film, edge
+// and shapes alone.
+void DriftTracker::likelihood_surface(const Spectrum& frame, bool is_aperiodic) {
   std::fill_n(surface_half_.data(), surface_half_.size(), Complex{});
   const auto height = static_cast<std::size_t>(grid_.height);
   const auto noise = static_cast<float>(template_noise_);
+  const int per_column = (grid_.height + kBlock - 1) / kBlock;
   const auto smoothed = [&](const Complex* t, int row) {  // local power: single bins are too noisy
     float power = 0.0f;
     for (int d = -1; d <= 1; ++d)
@@ -296,6 +305,9 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
     for (int row = 0; row < grid_.height; ++row) {
       if (std::abs(grid_.signed_ky(row)) > grid_.k_band || kx + std::abs(grid_.signed_ky(row)) < 2)
         continue;
+      const std::uint8_t label = label_of_block_[static_cast<std::size_t>(
+          kx * per_column + row / kBlock)];
+      if (is_aperiodic && label > 0 && label < kShapes) continue;
       const float power = smoothed(t, row);
       const float weight = power > 1.5f * noise ? (power - noise) / power : 0.0f;
       // Strong bins are held to a noise of a tenth of themselves: what fits badly must not decide.
@@ -303,10 +315,14 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
     }
   }
   surface_ifft_.execute(surface_half_.data(), surface_.data());
+}
 
-  // Peaks, normalised by how much of the field both frames share at that shift.
-  std::array<Candidate, kCandidates> found;
-  std::size_t count = 0;
+// Peaks of the surface, normalised by how much of the field both frames share at that shift: found[first]
+// to found[limit - 1], best first. Returns where they end.
+std::size_t DriftTracker::collect_peaks(std::array<Candidate, kCandidates>& found, std::size_t first,
+                                        std::size_t limit) const {
+  std::size_t count = first;
+  const auto height = static_cast<std::size_t>(grid_.height);
   const int reach_x = static_cast<int>(0.45 * grid_.width), reach_y = static_cast<int>(0.45 * grid_.height);
   const double apart = std::max(2.0, 0.5 * half_cell());
   for (int sx = -reach_x; sx <= reach_x; ++sx) {
@@ -317,30 +333,49 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
       const int row = sy < 0 ? sy + grid_.height : sy;
       const double score = static_cast<double>(line[row]) /
                            (share_x * (1.0 - std::abs(sy) / static_cast<double>(grid_.height)));
-      if (count == kCandidates && score <= found[count - 1].score) continue;
+      if (count == limit && score <= found[count - 1].score) continue;
       const Vector2 at{static_cast<double>(sx), static_cast<double>(sy)};
-      std::size_t place = 0;  // an earlier peak of the same cell is replaced, else the weakest
+      std::size_t place = first;  // an earlier peak of the same cell is replaced, else the weakest
       while (place < count &&
              std::hypot(found[place].shift.x - at.x, found[place].shift.y - at.y) >= apart)
         ++place;
       if (place < count && score <= found[place].score) continue;
-      if (place == count) place = count < kCandidates ? count++ : kCandidates - 1;
+      if (place == count) place = count < limit ? count++ : limit - 1;
       found[place].shift = at;
       found[place].score = score;
-      for (; place > 0 && found[place - 1].score < found[place].score; --place)
+      for (; place > first && found[place - 1].score < found[place].score; --place)
         std::swap(found[place - 1], found[place]);
     }
   }
+  return count;
+}
+
+bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match,
+                             bool& is_ambiguous) {
+  // A lattice that fills the field has a peak in every cell, hundreds of them; what is aperiodic has
+  // one. So half of the candidates come from each.
+  std::array<Candidate, kCandidates> found;
+  std::size_t count = 0;
+  for (const bool is_aperiodic : {true, false}) {
+    if (is_aperiodic && expected_aperiodic_j() < kPlainAperiodicJ) continue;
+    likelihood_surface(frame, is_aperiodic);
+    count = collect_peaks(found, count, is_aperiodic ? kCandidates / 2 : kCandidates);
+  }
   // Each is refined; the aperiodic part, which knows no unit cells, is scored apart.
+  Expectation used;
+  for (std::size_t l = 0; l < kLabels; ++l)
+    if (used_labels_ >> l & 1u) used += list_.expected(l);
+  const double aperiodic = expected_aperiodic_j();
   const auto refine = [&](Vector2 start) {
     Candidate out;
     out.match = match_near(used_labels_, start);
     const Vector2 s = out.match.shift_cells;
     out.shift = s;
+    // Log-likelihoods: J less half of what J is at the right shift, where a share of the field is new.
     const double share = std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) *
                                            (1.0 - std::abs(s.y) / grid_.height));
-    out.score = out.match.is_peak ? out.match.sums.j / share : -1e300;
-    out.aperiodic = aperiodic_j(out.match) / share;
+    out.score = out.match.is_peak ? out.match.sums.j - 0.5 * share * used.j : -1e300;
+    out.aperiodic = aperiodic_j(out.match) - 0.5 * share * aperiodic;
     return out;
   };
   const Candidate near = refine(match.is_peak ? match.shift_cells : predicted);
@@ -361,18 +396,14 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
   }
   if (best.score < -1e299) return false;
 
-  Expectation used;
-  for (std::size_t l = 0; l < kLabels; ++l)
-    if (used_labels_ >> l & 1u) used += list_.expected(l);
   const bool is_near_sound = near.match.is_peak && near.match.sums.j > kSmallestMatch * used.j;
-  const double aperiodic = expected_aperiodic_j();
   const double lead = best.aperiodic - near.aperiodic;
   if (is_near_sound && lead < std::max(6.0 * std::sqrt(aperiodic), 0.3 * aperiodic)) {
     // Another cell fits, but nothing aperiodic says that the specimen went there.
     is_ambiguous = lead > std::max(4.0 * std::sqrt(aperiodic), 0.15 * aperiodic);
     best = near;
   } else {
-    is_ambiguous = best.score - second_score < std::max(kAmbiguousOdds, 0.02 * best.score);
+    is_ambiguous = best.score - second_score < std::max(kAmbiguousOdds, 0.02 * used.j);
   }
   match = best.match;
   return true;
@@ -414,9 +445,13 @@ MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& fi
   list_.weigh(template_noise_, frame_noise);
   list_.load(frame);
   was_reweighed_ = true;
-  MatchResult again =
-      match_near(used_labels_, first.shift_cells);
-  return again.is_peak ? again : first;
+  const MatchResult again = match_near(used_labels_, first.shift_cells);
+  if (again.is_peak) return again;
+  // Back to the weights that `first` was summed with: its J is judged by what the list expects.
+  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
+  list_.weigh(template_noise_, frame_noise);
+  list_.load(frame);
+  return first;
 }
 
 // The mean motion of the plainest reflections: phases of their coefficients against the template's
@@ -557,6 +592,9 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const 
     misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
   watch_reflections(match);
 
+  const double aperiodic = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
+  usual_aperiodic_ += 0.1 * (std::clamp(aperiodic, 0.0, 1.0) - usual_aperiodic_);
+
   ++frames_learnt_;
   const int memory = std::min(frames_learnt_, config_.template_memory_frames);
   const float blend = 1.0f / static_cast<float>(memory);
@@ -565,15 +603,19 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const 
   template_mean_.x += static_cast<double>(blend) * (place.x - template_mean_.x);
   template_mean_.y += static_cast<double>(blend) * (place.y - template_mean_.y);
   // The full template is renewed in stripes: it only has to know where new information grows.
-  const bool is_young = frames_learnt_ <= kStripes;
+  const bool is_young = frames_learnt_ <= kYoung;
   const int first = is_young ? 0 : stripe_ * grid_.kx_count / kStripes;
   const int last = is_young ? grid_.kx_count : (stripe_ + 1) * grid_.kx_count / kStripes;
   blend_columns(frame.data(), template_.data(), ramps_.x(), ramps_.y(), first, last, grid_.height,
-                grid_.column_stride, is_young ? blend : std::max(blend, 1.0f / 16.0f));
+                grid_.column_stride, is_young ? blend : static_cast<float>(kStripeBlend));
   stripe_ = (stripe_ + 1) % kStripes;
   // White noise of a running mean: (1 - b)^2 of the old and b^2 of the new.
-  const double b = static_cast<double>(blend);
-  template_noise_ = (1.0 - b) * (1.0 - b) * template_noise_ + b * b * white_;
+  const auto noise_after = [this](double before, double b) {
+    return (1.0 - b) * (1.0 - b) * before + b * b * white_;
+  };
+  template_noise_ = noise_after(template_noise_, static_cast<double>(blend));
+  full_noise_ = is_young ? template_noise_
+                         : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
   if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor(noise);
 }
 
@@ -646,8 +688,12 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   }
   bool is_ambiguous = false;
   double apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
-  if (!verdict.is_accepted || verdict.is_cell_denied || (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
-    if (reacquire(frame, predicted, match, is_ambiguous)) verdict = judge(match);
+  if (!verdict.is_accepted || verdict.is_cell_denied || verdict.is_suspect ||
+      (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
+    if (reacquire(frame, predicted, match, is_ambiguous)) {
+      verdict = judge(match);
+      is_ambiguous |= verdict.is_cell_denied;  // lattice and film disagree, and no other place is better
+    }
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
       lost.match = verdict.match;
@@ -680,7 +726,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   }
   shift_ = match.shift_cells;
   const DriftMeasurement out = report(match, verdict, is_ambiguous);
-  if (!is_ambiguous) learn(frame, match, noise);
+  frames_ambiguous_ = is_ambiguous ? frames_ambiguous_ + 1 : 0;
+  // A doubt that stays is no jump: film or edge have changed for good, and are learnt anew.
+  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match, noise);
   return out;
 }
 

@@ -48,7 +48,7 @@ class DriftTracker {
  private:
   struct Candidate {
     Vector2 shift;
-    double score = 0.0;      // J over the share of the field both frames have
+    double score = 0.0;      // log-likelihood (in collect_peaks: the surface over the shared field)
     double aperiodic = 0.0;  // the same of the aperiodic part alone
     MatchResult match;
   };
@@ -57,6 +57,7 @@ class DriftTracker {
     double significance = 0.0;     // J over its noise
     bool is_accepted = false;
     bool is_cell_denied = false;   // the aperiodic part says: not this cell
+    bool is_suspect = false;       // the aperiodic part fits worse than it has done
   };
 
   void begin(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks);
@@ -67,6 +68,10 @@ class DriftTracker {
   [[nodiscard]] double expected_aperiodic_j() const noexcept;
   void measure_cell(std::span<const Peak> peaks);
   [[nodiscard]] Verdict judge(const MatchResult& match) const;
+  static constexpr std::size_t kCandidates = 8;  // peaks of the whole-field surface, refined
+  void likelihood_surface(const Spectrum& frame, bool is_aperiodic);
+  std::size_t collect_peaks(std::array<Candidate, kCandidates>& found, std::size_t first,
+                            std::size_t limit) const;
   bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
   void learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise);
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
@@ -91,8 +96,10 @@ class DriftTracker {
   Spectrum template_;
   MatchList list_, anchor_;
   int frames_learnt_ = 0, frames_since_renewal_ = 0, frames_lost_ = 0, stripe_ = 0;
+  int frames_ambiguous_ = 0;          // in a row
   bool has_anchor_ = false, has_jumped_ = false, was_reweighed_ = false;
-  double template_noise_ = 0.0;       // E|noise of T|^2
+  double template_noise_ = 0.0;       // E|noise of T|^2 in the list
+  double full_noise_ = 0.0;           // and in the rest of the full template
   double white_ = 0.0;                // this frame's noise power
   std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1
   std::array<double, kLabels> label_phase_{};  // running mean of the residual phase, rad
@@ -104,6 +111,7 @@ class DriftTracker {
   Vector2 template_mean_, anchor_mean_; // mean shift of the frames in template and anchor
   Vector2 origin_;                      // where this template's zero lies, cells from frame 0
   Vector2 shift_, velocity_;            // cells from the template's zero, cells per frame
+  double usual_aperiodic_ = 1.0;        // running mean of the aperiodic match
   double innovation_ = 0.0;             // running rms of |measured - predicted|, cells
 
   // Scratch of one frame.

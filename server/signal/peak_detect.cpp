@@ -13,6 +13,7 @@ namespace latticed::signal {
 namespace {
 
 constexpr std::size_t kSamplesPerRing = 160;
+constexpr std::size_t kFewestSamples = 96;
 constexpr std::size_t kMaxCandidates = 4096;
 // A bin worth a look under the Hann window: half-way between two bins a spot has lost 84 % of its
 // power, so the first look is far more generous than the test itself.
@@ -89,12 +90,40 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
       }
       chunk_rings_.push_back(rings);
     }
+  const double probability =
+      std::min(config_.false_alarms_per_frame / std::max<double>(band_bins_, 1.0), 0.5);
   for (std::size_t ring = 0; ring < kRings; ++ring) {
-    const std::size_t count = std::min(all[ring].size(), kSamplesPerRing);
+    // A ring of few bins borrows its neighbours', as many on either side as there are.
+    std::vector<std::uint32_t> near = all[ring];
+    for (std::size_t d = 1; d < kRings && near.size() < kFewestSamples; ++d) {
+      if (ring >= d) near.insert(near.end(), all[ring - d].begin(), all[ring - d].end());
+      if (ring + d < kRings) near.insert(near.end(), all[ring + d].begin(), all[ring + d].end());
+    }
+    const std::size_t count = std::min(near.size(), kSamplesPerRing);
     for (std::size_t i = 0; i < count; ++i)
-      samples_of_ring_[ring].push_back(all[ring][i * all[ring].size() / count]);
+      samples_of_ring_[ring].push_back(near[i * near.size() / count]);
+    threshold_[ring] = static_cast<float>(threshold(count, probability));
   }
-  threshold_ = std::log(std::max<double>(band_bins_, 1.0) / config_.false_alarms_per_frame);
+}
+
+// The r-th smallest of n exponential variables is a sum of r independent ones of rates n, n-1, ...
+// (Renyi 1953), so the mean of exp(-T x median / ln 2) over the median is a product.
+double PeakDetector::threshold(std::size_t samples, double probability) {
+  const auto exceeded = [&](double t) {
+    double product = 1.0;
+    for (std::size_t i = 0; i <= samples / 2; ++i) {
+      const auto rate = static_cast<double>(samples - i);
+      product *= rate / (rate + t / std::numbers::ln2);
+    }
+    return product;
+  };
+  if (samples == 0) return std::numeric_limits<float>::max();
+  double low = 0.0, high = 1e9;
+  for (int i = 0; i < 80; ++i) {
+    const double middle = 0.5 * (low + high);
+    (exceeded(middle) > probability ? low : high) = middle;
+  }
+  return high;
 }
 
 PeakDetector::Workspace PeakDetector::make_workspace() const {
@@ -113,18 +142,15 @@ void PeakDetector::survey(int kx, const Complex* column, Workspace& work) const 
 }
 
 void PeakDetector::measure_rings(const Spectrum& spectrum, Workspace& work, RingNoise& out) const {
-  float last = 0.0f;
   for (std::size_t ring = 0; ring < kRings; ++ring) {
     const auto& samples = samples_of_ring_[ring];
-    if (samples.size() >= 8) {
-      for (std::size_t i = 0; i < samples.size(); ++i)
-        work.samples[i] = power_of(spectrum[samples[i]]);
-      const auto middle = work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
-      std::nth_element(work.samples.begin(), middle,
-                       work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size()));
-      last = *middle / std::numbers::ln2_v<float>;
-    }
-    out.mean_power[ring] = last;  // a ring too small to measure takes its inner neighbour's level
+    if (samples.empty()) continue;
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      work.samples[i] = power_of(spectrum[samples[i]]);
+    const auto middle = work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
+    std::nth_element(work.samples.begin(), middle,
+                     work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size()));
+    out.mean_power[ring] = *middle / std::numbers::ln2_v<float>;
   }
   // The outermost rings hold no structure: what is there is shot and read noise.
   std::array<float, 6> edge{};
@@ -133,8 +159,8 @@ void PeakDetector::measure_rings(const Spectrum& spectrum, Workspace& work, Ring
   out.white = 0.5f * (edge[2] + edge[3]);
 }
 
-void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, float ring_mean,
-                            Workspace& work) const {
+void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, std::size_t ring,
+                            float ring_mean, Workspace& work) const {
   if (work.candidates.size() == kMaxCandidates) return;
   // The 5 x 5 neighbourhood, with conjugates left of kx = 0 and wrapped rows.
   std::array<std::array<Complex, 5>, 5> near;
@@ -162,7 +188,7 @@ void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, float rin
   };
   const float centre = hann_power(2, 2);
   const float noise = ring_mean * static_cast<float>(hann_noise_ratio_);
-  if (centre < static_cast<float>(threshold_) * noise) return;
+  if (!(centre > threshold_[ring] * noise) || !(noise > 0.0f)) return;
   for (std::size_t x = 1; x <= 3; ++x)
     for (std::size_t y = 1; y <= 3; ++y)
       if ((x != 2 || y != 2) && hann_power(x, y) > centre) return;
@@ -217,7 +243,7 @@ void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& o
         const float power = power_of(spectrum[at]);
         if (!rings.is_whole) out.band_power += static_cast<double>(power);
         if (power <= level[ring] || (kx == 0 && grid_.signed_ky(row) < 0)) continue;
-        consider(spectrum, kx, row, out.noise.mean_power[ring], work);
+        consider(spectrum, kx, row, ring, out.noise.mean_power[ring], work);
       }
     }
   keep_strongest(work, out);

@@ -14,7 +14,52 @@ namespace {
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 // Width of the envelope's low-pass, in bins: features down to about a tenth of the field.
 constexpr double kEnvelopeSigmaBins = 1.6;
-constexpr int kNewtonSteps = 8;
+// Tapered part of the window the frequency is measured under, in place of the frame's own taper. It
+// must reach zero smoothly: the block repeats, so a sample at the seam sees both ends of the field,
+// where a fringe between two bins has two phases. With it d is 1.3 x the bound; 0.5 makes it 1.5.
+constexpr double kWindowTaper = 0.25;
+constexpr float kNoCrystal = 0.2f;         // of the envelope's largest: below is only noise
+constexpr double kFarFromCentre = 0.05;    // bins
+constexpr int kNewtonSteps = 9;
+
+float envelope_weight(double bins) {
+  const double u = bins / kEnvelopeSigmaBins;
+  return static_cast<float>(std::exp(-0.5 * u * u));
+}
+
+// The variance of noise in each of the block's samples along one axis, 1 = untapered. A sample sees the field
+// through the Dirichlet kernel of the block's bins, so it is the kernel's mean of the taper squared,
+// not the taper at one pixel: near the ends the difference is all there is.
+std::vector<double> noise_along(const std::vector<float>& taper, int size) {
+  std::vector<double> out(static_cast<std::size_t>(size));
+  const auto length = static_cast<double>(taper.size());
+  for (int m = 0; m < size; ++m)
+    for (std::size_t x = 0; x < taper.size(); ++x) {
+      const double u = static_cast<double>(m) / size - (static_cast<double>(x)) / length;
+      const double sine = std::sin(std::numbers::pi * u);
+      const double kernel =
+          std::abs(sine) < 1e-9 ? 1.0 : std::sin(std::numbers::pi * size * u) / (size * sine);
+      const auto w = static_cast<double>(taper[x]);
+      out[static_cast<std::size_t>(m)] += w * w * kernel * kernel * size / length;
+    }
+  return out;
+}
+
+// What the envelope's low-pass makes of the taper itself, at the block's samples along one axis.
+std::vector<double> smoothed(const std::vector<float>& taper, int size) {
+  std::vector<double> out(static_cast<std::size_t>(size));
+  const auto length = static_cast<double>(taper.size());
+  for (int k = -size / 2; k < size / 2; ++k) {
+    std::complex<double> coefficient{};
+    for (std::size_t x = 0; x < taper.size(); ++x)
+      coefficient += static_cast<double>(taper[x]) *
+                     std::polar(1.0 / length, -kTwoPi * k * static_cast<double>(x) / length);
+    for (int m = 0; m < size; ++m)
+      out[static_cast<std::size_t>(m)] += static_cast<double>(envelope_weight(k)) *
+                                          (coefficient * std::polar(1.0, kTwoPi * k * m / size)).real();
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -25,23 +70,36 @@ struct SpotRefiner::Sums {
 
 SpotRefiner::SpotRefiner(const FrameFft& fft)
     : grid_(fft.grid()),
-      size_(std::min(grid_.width, grid_.height) >= 384 ? 32 : 16),
+      size_(std::min(grid_.width, grid_.height) >= 64 ? 32 : 16),
       ifft_(size_),
-      taper_squared_(static_cast<std::size_t>(size_ * size_)),
+      mean_taper_squared_(0.0),
+      along_x_(along(fft.taper_x())),
+      along_y_(along(fft.taper_y())),
       bins_(static_cast<std::size_t>(size_ * size_)),
       field_(static_cast<std::size_t>(size_ * size_)),
       envelope_(static_cast<std::size_t>(size_ * size_)),
-      amplitude_(static_cast<std::size_t>(size_ * size_)) {
-  double sum = 0.0;
+      weight_(static_cast<std::size_t>(size_ * size_)),
+      signal_(static_cast<std::size_t>(size_ * size_)),
+      noise_(static_cast<std::size_t>(size_ * size_)) {
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
-      const float wx = fft.taper_x()[static_cast<std::size_t>(m * grid_.width / size_)];
-      const float wy = fft.taper_y()[static_cast<std::size_t>(n * grid_.height / size_)];
-      const float squared = wx * wx * wy * wy;
-      taper_squared_[static_cast<std::size_t>(m * size_ + n)] = squared;
-      sum += static_cast<double>(squared);
+      const float noise = along_x_[static_cast<std::size_t>(m)].noise * along_y_[static_cast<std::size_t>(n)].noise;
+      noise_[static_cast<std::size_t>(m * size_ + n)] = noise;
+      mean_taper_squared_ += static_cast<double>(noise) / (size_ * size_);
     }
-  mean_taper_squared_ = sum / (size_ * size_);
+}
+
+std::vector<SpotRefiner::Sample> SpotRefiner::along(const std::vector<float>& taper) const {
+  const auto noise = noise_along(taper, size_), low = smoothed(taper, size_);
+  const auto window = tukey(2 * size_, kWindowTaper);  // between its samples lie the block's
+  std::vector<Sample> out(static_cast<std::size_t>(size_));
+  for (std::size_t m = 1; m < out.size(); ++m) {
+    const auto own = taper[m * taper.size() / out.size()];
+    const float wanted = 0.5f * (window[2 * m - 1] + window[2 * m]);
+    out[m] = {own, wanted / std::max(own, 0.1f), static_cast<float>(noise[m]), static_cast<float>(low[m])};
+  }
+  out[0] = {0.0f, 0.0f, static_cast<float>(noise[0]), static_cast<float>(low[0])};
+  return out;
 }
 
 void SpotRefiner::cut(const Spectrum& spectrum, int kx0, int ky0, double* near_power) {
@@ -67,32 +125,36 @@ void SpotRefiner::cut(const Spectrum& spectrum, int kx0, int ky0, double* near_p
 
 void SpotRefiner::make_weights(double offset_x, double offset_y) {
   // Only bins near the spot: the fringe's envelope, with most of the noise left out.
-  std::array<float, 32> along_x{}, along_y{};
+  std::array<float, 32> near_x{}, near_y{};
   for (int i = 0; i < size_; ++i) {
     const int d = i < size_ / 2 ? i : i - size_;
-    const auto gauss = [&](double offset) {
-      const double u = (d - offset) / kEnvelopeSigmaBins;
-      return static_cast<float>(std::exp(-0.5 * u * u));
-    };
-    along_x[static_cast<std::size_t>(i)] = gauss(offset_x);
-    along_y[static_cast<std::size_t>(i)] = gauss(offset_y);
+    near_x[static_cast<std::size_t>(i)] = envelope_weight(d - offset_x);
+    near_y[static_cast<std::size_t>(i)] = envelope_weight(d - offset_y);
   }
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
-      envelope_[i] = bins_[i] * (along_x[static_cast<std::size_t>(m)] *
-                                 along_y[static_cast<std::size_t>(n)]);
+      envelope_[i] = bins_[i] * (near_x[static_cast<std::size_t>(m)] * near_y[static_cast<std::size_t>(n)]);
     }
   ifft_.execute(envelope_.data());
+  // The crystal itself, without the frame's taper.
   float largest = 0.0f;
-  for (std::size_t i = 0; i < amplitude_.size(); ++i) {
-    amplitude_[i] = std::abs(envelope_[i]);
-    largest = std::max(largest, amplitude_[i]);
-  }
-  for (std::size_t i = 0; i < amplitude_.size(); ++i) {
-    // Below a fifth of the largest there is no crystal, only the envelope's own noise.
-    if (amplitude_[i] < 0.2f * largest) amplitude_[i] = 0.0f;
-  }
+  for (int m = 0; m < size_; ++m)
+    for (int n = 0; n < size_; ++n) {
+      const auto i = static_cast<std::size_t>(m * size_ + n);
+      signal_[i] = std::abs(envelope_[i]) / (along_x_[static_cast<std::size_t>(m)].smoothed *
+                                             along_y_[static_cast<std::size_t>(n)].smoothed);
+      largest = std::max(largest, signal_[i]);
+    }
+  for (int m = 0; m < size_; ++m)
+    for (int n = 0; n < size_; ++n) {
+      const auto i = static_cast<std::size_t>(m * size_ + n);
+      const Sample& x = along_x_[static_cast<std::size_t>(m)];
+      const Sample& y = along_y_[static_cast<std::size_t>(n)];
+      const float crystal = signal_[i] < kNoCrystal * largest ? 0.0f : signal_[i];
+      weight_[i] = crystal * x.weight * y.weight;
+      signal_[i] = crystal * x.taper * y.taper;
+    }
 }
 
 SpotRefiner::Sums SpotRefiner::sum_at(double offset_x, double offset_y) const {
@@ -110,7 +172,7 @@ SpotRefiner::Sums SpotRefiner::sum_at(double offset_x, double offset_y) const {
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
       const Complex h = field_[i], e = turn_y[static_cast<std::size_t>(n)];
-      const float u = amplitude_[i], y = t[static_cast<std::size_t>(n)];
+      const float u = weight_[i], y = t[static_cast<std::size_t>(n)];
       const float re = u * (h.real() * e.real() - h.imag() * e.imag());
       const float im = u * (h.real() * e.imag() + h.imag() * e.real());
       re0 += re;
@@ -147,10 +209,7 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   double x = begin_x, y = begin_y;
   make_weights(x, y);
   Sums sums;
-  bool has_converged = false;
-  struct {
-    double xx = 0.0, xy = 0.0, yy = 0.0;
-  } hessian;  // of log |c|^2, per bin
+  bool has_converged = false, is_recentred = false;
   for (int step = 0; step < kNewtonSteps && !has_converged; ++step) {
     sums = sum_at(x, y);
     // L = log |c|^2; with t about the middle, dc/dx = -2 pi i cx and so on.
@@ -164,43 +223,63 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
     const double hxy = k * ((sums.cxy / sums.c) - rx * ry).real();
     const double det = hxx * hyy - hxy * hxy;
     if (!(hxx < 0.0) || !(det > 0.0)) return out;  // not on the spot's main lobe
-    hessian = {hxx, hxy, hyy};
     const double dx = std::clamp(-(hyy * gx - hxy * gy) / det, -0.5, 0.5);
     const double dy = std::clamp(-(hxx * gy - hxy * gx) / det, -0.5, 0.5);
     x += dx;
     y += dy;
     has_converged = std::abs(dx) < 1e-4 && std::abs(dy) < 1e-4;
-    // The envelope was cut about the first guess: once, cut it anew about a better one.
-    if (step == 1 && std::hypot(x - begin_x, y - begin_y) > 0.1) make_weights(x, y);
+    // The envelope was laid about the first guess: once more about where it led.
+    if (!is_recentred && (has_converged || step == 1) &&
+        std::hypot(x - begin_x, y - begin_y) > kFarFromCentre) {
+      make_weights(x, y);
+      is_recentred = true;
+      has_converged = false;
+    }
   }
   if (!has_converged || std::abs(x - begin_x) > 1.5 || std::abs(y - begin_y) > 1.5) return out;
 
-  // Random error of the maximum: the curvature found, and the variance of the gradient's noise.
+  // Random error of the maximum: slope of the noiseless gradient and variance of its noise.
   const double noise = white * size_ * size_ / mean_taper_squared_;
-  const double mx = (sums.cx / sums.c).real(), my = (sums.cy / sums.c).real();
-  double bxx = 0, bxy = 0, byy = 0, uu = 0;
+  double ua = 0, uu = 0, mx = 0, my = 0;
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
-      const double tx = static_cast<double>(m) / size_ - 0.5 - mx;
-      const double ty = static_cast<double>(n) / size_ - 0.5 - my;
-      const auto b = static_cast<double>(amplitude_[i] * amplitude_[i] * taper_squared_[i]);
-      uu += b;
+      const double product = static_cast<double>(weight_[i] * signal_[i]);
+      ua += product;
+      mx += product * m;
+      my += product * n;
+      uu += static_cast<double>(weight_[i] * weight_[i] * noise_[i]);
+    }
+  if (!(ua > 0.0)) return out;
+  mx /= ua;
+  my /= ua;
+  double axx = 0, axy = 0, ayy = 0, bxx = 0, bxy = 0, byy = 0;
+  for (int m = 0; m < size_; ++m)
+    for (int n = 0; n < size_; ++n) {
+      const auto i = static_cast<std::size_t>(m * size_ + n);
+      const double tx = (m - mx) / size_, ty = (n - my) / size_;
+      const auto a = static_cast<double>(weight_[i] * signal_[i]);
+      const auto b = static_cast<double>(weight_[i] * weight_[i] * noise_[i]) * noise / 2.0;
+      axx += a * tx * tx;
+      axy += a * tx * ty;
+      ayy += a * ty * ty;
       bxx += b * tx * tx;
       bxy += b * tx * ty;
       byy += b * ty * ty;
     }
-  const double norm = std::norm(sums.c), det = hessian.xx * hessian.yy - hessian.xy * hessian.xy;
-  const double per = 4.0 * kTwoPi * kTwoPi * noise / 2.0 / norm;
-  const double ixx = hessian.yy / det, ixy = -hessian.xy / det, iyy = hessian.xx / det;
-  const double pxx = per * (ixx * bxx + ixy * bxy), pxy = per * (ixx * bxy + ixy * byy);
-  const double qxx = per * (ixy * bxx + iyy * bxy), qxy = per * (ixy * bxy + iyy * byy);
+  const double det = axx * ayy - axy * axy;
+  if (!(det > 0.0)) return out;
+  // cov = A^-1 B A^-1 / (2 pi)^2, in bins; then cycles per cell.
+  const double ixx = ayy / det, ixy = -axy / det, iyy = axx / det;
+  const double pxx = ixx * bxx + ixy * bxy, pxy = ixx * bxy + ixy * byy;
+  const double qxx = ixy * bxx + iyy * bxy, qxy = ixy * bxy + iyy * byy;
+  const double scale = 1.0 / (kTwoPi * kTwoPi);
   const double w = grid_.width, h = grid_.height;
-  out.var_xx = (pxx * ixx + pxy * ixy) / (w * w);
-  out.var_xy = (pxx * ixy + pxy * iyy) / (w * h);
-  out.var_yy = (qxx * ixy + qxy * iyy) / (h * h);
+  out.var_xx = scale * (pxx * ixx + pxy * ixy) / (w * w);
+  out.var_xy = scale * (pxx * ixy + pxy * iyy) / (w * h);
+  out.var_yy = scale * (qxx * ixy + qxy * iyy) / (h * h);
   out.frequency = {(kx0 + x) / w, (ky0 + y) / h};
-  out.snr = std::abs(sums.c) / std::sqrt(uu * noise);
+  out.snr = ua / std::sqrt(uu * noise);
 
   // The plain coefficient at that frequency, for amplitude and phase: no weights.
   std::complex<double> plain{};

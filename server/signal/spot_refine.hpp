@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A spot's frequency without bin bias: its block of bins is transformed back (demodulation), which
 // gives the fringe's amplitude and phase across the field at a few samples; the frequency is the
-// maximum of the weighted sum |sum u h exp(-2 pi i f r)|^2, found by Newton. The weights u are the
-// fringe's own smooth envelope, so a crystal that fills part of the field is measured where it is
-// (undoing the taper would gain a twentieth and weigh the wrapped edges). Covariance from the same
-// sums (Rife, Boorstyn 1976 for uniform weights).
+// maximum of the weighted sum |sum u h exp(-2 pi i f r)|^2, found by Newton. The weights are the
+// fringe's own smooth envelope over the noise, so a crystal that fills part of the field is
+// measured where it is. Covariance from the same sums (Rife, Boorstyn 1976 for uniform weights).
 #pragma once
 
 #include <complex>
+#include <vector>
 
 #include "server/frame/measurements.hpp"
 #include "server/signal/aligned_buffer.hpp"
@@ -45,9 +45,18 @@ class SpotRefiner {
   int size_;
   BlockIfft ifft_;
   double mean_taper_squared_;
-  AlignedBuffer<float> taper_squared_;  // at the block's samples
+  struct Sample {                       // of the block, along one axis
+    float taper = 0.0f;                 // the frame's
+    float weight = 0.0f;                // that turns it into the wanted window
+    float noise = 0.0f;                 // variance, 1 = untapered
+    float smoothed = 0.0f;              // the taper as the envelope shows it
+  };
+  [[nodiscard]] std::vector<Sample> along(const std::vector<float>& taper) const;
+  std::vector<Sample> along_x_, along_y_;
   AlignedBuffer<Complex> bins_, field_, envelope_;
-  AlignedBuffer<float> amplitude_;      // u: the fringe's envelope, taper and all
+  AlignedBuffer<float> weight_;         // u
+  AlignedBuffer<float> signal_;         // a x taper
+  AlignedBuffer<float> noise_;          // its variance, of E|F|^2 of white noise
 };
 
 }  // namespace latticed::signal

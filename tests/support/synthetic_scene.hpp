@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A specimen written down as a formula: plane waves (film, lattice) and a particle with a soft edge,
-// evaluated at any shift, so that the shift of a rendered frame is exact; and shot noise by seed.
-// Nothing here knows how the server analyses it.
+// A specimen written down as a formula: plane waves (the lattice), a particle with a soft edge, an
+// amorphous film, evaluated at any shift, so that the shift of a rendered frame is exact; and shot
+// noise by seed.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <numbers>
 #include <vector>
 
 #include "server/frame/measurements.hpp"
+#include "server/signal/frame_fft.hpp"
 #include "sim/random/poisson.hpp"
 
 namespace latticed::test {
@@ -20,11 +22,64 @@ struct Wave {
   double contrast = 0.0, phase = 0.0;
 };
 
+/// Amorphous film: noise whose power has fallen to a quarter at the frequency f0 (cycles per pixel).
+/// A texture twice the frame's size, moved by phase ramps: exact at any shift up to half a frame.
+class Film {
+ public:
+  Film(int width, int height, std::uint64_t seed, double rms, double f0 = 0.08)
+      : grid_(signal::make_grid({2 * width, 2 * height, PixelType::f32}, 1, {}, 1.0).value()),
+        ifft_(grid_),
+        coefficients_(columns() * rows()) {
+    sim::RandomStream random(seed, sim::Purpose::film);
+    double power = 0.0;
+    for (std::size_t kx = 0; kx < columns(); ++kx)
+      for (std::size_t row = 0; row < rows(); ++row) {
+        const double f = std::hypot(static_cast<double>(kx) / grid_.width, fy(row));
+        double re = 0.0, im = 0.0;
+        random.normal_pair(re, im);
+        const double level = kx == 0 || f > 0.45 ? 0.0 : 1.0 / (1.0 + f * f / (f0 * f0));
+        coefficients_[kx * rows() + row] = {static_cast<float>(level * re), static_cast<float>(level * im)};
+        power += 4.0 * level * level;  // both halves, both parts
+      }
+    for (auto& value : coefficients_) value *= static_cast<float>(rms / std::sqrt(power));
+  }
+  /// Row by row, of the size the film was made for (rows of `width` pixels).
+  [[nodiscard]] std::vector<float> at(Vector2 shift, int width, int height) const {
+    signal::AlignedBuffer<signal::Complex> half((columns() + 1) * rows());
+    signal::AlignedBuffer<float> surface(static_cast<std::size_t>(grid_.width) * rows());
+    std::vector<signal::Complex> along_y(rows());
+    for (std::size_t row = 0; row < rows(); ++row)
+      along_y[row] = std::polar(1.0f, static_cast<float>(-2.0 * std::numbers::pi * std::remainder(fy(row) * shift.y, 1.0)));
+    for (std::size_t kx = 0; kx < columns(); ++kx) {
+      const auto along_x = std::polar(1.0f, static_cast<float>(-2.0 * std::numbers::pi * static_cast<double>(kx) / grid_.width * shift.x));
+      for (std::size_t row = 0; row < rows(); ++row)
+        half[kx * rows() + row] = coefficients_[kx * rows() + row] * (along_x * along_y[row]);
+    }
+    ifft_.execute(half.data(), surface.data());
+    std::vector<float> out;
+    const int x0 = (grid_.width - width) / 2, y0 = (grid_.height - height) / 2;
+    for (int y = y0; y < y0 + height; ++y)
+      for (int x = x0; x < x0 + width; ++x)
+        out.push_back(surface[static_cast<std::size_t>(x) * rows() + static_cast<std::size_t>(y)]);
+    return out;
+  }
+
+ private:
+  [[nodiscard]] std::size_t columns() const { return static_cast<std::size_t>(grid_.width / 2); }
+  [[nodiscard]] std::size_t rows() const { return static_cast<std::size_t>(grid_.height); }
+  [[nodiscard]] double fy(std::size_t row) const {
+    return static_cast<double>(grid_.signed_ky(static_cast<int>(row))) / grid_.height;
+  }
+  signal::AnalysisGrid grid_;
+  signal::SurfaceIfft ifft_;
+  std::vector<signal::Complex> coefficients_;
+};
+
 struct Scene {
   int width = 256, height = 256;
   double counts = 40.0;           // electrons a pixel where nothing modulates
   std::vector<Wave> lattice{};    // inside the particle, or everywhere when radius is 0
-  std::vector<Wave> film{};       // everywhere
+  std::shared_ptr<const Film> film{};  // everywhere
   double radius = 0.0;            // of the particle, pixels; 0 = the lattice fills the field
   double edge = 3.0;              // softness of its edge, pixels
   double thickness = 0.3;         // how much brighter the particle is
@@ -45,7 +100,9 @@ inline std::vector<float> expect(const Scene& scene, Vector2 shift = {}) {
   const auto height = static_cast<std::size_t>(scene.height);
   const double middle_x = (scene.width - 1) / 2.0 + shift.x;
   const double middle_y = (scene.height - 1) / 2.0 + shift.y;
-  std::vector<float> film(width * height, 0.0f), lattice(width * height, 0.0f);
+  std::vector<float> lattice(width * height, 0.0f);
+  const std::vector<float> film = scene.film ? scene.film->at(shift, scene.width, scene.height)
+                                             : std::vector<float>(width * height, 0.0f);
   std::vector<float> cos_x(width), sin_x(width);
   const auto add = [&](const Wave& wave, std::vector<float>& to) {
     for (std::size_t x = 0; x < width; ++x) {
@@ -61,7 +118,6 @@ inline std::vector<float> expect(const Scene& scene, Vector2 shift = {}) {
       for (std::size_t x = 0; x < width; ++x) row[x] += c * cos_x[x] - s * sin_x[x];
     }
   };
-  for (const Wave& wave : scene.film) add(wave, film);
   for (const Wave& wave : scene.lattice) add(wave, lattice);
   std::vector<float> out(width * height);
   for (std::size_t y = 0; y < height; ++y)
@@ -77,19 +133,6 @@ inline std::vector<float> expect(const Scene& scene, Vector2 shift = {}) {
       }
       out[i] = static_cast<float>(scene.counts * std::max(value, 0.0));
     }
-  return out;
-}
-
-/// A film: waves of all directions with periods from 3 to `longest` pixels, together of this rms.
-inline std::vector<Wave> film_waves(std::uint64_t seed, int count, double rms, double longest) {
-  sim::RandomStream random(seed, sim::Purpose::film);
-  std::vector<Wave> out;
-  for (int i = 0; i < count; ++i) {
-    const double radius = std::pow(longest / 3.0, random.uniform()) / longest;
-    const double angle = std::numbers::pi * random.uniform();
-    out.push_back({{radius * std::cos(angle), radius * std::sin(angle)},
-                   rms * std::sqrt(2.0 / count), 2.0 * std::numbers::pi * random.uniform()});
-  }
   return out;
 }
 

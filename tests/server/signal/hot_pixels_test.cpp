@@ -29,7 +29,7 @@ std::vector<std::byte> as_u16(const std::vector<float>& image) {
 Scene drifting_scene(double counts) {
   Scene scene{.width = kSize, .height = kSize, .counts = counts};
   scene.lattice = test::layered_lattice();
-  scene.film = test::film_waves(4, 60, 0.1, 60.0);
+  scene.film = std::make_shared<test::Film>(kSize, kSize, 4, 0.1);
   scene.radius = 40.0;
   return scene;
 }
