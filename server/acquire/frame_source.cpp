@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "server/acquire/frame_source.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 #include "server/base/stage_clock.hpp"
 
 namespace latticed {
@@ -11,9 +14,10 @@ namespace {
 constexpr auto kPoll = 50ms;  // how long one wait lasts before stop requests are looked at
 }
 
-void Activity::now(const char* text, std::uint64_t at_seq) noexcept {
+void Activity::now(const char* text, std::uint64_t at_seq, Patience whose) noexcept {
   what.store(text, std::memory_order_relaxed);
   seq.store(at_seq, std::memory_order_relaxed);
+  patience.store(whose, std::memory_order_relaxed);
   since_ns.store(steady_now().count(), std::memory_order_release);
 }
 
@@ -35,15 +39,24 @@ void FrameSource::stop() noexcept {
   detector_.stop();
 }
 
-FrameLease FrameSource::make_frame(const FrameHeader& header) {
+void FrameSource::abandon() noexcept {
+  is_abandoned_.store(true, std::memory_order_release);
+  stop();
+}
+
+void FrameSource::send(const FrameHeader& header, std::uint64_t seq, PixelLease pixels) {
+  // Entries outnumber pixel slots, so one comes free as soon as the track thread moves on.
   FrameLease frame = frames_.try_acquire();
-  if (!frame) return frame;
+  if (!frame) activity_.now("waits for a free entry", seq, Patience::behind_sinks);
+  while (!frame && !is_abandoned_.load(std::memory_order_acquire)) frame = frames_.acquire(kPoll);
+  if (!frame) return;
   frame->epoch = config_.epoch;
-  frame->seq = next_seq_;
+  frame->seq = seq;
   frame->header = header;
   frame->geometry = configuration_.geometry;
-  frame->filled_at = steady_now();
-  return frame;
+  frame->filled_at = filled_at_;
+  frame->pixels = std::move(pixels);
+  push_(std::move(frame));
 }
 
 // Losses are gathered while there is no entry to carry them, then sent as one.
@@ -61,96 +74,90 @@ void FrameSource::flush_lost() {
   header.kind = FrameKind::lost;
   header.loss = pending_lost_.reason;
   header.lost_count = pending_lost_.count;
-  activity_.now("waits for a free entry", pending_lost_.first_seq);
-  // Entries outnumber pixel slots, so one comes free as soon as the track thread moves on.
-  FrameLease frame;
-  while (!(frame = frames_.acquire(kPoll))) {
-  }
-  frame->epoch = config_.epoch;
-  frame->seq = pending_lost_.first_seq;
-  frame->header = header;
-  frame->geometry = configuration_.geometry;
-  frame->filled_at = steady_now();
+  const std::uint64_t seq = pending_lost_.first_seq;
   pending_lost_ = {};
-  push_(std::move(frame));
+  send(header, seq, {});
+}
+
+void FrameSource::note_gap_before(std::uint64_t hardware_sequence) {
+  if (hardware_sequence <= next_hardware_sequence_) return;
+  const std::uint64_t missing = hardware_sequence - next_hardware_sequence_;
+  counters_.in.fetch_add(missing, std::memory_order_relaxed);
+  note_lost(missing, LossReason::sequence_gap);
+  next_hardware_sequence_ = hardware_sequence;
+}
+
+void FrameSource::take_lost(const FrameHeader& header) {
+  note_gap_before(header.hardware_sequence);
+  // What was here already, or was missed already, is not lost once more.
+  const std::uint64_t end = header.hardware_sequence + std::max<std::uint64_t>(header.lost_count, 1);
+  if (end <= next_hardware_sequence_) return;
+  const std::uint64_t count = end - next_hardware_sequence_;
+  counters_.in.fetch_add(count, std::memory_order_relaxed);
+  note_lost(count, header.loss);
+  next_hardware_sequence_ = end;
+  flush_lost();
+}
+
+void FrameSource::no_slot() {
+  note_lost(1, LossReason::no_free_slot);
+  if (config_.policy != LossPolicy::stop_run || error_) return;
+  error_ = Error{ErrorCode::resource_exhausted,
+                 "detector " + detector_.info().name + ": no free frame slot for frame " +
+                     std::to_string(next_seq_ - 1) + ": all " + std::to_string(pixels_.size()) +
+                     " slots are in use (policy stop_run)"};
+  stop();
 }
 
 void FrameSource::take_frame(const FrameHeader& header, PixelLease pixels) {
-  if (header.hardware_sequence > next_hardware_sequence_)
-    note_lost(header.hardware_sequence - next_hardware_sequence_, LossReason::sequence_gap);
+  counters_.in.fetch_add(1, std::memory_order_relaxed);
   if (header.hardware_sequence < next_hardware_sequence_) {
     // A frame that was here already, or of another run: not part of this sequence.
     counters_.lost[static_cast<std::size_t>(LossReason::stale_epoch)].fetch_add(
         1, std::memory_order_relaxed);
     return;
   }
+  note_gap_before(header.hardware_sequence);
   next_hardware_sequence_ = header.hardware_sequence + 1;
-  if (!pixels) {
-    note_lost(1, LossReason::no_free_slot);
-    if (config_.policy == LossPolicy::stop_run && !error_) {
-      error_ = Error{ErrorCode::resource_exhausted,
-                     "detector " + detector_.info().name + ": no free frame slot for frame " +
-                         std::to_string(next_seq_ - 1) + " of " + std::to_string(pixels_.size()) +
-                         " slots (policy stop_run)"};
-      stop();
-    }
-    return;
+  if (!pixels && (pixels = pixels_.try_acquire())) {
+    // A slot came free while the detector filled the spare: the frame is not lost after all.
+    std::memcpy(pixels->bytes().data(), spare_.bytes().data(), configuration_.geometry.bytes());
   }
+  if (!pixels) return no_slot();
   flush_lost();
-  FrameLease frame;
-  activity_.now("waits for a free entry", next_seq_);
-  while (!(frame = make_frame(header))) (void)frames_.acquire(kPoll);
-  frame->pixels = std::move(pixels);
-  ++next_seq_;
   counters_.out.fetch_add(1, std::memory_order_relaxed);
-  push_(std::move(frame));
+  send(header, next_seq_++, std::move(pixels));
 }
 
-std::span<std::byte> FrameSource::slot_or_spare(PixelLease& lease) {
-  if (config_.policy != LossPolicy::block) {
-    lease = pixels_.try_acquire();
-    return lease ? lease->bytes() : spare_.bytes();
-  }
-  activity_.now("waits for a free frame slot", next_seq_);
+// True when there is memory to read into: the lease's, or else the spare. False: stopped.
+bool FrameSource::find_memory(PixelLease& lease) {
+  if (lease || (lease = pixels_.try_acquire())) return true;
+  if (config_.policy != LossPolicy::block) return true;
+  activity_.now("waits for a free frame slot", next_seq_, Patience::behind_sinks);
   while (!lease && !stop_requested_.load(std::memory_order_acquire)) lease = pixels_.acquire(kPoll);
-  return lease ? lease->bytes() : std::span<std::byte>{};
+  return static_cast<bool>(lease);
 }
 
 void FrameSource::run() {
   PixelLease lease;
   bool is_waiting = false;
-  while (true) {
-    if (!lease) {
-      const auto memory = slot_or_spare(lease);
-      if (memory.empty()) break;  // stopped while every slot was out
-      is_waiting = false;
-    }
+  while (find_memory(lease)) {
     if (!is_waiting) activity_.now("waits for a frame of the detector", next_seq_);
     const auto memory = lease ? lease->bytes() : spare_.bytes();
     const Result<FrameHeader> got = detector_.read_frame(memory, kPoll);
+    filled_at_ = steady_now();
     cpu_ns_.store(thread_cpu_now().count(), std::memory_order_relaxed);
-    if (!got) {
-      if (got.error().code == ErrorCode::timeout) {
-        is_waiting = true;  // the stall monitor counts from the first timeout on
-        if (stop_requested_.load(std::memory_order_acquire)) break;
-        continue;
-      }
-      if (!error_) error_ = got.error();
-      break;
-    }
-    is_waiting = false;
-    if (got->kind == FrameKind::end) break;
-    if (got->kind == FrameKind::lost) {
-      const auto count = got->lost_count ? got->lost_count : 1;
-      counters_.in.fetch_add(count, std::memory_order_relaxed);
-      note_lost(count, got->loss);
-      next_hardware_sequence_ = got->hardware_sequence + count;
-      flush_lost();
+    is_waiting = !got && got.error().code == ErrorCode::timeout;
+    if (is_waiting) {  // the stall monitor counts from the first wait on
+      if (stop_requested_.load(std::memory_order_acquire)) break;
       continue;
     }
-    counters_.in.fetch_add(1, std::memory_order_relaxed);
-    take_frame(*got, std::move(lease));
-    lease.reset();
+    if (!got && !error_) error_ = got.error();
+    if (!got || got->kind == FrameKind::end) break;
+    if (got->kind == FrameKind::lost)
+      take_lost(*got);
+    else
+      take_frame(*got, std::move(lease));
   }
   lease.reset();
   finish();
@@ -160,10 +167,7 @@ void FrameSource::finish() {
   flush_lost();
   FrameHeader header;
   header.kind = FrameKind::end;
-  FrameLease frame;
-  activity_.now("waits for a free entry for the end", next_seq_);
-  while (!(frame = make_frame(header))) (void)frames_.acquire(kPoll);
-  push_(std::move(frame));
+  send(header, next_seq_, {});
   activity_.idle();
 }
 

@@ -15,13 +15,18 @@
 
 namespace latticed {
 
+/// Which deadline an activity has: a part's own, a sink's, or the longer one of those who can only
+/// wait for what sinks hold, so that the sink is named before them.
+enum class Patience : std::uint8_t { own, sink, behind_sinks };
+
 /// What a thread is doing, for the stall monitor: one writer, any reader.
 struct Activity {
   std::atomic<const char*> what{"not started"};  // static text: "waits for a frame"
   std::atomic<std::uint64_t> seq{0};
   std::atomic<std::int64_t> since_ns{0};         // steady clock; 0 = idle, never a stall
+  std::atomic<Patience> patience{Patience::own};
 
-  void now(const char* text, std::uint64_t at_seq) noexcept;
+  void now(const char* text, std::uint64_t at_seq, Patience whose = Patience::own) noexcept;
   void idle() noexcept { since_ns.store(0, std::memory_order_relaxed); }
 };
 
@@ -43,6 +48,9 @@ class FrameSource {
   void run();
   /// Any thread: the acquisition ends as soon as the detector has stopped.
   void stop() noexcept;
+  /// Any thread: as stop(), and what finds no free entry any more is thrown away, the end included.
+  /// Only when nobody takes frames any longer.
+  void abandon() noexcept;
 
   [[nodiscard]] const EdgeCounters& counters() const noexcept { return counters_; }
   [[nodiscard]] const Activity& activity() const noexcept { return activity_; }
@@ -53,11 +61,14 @@ class FrameSource {
   }
 
  private:
-  [[nodiscard]] std::span<std::byte> slot_or_spare(PixelLease& lease);
+  [[nodiscard]] bool find_memory(PixelLease& lease);
   void take_frame(const FrameHeader& header, PixelLease pixels);
+  void take_lost(const FrameHeader& header);
+  void note_gap_before(std::uint64_t hardware_sequence);
+  void no_slot();
   void note_lost(std::uint64_t count, LossReason reason);
   void flush_lost();
-  [[nodiscard]] FrameLease make_frame(const FrameHeader& header);
+  void send(const FrameHeader& header, std::uint64_t seq, PixelLease pixels);
   void finish();
 
   Detector& detector_;
@@ -73,7 +84,8 @@ class FrameSource {
     std::uint64_t first_seq = 0, count = 0;
     LossReason reason = LossReason::none;
   } pending_lost_;
-  std::atomic<bool> stop_requested_{false};
+  std::atomic<bool> stop_requested_{false}, is_abandoned_{false};
+  std::chrono::nanoseconds filled_at_{0};
   std::atomic<std::int64_t> cpu_ns_{0};
   EdgeCounters counters_;
   Activity activity_;

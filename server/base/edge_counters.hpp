@@ -28,31 +28,38 @@ enum class LossPolicy : std::uint8_t {
   return kNames[static_cast<std::size_t>(policy)];
 }
 
-/// Written by the threads at the edge, read by any. in - out - dropped() = level.
+/// Written by the threads at the edge, read by any. in = out + dropped() + gone() + level.
 struct EdgeCounters {
   std::atomic<std::uint64_t> in{0};
   std::atomic<std::uint64_t> out{0};
-  std::array<std::atomic<std::uint64_t>, kLossReasons> lost{};  // by LossReason: never arrived here
+  std::array<std::atomic<std::uint64_t>, kLossReasons> lost{};  // by LossReason: in, but no frame
   std::atomic<std::uint64_t> dropped_newest{0};
   std::atomic<std::uint64_t> dropped_oldest{0};
   std::atomic<std::uint64_t> level_max{0};
-  std::atomic<std::int64_t> oldest_since_ns{0};  // steady clock; 0 = nothing waits
-  DurationHistogram duration;                    // in -> out
+  DurationHistogram duration;  // in -> out
 
   [[nodiscard]] std::uint64_t dropped() const noexcept {
     return dropped_newest.load(std::memory_order_relaxed) +
            dropped_oldest.load(std::memory_order_relaxed);
   }
   [[nodiscard]] std::uint64_t level() const noexcept {
-    const auto gone = out.load(std::memory_order_relaxed) + dropped();
+    const auto left = out.load(std::memory_order_relaxed) + dropped() + gone();
     const auto came = in.load(std::memory_order_relaxed);
-    return came > gone ? came - gone : 0;
+    return came > left ? came - left : 0;
   }
+  /// What this run should have had and has not: the sum of its lost entries.
   [[nodiscard]] std::uint64_t lost_total() const noexcept {
     std::uint64_t sum = 0;
-    for (const auto& count : lost) sum += count.load(std::memory_order_relaxed);
+    for (std::size_t reason = 0; reason < kLossReasons; ++reason)
+      if (reason != static_cast<std::size_t>(LossReason::stale_epoch))
+        sum += lost[reason].load(std::memory_order_relaxed);
     return sum;
   }
+  /// Frames that were no part of this run's sequence: of another run, or here already.
+  [[nodiscard]] std::uint64_t stale() const noexcept {
+    return lost[static_cast<std::size_t>(LossReason::stale_epoch)].load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t gone() const noexcept { return lost_total() + stale(); }
   void note_level() noexcept {
     const auto now = level();
     auto seen = level_max.load(std::memory_order_relaxed);

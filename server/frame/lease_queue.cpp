@@ -32,12 +32,32 @@ LeaseQueue::Taken LeaseQueue::pop() noexcept {
   }
 }
 
-void LeaseQueue::note_oldest() noexcept {
-  const auto head = head_.load(std::memory_order_acquire);
-  const bool is_empty = head == tail_.load(std::memory_order_acquire);
-  counters_.oldest_since_ns.store(
-      is_empty ? 0 : cells_[head % depth_].offered_ns.load(std::memory_order_relaxed),
-      std::memory_order_relaxed);
+std::chrono::nanoseconds LeaseQueue::oldest_since() const noexcept {
+  while (true) {
+    const std::uint64_t head = head_.load(std::memory_order_acquire);
+    if (head == tail_.load(std::memory_order_acquire)) return {};
+    const auto since = cells_[head % depth_].offered_ns.load(std::memory_order_acquire);
+    // As in pop(): while head_ has not moved, the cell was not refilled.
+    if (head == head_.load(std::memory_order_relaxed)) return std::chrono::nanoseconds(since);
+  }
+}
+
+void LeaseQueue::end() noexcept {
+  has_ended_.store(true, std::memory_order_release);  // after the last offer's tail_
+  filled_.ring();
+}
+
+bool LeaseQueue::is_over() const noexcept {
+  if (is_abandoned_.load(std::memory_order_acquire)) return true;
+  // Acquire: whoever sees the end sees every frame offered before it.
+  return has_ended_.load(std::memory_order_acquire) &&
+         head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire);
+}
+
+void LeaseQueue::abandon() noexcept {
+  is_abandoned_.store(true, std::memory_order_release);
+  filled_.ring();
+  emptied_.ring();
 }
 
 bool LeaseQueue::offer(FrameLease frame, std::chrono::nanoseconds timeout) noexcept {
@@ -46,6 +66,10 @@ bool LeaseQueue::offer(FrameLease frame, std::chrono::nanoseconds timeout) noexc
   const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
   while (true) {
     const auto seen = emptied_.listen();
+    if (is_abandoned_.load(std::memory_order_acquire)) {
+      counters_.dropped_newest.fetch_add(1, std::memory_order_relaxed);
+      return false;
+    }
     if (tail - head_.load(std::memory_order_acquire) < depth_) break;
     if (policy_ == LossPolicy::drop_oldest || policy_ == LossPolicy::latest_only) {
       if (Slot<Frame>* slot = pop().slot) {
@@ -62,11 +86,11 @@ bool LeaseQueue::offer(FrameLease frame, std::chrono::nanoseconds timeout) noexc
     emptied_.wait(seen, left);
   }
   Cell& cell = cells_[tail % depth_];
-  cell.offered_ns.store(steady_now().count(), std::memory_order_relaxed);
+  // Release: who reads this time also sees that head_ had moved past the cell (oldest_since()).
+  cell.offered_ns.store(steady_now().count(), std::memory_order_release);
   cell.slot.store(frame.release(), std::memory_order_relaxed);
   tail_.store(tail + 1, std::memory_order_release);  // publishes the cell
   counters_.note_level();
-  note_oldest();
   filled_.ring();
   return true;
 }
@@ -75,11 +99,11 @@ FrameLease LeaseQueue::take(std::chrono::nanoseconds timeout) noexcept {
   const auto deadline = steady_now() + timeout;
   while (true) {
     const auto seen = filled_.listen();
+    if (is_over()) return {};
     const Taken taken = pop();
     if (taken.slot) {
       counters_.out.fetch_add(1, std::memory_order_relaxed);
       counters_.duration.record(steady_now() - std::chrono::nanoseconds(taken.offered_ns));
-      note_oldest();
       emptied_.ring();
       return FrameLease::adopt(taken.slot);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A bounded queue of frame leases at an edge: one giver, one taker, and a loss policy. Its depth is
-// the taker's quota of frames. For drop_oldest the giver itself takes the oldest out, so head_ can
-// be moved by both sides; a compare-exchange decides who got it.
+// how many frames may wait; one more is in the taker's hands. For drop_oldest the giver itself takes
+// the oldest out, so head_ can be moved by both sides; a compare-exchange decides who got it. The
+// end is a word beside the frames: it needs no room, pushes no frame out and is never dropped.
 #pragma once
 
 #include <atomic>
@@ -20,11 +21,21 @@ class LeaseQueue {
   ~LeaseQueue();
 
   /// Giver's thread. With policy block it waits up to `timeout` for room. False: refused (block
-  /// timed out, or stop_run and full); with the other policies what had to go is counted.
+  /// timed out, stop_run and full, or abandoned); with the other policies what had to go is counted.
   bool offer(FrameLease frame, std::chrono::nanoseconds timeout) noexcept;
+  /// Giver's thread: no frame comes after this.
+  void end() noexcept;
 
-  /// Taker's thread. The oldest waiting frame; empty after `timeout`.
+  /// Taker's thread. The oldest waiting frame; empty after `timeout` or when is_over().
   [[nodiscard]] FrameLease take(std::chrono::nanoseconds timeout) noexcept;
+  /// Taker's thread: nothing waits and nothing will come.
+  [[nodiscard]] bool is_over() const noexcept;
+
+  /// Any thread: both sides return at once from now on; frames that wait stay with the queue.
+  void abandon() noexcept;
+
+  /// Since when the oldest waiting frame has waited, steady clock; 0 = nothing waits. Any thread.
+  [[nodiscard]] std::chrono::nanoseconds oldest_since() const noexcept;
 
   [[nodiscard]] LossPolicy policy() const noexcept { return policy_; }
   [[nodiscard]] std::size_t depth() const noexcept { return depth_; }
@@ -40,13 +51,12 @@ class LeaseQueue {
     std::int64_t offered_ns = 0;
   };
   Taken pop() noexcept;
-  void note_oldest() noexcept;
-
   const std::size_t depth_;
   const LossPolicy policy_;
   std::unique_ptr<Cell[]> cells_;
   alignas(64) std::atomic<std::uint64_t> head_{0};  // next to take: giver (evicting) or taker
   alignas(64) std::atomic<std::uint64_t> tail_{0};  // next to fill: giver only
+  std::atomic<bool> has_ended_{false}, is_abandoned_{false};
   Doorbell filled_, emptied_;
   EdgeCounters counters_;
 };

@@ -13,7 +13,7 @@ constexpr std::uint64_t kBaselineFrames = 16;
 constexpr std::uint32_t kFramesToAppear = 8;
 constexpr std::uint32_t kFramesToBeMissed = 16;
 constexpr double kPlainSnr = 8.0;
-constexpr std::uint64_t kFramesGone = 8;
+constexpr std::uint32_t kFramesGone = 8;
 // What film and edge can do to a spacing while the field drifts is no change of the crystal.
 constexpr double kSystematicSigmas = 2.0;
 
@@ -35,9 +35,9 @@ AlertStage::AlertStage(std::vector<AlertRule> rules, double frame_period_s) {
   }
 }
 
-void AlertStage::emit(std::uint16_t rule, const Watch& watch, bool is_raised, double value,
+bool AlertStage::emit(std::uint16_t rule, const Watch& watch, bool is_raised, double value,
                       double sigma, Measurements& out) {
-  out.alerts.push_back({rule, watch.spot_id, is_raised, value, sigma, watch.since_seq});
+  return out.alerts.push_back({rule, watch.spot_id, is_raised, value, sigma, watch.since_seq});
 }
 
 AlertStage::Watch* AlertStage::find(RuleState& state, std::uint32_t spot_id, std::uint64_t seq) {
@@ -79,8 +79,8 @@ void AlertStage::observe(std::uint16_t index, Watch& watch, double value, double
       watch.dwell = 0;
     }
   }
-  if (is_raised != watch.is_raised) emit(index, watch, is_raised, value, sigma, out);
-  watch.is_raised = is_raised;
+  if (is_raised != watch.is_raised && emit(index, watch, is_raised, value, sigma, out))
+    watch.is_raised = is_raised;
 }
 
 void AlertStage::watch_scalar(std::uint16_t index, std::uint64_t seq, Measurements& out) {
@@ -90,7 +90,8 @@ void AlertStage::watch_scalar(std::uint16_t index, std::uint64_t seq, Measuremen
   double value = 0.0, sigma = 0.0;
   switch (rules_[index].rule.quantity) {
     case Quantity::drift_lost:
-      value = drift.state == DriftState::lost && out.quality != FrameQuality::blanked ? 1.0 : 0.0;
+      if (out.quality == FrameQuality::blanked) return;  // says nothing either way
+      value = drift.state == DriftState::lost ? 1.0 : 0.0;
       observe(index, watch, value, 0.0, 0.0, seq, out);
       return;
     case Quantity::drift_x_px: value = drift.drift_px.x, sigma = drift.sigma_drift_px.x; break;
@@ -141,27 +142,27 @@ void AlertStage::watch_presence(std::uint16_t index, std::uint64_t seq, Measurem
     Watch& watch = *find(state, spot.id, seq);
     if (watch.frames_present == 0) {
       watch.first_seq = seq >= spot.age_frames ? seq - spot.age_frames : 0;
-      watch.was_there_at_start = accepted_frames_ <= kBaselineFrames;
+      // Its age began when it was first seen, a few frames before it was confirmed.
+      watch.is_known = accepted_frames_ <= kBaselineFrames + spot.age_frames;
     }
     watch.last_seq = seq;
+    watch.frames_missed = 0;
     ++watch.frames_present;
     watch.snr_mean += (spot.snr - watch.snr_mean) / std::min(watch.frames_present, 32u);
-    const bool is_news = !watch.was_there_at_start && watch.frames_present == kFramesToAppear &&
-                         watch.snr_mean > kPlainSnr;
-    if (is_news) {
-      watch.since_seq = watch.first_seq;
-      emit(index, watch, true, 1.0, 0.0, out);
-    }
+    if (watch.is_known || watch.frames_present < kFramesToAppear) continue;
+    watch.since_seq = watch.first_seq;
+    watch.is_known = watch.snr_mean <= kPlainSnr || emit(index, watch, true, 1.0, 0.0, out);
   }
   for (Watch& watch : state.watches) {
-    if (watch.spot_id == 0 || seq < watch.last_seq + kFramesGone) continue;
-    if (watch.frames_present >= kFramesToBeMissed && watch.snr_mean > kPlainSnr) {
-      watch.since_seq = watch.last_seq + 1;
-      emit(index, watch, true, 0.0, 0.0, out);  // presence 0: it is gone
-    }
-    watch.spot_id = 0;
-    watch.frames_present = 0;
-    watch.snr_mean = 0.0;
+    if (watch.spot_id == 0 || watch.last_seq == seq) continue;
+    // Counted in frames that were looked at: a gap in the sequence is no evidence.
+    if (++watch.frames_missed < kFramesGone) continue;
+    watch.since_seq = watch.last_seq + 1;
+    const bool is_missed =
+        watch.frames_present >= kFramesToBeMissed && watch.snr_mean > kPlainSnr;
+    // Presence 0: it is gone.
+    if (is_missed && !emit(index, watch, true, 0.0, 0.0, out)) continue;
+    watch = Watch{.change = watch.change};
   }
 }
 

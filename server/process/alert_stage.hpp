@@ -28,8 +28,9 @@ class AlertStage final : public TrackStage {
     bool is_raised = false;
     std::uint64_t since_seq = 0, last_seq = 0, first_seq = 0;
     std::uint32_t frames_present = 0;
+    std::uint32_t frames_missed = 0;  // accepted frames in a row without it
     double snr_mean = 0.0;
-    bool was_there_at_start = false;
+    bool is_known = false;  // there from the start, or its coming was told
   };
   struct RuleState {
     AlertRule rule;
@@ -42,8 +43,9 @@ class AlertStage final : public TrackStage {
   void observe(std::uint16_t rule, Watch& watch, double value, double sigma, double sigma_sys,
                std::uint64_t seq, Measurements& out);
   [[nodiscard]] Watch* find(RuleState& state, std::uint32_t spot_id, std::uint64_t seq);
-  void emit(std::uint16_t rule, const Watch& watch, bool is_raised, double value, double sigma,
-            Measurements& out);
+  /// False when this frame's list is full: the caller keeps its state and tells it with the next.
+  [[nodiscard]] static bool emit(std::uint16_t rule, const Watch& watch, bool is_raised,
+                                 double value, double sigma, Measurements& out);
 
   std::vector<RuleState> rules_;
   Vector2 last_drift_px_;

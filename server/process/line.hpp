@@ -14,6 +14,7 @@
 #include "server/process/preparer.hpp"
 #include "server/process/sequence_ring.hpp"
 #include "server/process/sink_runner.hpp"
+#include "server/process/stall.hpp"
 #include "server/process/stage.hpp"
 #include "server/signal/drift_tracker.hpp"
 
@@ -41,10 +42,18 @@ class Line {
     std::vector<std::unique_ptr<Sink>> sinks;
   };
 
+  /// Of the run it is part of. `work` wakes the shared workers.
+  struct Surroundings {
+    std::uint32_t epoch = 1;
+    int workers = 1;
+    StallLimits stall;
+    std::shared_ptr<Doorbell> work;
+  };
+
   /// Configures the detector, allocates and touches all memory, begins the sinks, arms. No thread
-  /// yet. `work` wakes the shared workers.
-  static Result<std::unique_ptr<Line>> make(Parts parts, std::uint32_t epoch, int workers,
-                                            Doorbell& work);
+  /// yet. Error invalid_argument: a setting outside its range.
+  static Result<std::unique_ptr<Line>> make(Parts parts, Surroundings surroundings);
+  /// Ends what still runs, and waits for it.
   ~Line();
 
   /// Starts the threads behind the source, then the detector, then the source.
@@ -61,20 +70,20 @@ class Line {
   }
   /// When the last frame was handed out; steady clock, after is_finished().
   [[nodiscard]] std::chrono::nanoseconds finished_at() const noexcept { return finished_at_; }
-  /// After is_finished(): waits for source, track and sinks. First error wins.
+  /// Every thread of this line has ended, or none was started and it was abandoned.
+  [[nodiscard]] bool has_ended() const noexcept;
+  /// After has_ended(). First error wins.
   Result<void> join();
-  /// Gives up after a stall: sinks end without their remaining frames. Say why first.
-  void abandon(Error why) noexcept;
 
-  /// Longest time a part may take before it is called stalled: from exposure and period.
-  [[nodiscard]] std::chrono::nanoseconds stall_deadline() const noexcept;
-  struct Watched {
-    const char* part;
-    const Activity* activity;
-  };
-  [[nodiscard]] std::array<Watched, 2> watched() const noexcept {
-    return {{{"source", &source_->activity()}, {"track", &track_activity_}}};
-  }
+  /// Control thread: gives up. Sinks end without their remaining frames, nobody waits any more.
+  void abandon(Error why);
+  /// Why it was abandoned. Control thread.
+  [[nodiscard]] const std::optional<Error>& why_abandoned() const noexcept { return abandoned_for_; }
+
+  /// Who has stalled of the sinks and the track, the one nearest the end first.
+  [[nodiscard]] std::optional<Error> find_stall_at_end(std::chrono::nanoseconds now) const;
+  [[nodiscard]] std::optional<Error> find_stall_of_source(std::chrono::nanoseconds now) const;
+  [[nodiscard]] const StallDeadlines& deadlines() const noexcept { return deadlines_; }
 
   [[nodiscard]] const RunInfo& run() const noexcept { return run_; }
   [[nodiscard]] const PixelPool& pixels() const noexcept { return *pixels_; }
@@ -94,12 +103,16 @@ class Line {
 
  private:
   Line() = default;
+  Result<void> allocate();
+  Result<void> check() const;
   void track();
   void measure(Frame& frame, const Prepared* prepared) noexcept;
   void hand_out(const FrameLease& frame) noexcept;
 
   std::unique_ptr<Detector> detector_;
   LineConfig config_;
+  Surroundings surroundings_;
+  StallDeadlines deadlines_;
   RunInfo run_;
   std::unique_ptr<Preparer> preparer_;
   // Pools before everything that holds leases on them: destroyed last.
@@ -110,15 +123,16 @@ class Line {
   std::unique_ptr<FrameSource> source_;
   std::vector<std::unique_ptr<TrackStage>> stages_;
   std::vector<std::unique_ptr<SinkRunner>> sinks_;
-  Doorbell* work_ = nullptr;
 
   DurationHistogram latency_;  // slot filled -> measurement handed to the sinks
   std::atomic<std::uint64_t> measured_{0};
   std::array<std::atomic<std::int64_t>, kStages> stage_cpu_ns_{};  // track thread writes
   Activity track_activity_;
-  std::atomic<bool> is_finished_{false}, is_abandoned_{false};
+  std::atomic<bool> is_finished_{false}, is_abandoned_{false}, was_started_{false};
+  std::atomic<int> threads_{0};  // source and track, while they run
   std::chrono::nanoseconds finished_at_{0};
-  std::optional<Error> failure_;  // track thread or abandon(), read after join
+  std::optional<Error> failure_;        // track thread's; read after it has ended
+  std::optional<Error> abandoned_for_;  // control thread's
   NamedThread track_thread_, source_thread_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "server/process/preparer.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -42,11 +43,21 @@ Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
   if (auto ok = check_map(maps.gain, geometry, "gain"); !ok) return ok.error();
   auto grid = signal::make_grid(geometry, config.bin, config.region, config.band);
   if (!grid) return grid.error();
+  if (grid->width < 1 || grid->height < 1)
+    return Error{ErrorCode::invalid_argument,
+                 "bin " + std::to_string(config.bin) + ": nothing is left of the analysed region"};
   std::unique_ptr<Preparer> out(new Preparer);
   out->config_ = config;
   out->geometry_ = geometry;
   out->grid_ = *grid;
   out->repair_ = signal::HotPixelRepair(*grid, geometry, maps.hot_pixels);
+  out->hot_pixels_ = static_cast<std::uint32_t>(
+      std::count_if(maps.hot_pixels.begin(), maps.hot_pixels.end(), [&](std::uint32_t pixel) {
+        const auto width = static_cast<std::uint32_t>(geometry.width);
+        const int x = static_cast<int>(pixel % width), y = static_cast<int>(pixel / width);
+        return x >= grid->x0 && x < grid->x0 + grid->width * grid->bin && y >= grid->y0 &&
+               y < grid->y0 + grid->height * grid->bin;
+      }));
   out->maps_ = std::move(maps);
   if (grid->is_measurable()) {
     out->fft_ = std::make_unique<signal::FrameFft>(*grid, config.taper);
@@ -86,6 +97,7 @@ void Preparer::prepare(const Frame& frame, Scratch& scratch, Prepared& out) cons
   out.stage_cpu = {};
   out.statistics = signal::bin_image(frame.raw(), geometry_, grid_, maps_, repair_,
                                      config_.saturation, scratch.row.span(), scratch.cells.span());
+  out.repaired_pixels = hot_pixels_ + static_cast<std::uint32_t>(out.statistics.not_finite);
   out.quality = judge(frame, out.statistics);
   const auto corrected = thread_cpu_now();
   out.stage_cpu[static_cast<std::size_t>(Stage::correct)] = corrected - started;

@@ -28,7 +28,8 @@ class Preparer {
     signal::PeakDetector::Workspace detect;
   };
 
-  /// Error invalid_argument: the region is not inside the frame, maps of another size.
+  /// Error invalid_argument: the region is not inside the frame or smaller than a bin, maps of
+  /// another size.
   static Result<std::unique_ptr<Preparer>> make(const FrameGeometry& geometry,
                                                 const PrepareConfig& config,
                                                 signal::CorrectionMaps maps);
@@ -41,6 +42,7 @@ class Preparer {
   void prepare(const Frame& frame, Scratch& scratch, Prepared& out) const noexcept;
 
   [[nodiscard]] const signal::AnalysisGrid& grid() const noexcept { return grid_; }
+  [[nodiscard]] const signal::CorrectionMaps& maps() const noexcept { return maps_; }
   /// Null when the grid is too small to measure.
   [[nodiscard]] const signal::FrameFft* fft() const noexcept { return fft_.get(); }
 
@@ -54,6 +56,7 @@ class Preparer {
   signal::AnalysisGrid grid_;
   signal::CorrectionMaps maps_;
   signal::HotPixelRepair repair_;
+  std::uint32_t hot_pixels_ = 0;  // inside the grid
   std::unique_ptr<signal::FrameFft> fft_;
   std::unique_ptr<signal::PeakDetector> detector_;
 };

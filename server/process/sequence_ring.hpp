@@ -42,7 +42,8 @@ class SequenceRing {
 
   /// Track's thread: the next cell in order, or null after `timeout`.
   [[nodiscard]] Cell* next(std::chrono::nanoseconds timeout) noexcept;
-  /// Gives the cell next() returned back. Its leases must have been taken out.
+  /// Gives the cell next() returned back. Its leases must have been taken out, and the frame's be
+  /// held until then: as long as it is, the pool cannot bring the source around to this cell.
   void release() noexcept;
 
   [[nodiscard]] const EdgeCounters& counters() const noexcept { return counters_; }

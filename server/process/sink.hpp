@@ -11,7 +11,7 @@
 #include "server/base/edge_counters.hpp"
 #include "server/frame/frame.hpp"
 #include "server/process/alert_rules.hpp"
-#include "server/signal/analysis_grid.hpp"
+#include "server/signal/bin_image.hpp"
 
 namespace latticed {
 
@@ -23,13 +23,15 @@ struct RunInfo {
   signal::AnalysisGrid grid;
   double pixel_size_nm = 0.0;  // raw pixel; 0 = unknown
   double frame_period_s = 0.0; // what rates are computed with; never 0
+  bool is_frame_period_assumed = false;  // neither the detector nor the user said one
   std::uint64_t first_seq = 0; // of the first frame (a replay may begin later)
   std::vector<AlertRule> rules;
+  const signal::CorrectionMaps* maps = nullptr;  // what frames are corrected with; lives for the run
 };
 
 struct SinkOptions {
   LossPolicy policy = LossPolicy::block;
-  std::size_t quota = 4;  // frames it may hold or have waiting
+  std::size_t quota = 4;  // frames that may wait for it, besides the one it works on, >= 1
 };
 
 class Sink {
@@ -41,7 +43,7 @@ class Sink {
   /// Before the first frame; the control thread. An error keeps the run from starting.
   virtual Result<void> begin(const RunInfo&) { return {}; }
   /// Frames and lost entries in order, never the end. The sink's own thread. May throw; the run
-  /// then goes on without this sink and ends with its error.
+  /// then goes on without this sink, does not call finish(), and ends with its error.
   virtual void consume(const Frame& frame) = 0;
   /// After the last frame; the sink's own thread.
   virtual Result<void> finish() { return {}; }

@@ -17,6 +17,7 @@ SinkRunner::~SinkRunner() {
 }
 
 void SinkRunner::start(int nice) {
+  is_running_.store(true, std::memory_order_release);
   thread_ = NamedThread({"latd-" + std::string(sink_->name()), nice}, [this] { run(); });
 }
 
@@ -32,20 +33,28 @@ void SinkRunner::run() {
       if (Result<void> ok = step(); !ok) error_ = ok.error();
     } catch (const std::exception& failure) {
       error_ = Error{ErrorCode::internal, failure.what()};
+    } catch (...) {
+      error_ = Error{ErrorCode::internal, "threw what is no std::exception"};
     }
     if (error_) error_->message = "sink " + std::string(sink_->name()) + ": " + error_->message;
   };
-  while (!is_abandoned_.load(std::memory_order_acquire)) {
+  std::uint64_t last_seq = 0;
+  while (!queue_.is_over()) {
     const FrameLease frame = queue_.take(200ms);
     if (!frame) continue;
-    if (frame->header.kind == FrameKind::end) break;
+    last_seq = frame->seq;
+    activity_.now("works on a frame", last_seq, Patience::sink);
     guarded([&]() -> Result<void> {
       sink_->consume(*frame);
       return {};
     });
+    activity_.idle();
     cpu_ns_.store(thread_cpu_now().count(), std::memory_order_relaxed);
   }
+  activity_.now("finishes after its last frame", last_seq, Patience::sink);
   guarded([&] { return sink_->finish(); });
+  activity_.idle();
+  is_running_.store(false, std::memory_order_release);
 }
 
 }  // namespace latticed

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "server/acquire/frame_source.hpp"
 #include "server/base/named_thread.hpp"
 #include "server/frame/lease_queue.hpp"
 #include "server/process/sink.hpp"
@@ -22,13 +23,20 @@ class SinkRunner {
 
   /// Track thread. False when the policy ends the run; the caller says so.
   bool offer(const FrameLease& frame, std::chrono::nanoseconds deadline) noexcept;
-  /// Waits for the sink's thread, which ends after it took the end of the acquisition.
+  /// Track thread: that was the last frame. The sink's thread finishes what waits, then ends.
+  void end() noexcept { queue_.end(); }
   void join() { thread_.join(); }
-  /// The sink's thread ends at once, whatever waits: only after the run has failed.
-  void abandon() noexcept { is_abandoned_.store(true, std::memory_order_release); }
+  /// The sink's thread ends after the frame it works on, whatever waits, and offer() returns at
+  /// once: only when the run has failed. Any thread.
+  void abandon() noexcept { queue_.abandon(); }
+  /// Join will not wait.
+  [[nodiscard]] bool has_ended() const noexcept {
+    return !is_running_.load(std::memory_order_acquire);
+  }
 
   [[nodiscard]] const Sink& sink() const noexcept { return *sink_; }
   [[nodiscard]] const EdgeCounters& counters() const noexcept { return queue_.counters(); }
+  [[nodiscard]] const Activity& activity() const noexcept { return activity_; }
   /// What went wrong in consume or finish; after join().
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept {
@@ -40,7 +48,8 @@ class SinkRunner {
 
   std::unique_ptr<Sink> sink_;
   LeaseQueue queue_;
-  std::atomic<bool> is_abandoned_{false};
+  Activity activity_;
+  std::atomic<bool> is_running_{false};
   std::atomic<std::int64_t> cpu_ns_{0};
   std::optional<Error> error_;
   NamedThread thread_;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/score/report.hpp"
+#include "sim/score/series.hpp"
 #include "sim/score/summary.hpp"
 
 int main(int argc, char** argv) {

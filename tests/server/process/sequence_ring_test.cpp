@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/process/sequence_ring.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+#include "tests/support/deadline.hpp"
+
+namespace latticed::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class SequenceRingTest : public testing::Test {
+ protected:
+  FrameLease frame(std::uint64_t seq) {
+    FrameLease lease = frames_.acquire(kPatience);
+    lease->seq = seq;
+    return lease;
+  }
+  FramePool frames_{8, [](Frame&) {}};
+  PreparedPool prepared_{5, [](Prepared&) {}};
+  Doorbell work_;
+  SequenceRing sut_{8, work_};
+};
+
+TEST_F(SequenceRingTest, HasNothingToClaimAndNothingToTakeAtFirst) {
+  EXPECT_FALSE(sut_.has_work());
+  EXPECT_FALSE(sut_.claim());
+  EXPECT_EQ(sut_.next(0ns), nullptr);
+}
+
+TEST_F(SequenceRingTest, GivesEachPositionToOneClaim) {
+  for (std::uint64_t i = 0; i < 3; ++i) sut_.push(frame(i));
+  EXPECT_EQ(sut_.claim(), 0u);
+  EXPECT_EQ(sut_.claim(), 1u);
+  EXPECT_EQ(sut_.claim(), 2u);
+  EXPECT_FALSE(sut_.has_work());
+  EXPECT_FALSE(sut_.claim());
+}
+
+TEST_F(SequenceRingTest, RingsForTheWorkersWhenAFrameCame) {
+  const auto seen = work_.listen();
+  sut_.push(frame(0));
+  EXPECT_NE(work_.listen(), seen);
+}
+
+TEST_F(SequenceRingTest, WaitsForTheOldestHoweverReadyTheOthersAre) {
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    sut_.push(frame(i));
+    (void)sut_.claim();
+  }
+  sut_.mark_ready(2);
+  sut_.mark_ready(1);
+  EXPECT_EQ(sut_.next(0ns), nullptr);
+  sut_.mark_ready(0);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    SequenceRing::Cell* cell = sut_.next(0ns);
+    ASSERT_NE(cell, nullptr);
+    EXPECT_EQ(cell->frame->seq, i);
+    cell->frame.reset();
+    sut_.release();
+  }
+  EXPECT_EQ(sut_.next(0ns), nullptr);
+  EXPECT_EQ(sut_.counters().in, 3u);
+  EXPECT_EQ(sut_.counters().out, 3u);
+  EXPECT_EQ(sut_.counters().level_max, 3u);
+}
+
+TEST_F(SequenceRingTest, TheSameCellIsNotReadyAgainInItsNextRound) {
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    sut_.push(frame(i));
+    EXPECT_EQ(sut_.claim(), i);
+    EXPECT_EQ(sut_.next(0ns), nullptr) << i;
+    sut_.mark_ready(i);
+    SequenceRing::Cell* cell = sut_.next(0ns);
+    ASSERT_NE(cell, nullptr);
+    cell->frame.reset();
+    sut_.release();
+  }
+}
+
+TEST_F(SequenceRingTest, GivesBackWhatItStillHoldsWhenItGoes) {
+  {
+    SequenceRing ring(8, work_);
+    for (std::uint64_t i = 0; i < 5; ++i) ring.push(frame(i));
+  }
+  EXPECT_EQ(frames_.count_free(), frames_.size());
+}
+
+// One source, four workers with fewer places than cells, one track: as in a run. Each frame is
+// marked by the worker that prepared it; the track sees every one once, in order, prepared.
+TEST_F(SequenceRingTest, KeepsTheOrderWithFourWorkersClaiming) {
+  constexpr std::uint64_t kFrames = 5000;
+  std::atomic<bool> is_over{false};
+  std::vector<std::thread> workers;
+  for (int w = 0; w < 4; ++w)
+    workers.emplace_back([&] {
+      while (!is_over) {
+        const auto seen = work_.listen();
+        PreparedLease place = prepared_.try_acquire();
+        const auto position = place ? sut_.claim() : std::nullopt;
+        if (!position) {
+          place.reset();
+          if (!sut_.has_work()) work_.wait(seen, 10ms);
+          continue;
+        }
+        SequenceRing::Cell& cell = sut_.at(*position);
+        place->statistics.mean = static_cast<double>(cell.frame->seq) + 0.5;
+        cell.prepared = std::move(place);
+        sut_.mark_ready(*position);
+      }
+    });
+  std::thread source([&] {
+    for (std::uint64_t i = 0; i < kFrames; ++i) sut_.push(frame(i));
+  });
+  std::uint64_t wrong = 0, taken = 0;
+  while (taken < kFrames) {
+    SequenceRing::Cell* cell = sut_.next(kPatience);
+    if (!cell) break;
+    if (cell->frame->seq != taken) ++wrong;
+    if (!cell->prepared || cell->prepared->statistics.mean != static_cast<double>(taken) + 0.5)
+      ++wrong;
+    const FrameLease held = std::move(cell->frame);
+    cell->prepared.reset();
+    sut_.release();
+    ++taken;
+  }
+  is_over = true;
+  source.join();
+  for (auto& worker : workers) worker.join();
+  EXPECT_EQ(taken, kFrames);
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_EQ(frames_.count_free(), frames_.size());
+  EXPECT_EQ(prepared_.count_free(), prepared_.size());
+  EXPECT_EQ(sut_.counters().level(), 0u);
+}
+
+}  // namespace
+}  // namespace latticed::test
