@@ -709,7 +709,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
     if (reacquire(frame, predicted, match, is_ambiguous)) {
       verdict = judge(match);
-      is_ambiguous |= verdict.is_cell_denied;  // lattice and film disagree, and no other place is better
+      // Lattice and film disagree and no other place is better: doubt, unless the reflections fit as
+      // badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
+      is_ambiguous |= verdict.is_cell_denied && typical_misfit(match) < kDistorted;
     }
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
