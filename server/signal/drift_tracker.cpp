@@ -20,6 +20,7 @@ constexpr double kStripeBlend = 1.0 / 16.0;
 // Frames until then go into the full template whole: bins chosen from one that is noisier than was
 // assumed are mostly noise, and what they promise denies the right cell.
 constexpr int kYoung = 32;
+constexpr int kSettled = 8;             // frames learnt
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kSmallestMatch = 0.35; // of what the template promises
 constexpr double kPlainMatch = 0.9;      // below: other maxima are looked at
@@ -34,6 +35,18 @@ constexpr int kAnchorEvery = 4;          // frames: the template wanders slowly
 constexpr double kAnchorPull = 0.2;      // of the anchor's disagreement
 constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
 constexpr double kLowFringes = 14.0;      // fewer across the field: shapes, not texture
+
+// The match takes noise for the same all over the field, the taper makes it strongest where the
+// content is: the variance of a sum over tapered content is larger by <w^4> / <w^2>^2 per axis.
+double taper_excess(const std::vector<float>& taper) {
+  double second = 0.0, fourth = 0.0;
+  for (float weight : taper) {
+    const double w2 = static_cast<double>(weight) * static_cast<double>(weight);
+    second += w2;
+    fourth += w2 * w2;
+  }
+  return fourth * static_cast<double>(taper.size()) / (second * second);
+}
 
 // template += blend (frame exp(+2 pi i k s) - template) over columns first .. last-1.
 LATTICED_HOT void blend_columns(const Complex* frame, Complex* mean, const Complex* ramp_x,
@@ -74,6 +87,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
     : grid_(fft.grid()),
       config_(config),
       window_(fft.taper_x(), fft.taper_y()),
+      taper_excess_(taper_excess(fft.taper_x()) * taper_excess(fft.taper_y())),
       max_blocks_(static_cast<std::size_t>(config.max_match_bins / kBlock)),
       template_(grid_.spectrum_size()),
       list_(grid_, max_blocks_),
@@ -118,8 +132,10 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
   // Bins from outside the old list come with the full template's noise, and the new list keeps them.
   template_noise_ = std::max(template_noise_, full_noise_);
   const auto bin_noise = static_cast<float>(template_noise_);
-  // A block of eight noise bins exceeds its mean by half only once in a few hundred times.
-  const float smallest = bin_noise * kBlock * (1.0f + 4.0f / std::sqrt(float{kBlock}));
+  // Blocks of nothing but noise pass once in two thousand. A young template promises what it chose
+  // by its own noise, and a promise not kept would deny the cell: there once in a hundred thousand.
+  const float deviations = frames_learnt_ < kSettled ? 6.0f : 4.0f;
+  const float smallest = bin_noise * kBlock * (1.0f + deviations / std::sqrt(float{kBlock}));
   const double band = 0.5 * grid_.band;
   std::array<float, kBlock> fy2{};
   scored_.clear();
@@ -277,7 +293,7 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
   verdict.significance = match.sums.j / std::sqrt(std::max(expected.j, 1e-30));
   const double denial = aperiodic_j(match) / std::max(aperiodic, 1e-30);
   // A jump by whole cells leaves the reflections matched and the aperiodic part not.
-  const double doubt = 1.0 / std::sqrt(std::max(aperiodic, 1e-30));
+  const double doubt = std::sqrt((1.0 + template_noise_ / white_) / std::max(aperiodic, 1e-30));
   verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
   verdict.is_suspect = denial < usual_aperiodic_ - std::max(0.2, 6.0 * doubt);
   verdict.is_accepted = match.is_peak && verdict.match > kSmallestMatch &&
@@ -640,7 +656,8 @@ DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& v
                                       bool is_ambiguous) {
   DriftMeasurement out;
   out.drift_px = {origin_.x + match.shift_cells.x, origin_.y + match.shift_cells.y};
-  out.sigma_drift_px = {std::sqrt(match.covariance.xx), std::sqrt(match.covariance.yy)};
+  out.sigma_drift_px = {std::sqrt(taper_excess_ * match.covariance.xx),
+                        std::sqrt(taper_excess_ * match.covariance.yy)};
   out.match = verdict.match;
   out.is_cell_ambiguous = is_ambiguous;
   const double sigma = std::max(out.sigma_drift_px.x, out.sigma_drift_px.y);
@@ -692,7 +709,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
     if (reacquire(frame, predicted, match, is_ambiguous)) {
       verdict = judge(match);
-      is_ambiguous |= verdict.is_cell_denied;  // lattice and film disagree, and no other place is better
+      // Lattice and film disagree and no other place is better: doubt, unless the reflections fit as
+      // badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
+      is_ambiguous |= verdict.is_cell_denied && typical_misfit(match) < kDistorted;
     }
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();

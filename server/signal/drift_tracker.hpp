@@ -90,6 +90,7 @@ class DriftTracker {
   AnalysisGrid grid_;
   DriftConfig config_;
   WindowOverlap window_;
+  double taper_excess_;                // variance of the match over what its bins say
   std::size_t max_blocks_;
 
   // Across frames.

@@ -29,6 +29,8 @@ class Film {
   Film(int width, int height, std::uint64_t seed, double rms, double f0 = 0.08)
       : grid_(signal::make_grid({2 * width, 2 * height, PixelType::f32}, 1, {}, 1.0).value()),
         ifft_(grid_),
+        rms_(rms),
+        f0_(f0),
         coefficients_(columns() * rows()) {
     sim::RandomStream random(seed, sim::Purpose::film);
     double power = 0.0;
@@ -43,6 +45,8 @@ class Film {
       }
     for (auto& value : coefficients_) value *= static_cast<float>(rms / std::sqrt(power));
   }
+  [[nodiscard]] double rms() const { return rms_; }
+  [[nodiscard]] double f0() const { return f0_; }
   /// Row by row, of the size the film was made for (rows of `width` pixels).
   [[nodiscard]] std::vector<float> at(Vector2 shift, int width, int height) const {
     signal::AlignedBuffer<signal::Complex> half((columns() + 1) * rows());
@@ -72,6 +76,7 @@ class Film {
   }
   signal::AnalysisGrid grid_;
   signal::SurfaceIfft ifft_;
+  double rms_, f0_;
   std::vector<signal::Complex> coefficients_;
 };
 
