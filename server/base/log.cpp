@@ -92,9 +92,9 @@ struct Log::Writer {
   ~Writer() {
     if (spdlog::default_logger() == logger)
       spdlog::set_default_logger(std::make_shared<spdlog::logger>("latticed", sink));
-    logger.reset();
     const std::size_t lost = queue->overrun_counter();
     queue.reset();  // joins its thread, which empties the queue first
+    logger.reset();
     spdlog::logger last("latticed", sink);
     if (lost > 0) last.warn("{} log lines were lost: the queue was full", lost);
     last.flush();

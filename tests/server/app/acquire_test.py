@@ -129,17 +129,17 @@ class Acquire(Programs):
 
     def test_says_what_keeps_it_from_starting(self):
         done = self.latticed(*self.configured(simulated("/nowhere/world.sock", "camera")))
-        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.returncode, 2, done.stderr)
         self.assertEqual(len(self.errors(done.stderr)), 1, done.stderr)
         self.assertRegex(done.stderr, "detector camera: .*/nowhere/world.sock")
 
         (self.folder / "file").write_text("")
         done = self.latticed(*self.configured(self.replayed("movie", 1))[:-1], "file/out")
-        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("create directory file/out: Not a directory", done.stderr)
 
         done = self.latticed(*self.configured("[[detector]]\nname = 3\ndriver = 4\n"))
-        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.returncode, 2, done.stderr)
         for place in ("c.toml:2:8: detector[0].name", "c.toml:3:10: detector[0].driver"):
             self.assertIn(place, done.stderr)
 

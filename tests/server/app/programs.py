@@ -9,7 +9,6 @@ import random
 import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
@@ -118,4 +117,4 @@ def small_scenario(frames, more="", detectors=("camera",)):
 
 def main():
     signal.alarm(1200)  # whatever happens, this ends
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    unittest.main(verbosity=2)
