@@ -153,23 +153,45 @@ void BlockIfft::execute(Complex* data) const {
   fftwf_execute_dft(static_cast<fftwf_plan>(plan_), as_fftw(data), as_fftw(data));
 }
 
-SurfaceIfft::SurfaceIfft(const AnalysisGrid& grid) {
-  const auto columns = static_cast<std::size_t>(grid.width / 2 + 1);
-  const auto height = static_cast<std::size_t>(grid.height);
-  AlignedBuffer<Complex> half(columns * height);
-  AlignedBuffer<float> surface(static_cast<std::size_t>(grid.width) * height);
+// Columns where they lie, then rows in packed blocks: one strided transform would be shorter to
+// write, but FFTW makes itself buffers for it at every execute.
+SurfaceIfft::SurfaceIfft(const AnalysisGrid& grid)
+    : width_(grid.width),
+      height_(grid.height),
+      half_rows_(static_cast<std::size_t>(grid.width / 2 + 1) * kRowBlock),
+      real_rows_(static_cast<std::size_t>(grid.width) * kRowBlock) {
+  AlignedBuffer<Complex> column(static_cast<std::size_t>(height_));
   const std::lock_guard lock(planner_mutex);
-  // FFTW halves the last dimension; ours is kx, stored slowest, so the strides are given by hand.
-  const fftwf_iodim dims[] = {{grid.height, 1, 1}, {grid.width, grid.height, grid.height}};
-  plan_ = fftwf_plan_guru_dft_c2r(2, dims, 0, nullptr, as_fftw(half.data()), surface.data(),
-                                  FFTW_MEASURE);
+  // Columns of an odd height are not all aligned alike.
+  column_ = fftwf_plan_dft_1d(height_, as_fftw(column.data()), as_fftw(column.data()),
+                              FFTW_BACKWARD, FFTW_MEASURE | FFTW_UNALIGNED);
+  const int n[] = {width_};
+  rows_ = fftwf_plan_many_dft_c2r(1, n, kRowBlock, as_fftw(half_rows_.data()), nullptr, 1,
+                                  width_ / 2 + 1, real_rows_.data(), nullptr, 1, width_,
+                                  FFTW_MEASURE | FFTW_DESTROY_INPUT);
 }
 SurfaceIfft::~SurfaceIfft() {
   const std::lock_guard lock(planner_mutex);
-  fftwf_destroy_plan(static_cast<fftwf_plan>(plan_));
+  for (void* plan : {column_, rows_}) fftwf_destroy_plan(static_cast<fftwf_plan>(plan));
 }
-void SurfaceIfft::execute(Complex* half, float* surface) const {
-  fftwf_execute_dft_c2r(static_cast<fftwf_plan>(plan_), as_fftw(half), surface);
+void SurfaceIfft::execute(Complex* half, float* surface) {
+  const auto width = static_cast<std::size_t>(width_), height = static_cast<std::size_t>(height_);
+  const std::size_t columns = width / 2 + 1;
+  for (std::size_t kx = 0; kx < columns; ++kx) {
+    fftwf_complex* column = as_fftw(half + kx * height);
+    fftwf_execute_dft(static_cast<fftwf_plan>(column_), column, column);
+  }
+  for (std::size_t y0 = 0; y0 < height; y0 += kRowBlock) {
+    const std::size_t rows = std::min<std::size_t>(kRowBlock, height - y0);
+    for (std::size_t kx = 0; kx < columns; ++kx)
+      for (std::size_t r = 0; r < rows; ++r)
+        half_rows_[r * columns + kx] = half[kx * height + y0 + r];
+    fftwf_execute_dft_c2r(static_cast<fftwf_plan>(rows_), as_fftw(half_rows_.data()),
+                          real_rows_.data());
+    for (std::size_t x = 0; x < width; ++x)
+      for (std::size_t r = 0; r < rows; ++r)
+        surface[x * height + y0 + r] = real_rows_[r * width + x];
+  }
 }
 
 bool load_fft_wisdom(const std::string& path) {

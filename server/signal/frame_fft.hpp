@@ -83,11 +83,16 @@ class SurfaceIfft {
   ~SurfaceIfft();
   SurfaceIfft(const SurfaceIfft&) = delete;
   SurfaceIfft& operator=(const SurfaceIfft&) = delete;
-  /// `half`: (width/2+1) columns of `height` cells, overwritten; `surface`: width x height.
-  void execute(Complex* half, float* surface) const;
+  /// `half`: (width/2+1) columns of `height` cells from an AlignedBuffer, overwritten; `surface`:
+  /// width x height. Track thread only (it owns scratch). Does not allocate.
+  void execute(Complex* half, float* surface);
 
  private:
-  void* plan_ = nullptr;
+  int width_, height_;
+  void* column_ = nullptr;
+  void* rows_ = nullptr;
+  AlignedBuffer<Complex> half_rows_;
+  AlignedBuffer<float> real_rows_;
 };
 
 /// FFTW's measured plans, kept between starts: `load` at start (a missing file is fine), `store`

@@ -75,7 +75,7 @@ class Film {
     return static_cast<double>(grid_.signed_ky(static_cast<int>(row))) / grid_.height;
   }
   signal::AnalysisGrid grid_;
-  signal::SurfaceIfft ifft_;
+  mutable signal::SurfaceIfft ifft_;  // owns scratch
   double rms_, f0_;
   std::vector<signal::Complex> coefficients_;
 };

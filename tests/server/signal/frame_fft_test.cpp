@@ -139,7 +139,7 @@ TEST(BlockIfft, MovesWithItsPlan) {
 TEST(SurfaceIfft, GivesBackTheSurfaceColumnByColumn) {
   for (const auto& [width, height] : {std::pair{18, 14}, std::pair{16, 20}, std::pair{15, 11}}) {
     const AnalysisGrid grid = grid_of(width, height, 1.0);
-    const SurfaceIfft sut(grid);
+    SurfaceIfft sut(grid);
     const auto image = random_image(width, height);
     AlignedBuffer<Complex> half(static_cast<std::size_t>((width / 2 + 1) * height));
     for (int kx = 0; kx <= width / 2; ++kx)
