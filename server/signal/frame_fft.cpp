@@ -153,44 +153,46 @@ void BlockIfft::execute(Complex* data) const {
   fftwf_execute_dft(static_cast<fftwf_plan>(plan_), as_fftw(data), as_fftw(data));
 }
 
-// Columns where they lie, then rows in packed blocks: one strided transform would be shorter to
-// write, but FFTW makes itself buffers for it at every execute.
+// One transform at a time, each on aligned scratch: FFTW makes itself buffers at every execute of a
+// strided or unaligned plan.
 SurfaceIfft::SurfaceIfft(const AnalysisGrid& grid)
     : width_(grid.width),
       height_(grid.height),
-      half_rows_(static_cast<std::size_t>(grid.width / 2 + 1) * kRowBlock),
-      real_rows_(static_cast<std::size_t>(grid.width) * kRowBlock) {
-  AlignedBuffer<Complex> column(static_cast<std::size_t>(height_));
+      half_stride_(static_cast<std::size_t>(grid.width / 2 + 1 + 7) / 8 * 8),
+      real_stride_(static_cast<std::size_t>(grid.width + 15) / 16 * 16),
+      column_(static_cast<std::size_t>(grid.height)),
+      half_rows_(half_stride_ * kRowBlock),
+      real_rows_(real_stride_ * kRowBlock) {
   const std::lock_guard lock(planner_mutex);
-  // Columns of an odd height are not all aligned alike.
-  column_ = fftwf_plan_dft_1d(height_, as_fftw(column.data()), as_fftw(column.data()),
-                              FFTW_BACKWARD, FFTW_MEASURE | FFTW_UNALIGNED);
-  const int n[] = {width_};
-  rows_ = fftwf_plan_many_dft_c2r(1, n, kRowBlock, as_fftw(half_rows_.data()), nullptr, 1,
-                                  width_ / 2 + 1, real_rows_.data(), nullptr, 1, width_,
-                                  FFTW_MEASURE | FFTW_DESTROY_INPUT);
+  column_plan_ = fftwf_plan_dft_1d(height_, as_fftw(column_.data()), as_fftw(column_.data()),
+                                   FFTW_BACKWARD, FFTW_MEASURE);
+  row_plan_ = fftwf_plan_dft_c2r_1d(width_, as_fftw(half_rows_.data()), real_rows_.data(),
+                                    FFTW_MEASURE | FFTW_DESTROY_INPUT);
 }
 SurfaceIfft::~SurfaceIfft() {
   const std::lock_guard lock(planner_mutex);
-  for (void* plan : {column_, rows_}) fftwf_destroy_plan(static_cast<fftwf_plan>(plan));
+  for (void* plan : {column_plan_, row_plan_}) fftwf_destroy_plan(static_cast<fftwf_plan>(plan));
 }
 void SurfaceIfft::execute(Complex* half, float* surface) {
   const auto width = static_cast<std::size_t>(width_), height = static_cast<std::size_t>(height_);
   const std::size_t columns = width / 2 + 1;
   for (std::size_t kx = 0; kx < columns; ++kx) {
-    fftwf_complex* column = as_fftw(half + kx * height);
-    fftwf_execute_dft(static_cast<fftwf_plan>(column_), column, column);
+    std::copy_n(half + kx * height, height, column_.data());
+    fftwf_execute(static_cast<fftwf_plan>(column_plan_));
+    std::copy_n(column_.data(), height, half + kx * height);
   }
   for (std::size_t y0 = 0; y0 < height; y0 += kRowBlock) {
     const std::size_t rows = std::min<std::size_t>(kRowBlock, height - y0);
     for (std::size_t kx = 0; kx < columns; ++kx)
       for (std::size_t r = 0; r < rows; ++r)
-        half_rows_[r * columns + kx] = half[kx * height + y0 + r];
-    fftwf_execute_dft_c2r(static_cast<fftwf_plan>(rows_), as_fftw(half_rows_.data()),
-                          real_rows_.data());
+        half_rows_[r * half_stride_ + kx] = half[kx * height + y0 + r];
+    for (std::size_t r = 0; r < rows; ++r)
+      fftwf_execute_dft_c2r(static_cast<fftwf_plan>(row_plan_),
+                            as_fftw(half_rows_.data() + r * half_stride_),
+                            real_rows_.data() + r * real_stride_);
     for (std::size_t x = 0; x < width; ++x)
       for (std::size_t r = 0; r < rows; ++r)
-        surface[x * height + y0 + r] = real_rows_[r * width + x];
+        surface[x * height + y0 + r] = real_rows_[r * real_stride_ + x];
   }
 }
 

@@ -89,9 +89,10 @@ class SurfaceIfft {
 
  private:
   int width_, height_;
-  void* column_ = nullptr;
-  void* rows_ = nullptr;
-  AlignedBuffer<Complex> half_rows_;
+  std::size_t half_stride_, real_stride_;
+  void* column_plan_ = nullptr;
+  void* row_plan_ = nullptr;
+  AlignedBuffer<Complex> column_, half_rows_;
   AlignedBuffer<float> real_rows_;
 };
 
