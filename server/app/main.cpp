@@ -92,7 +92,8 @@ CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
 }
 
 CLI::App* declare_figures(CLI::App& app, FiguresOptions& o) {
-  CLI::App* c = app.add_subcommand("figures", "draw a rehearsal on one page, from sim-score's files");
+  CLI::App* c =
+      app.add_subcommand("figures", "draw a rehearsal on one page, from sim-score's files");
   c->footer("Exit: 0 drawn; 2 could not.");
   c->add_option("--series", o.series, "of sim-score --series")->required();
   c->add_option("--summary", o.summary, "of sim-score --summary");

@@ -9,10 +9,10 @@ namespace latticed::signal {
 namespace {
 
 constexpr int kFramesBackToClear = 16;
-constexpr double kRecent = 0.25;  // memory of the recent mean: about four values
+constexpr double kRecent = 0.25;              // memory of the recent mean: about four values
 constexpr double kLargestStandardised = 8.0;  // one outlier alone is held below most thresholds
 constexpr double kLargestLearnt = 5.0;        // further out is no noise of this baseline
-constexpr double kCorrelationDoubt = 0.75;     // standard errors of the measured correlation
+constexpr double kCorrelationDoubt = 0.75;    // standard errors of the measured correlation
 
 }  // namespace
 
@@ -30,8 +30,8 @@ double cusum_threshold(double k, double frames) {
 
 ChangeDetector::ChangeDetector(const ChangeConfig& config)
     : config_(config),
-      threshold_(cusum_threshold(config.reference_shift_sigma,
-                                 config.mean_frames_between_false_alarms)) {}
+      threshold_(
+          cusum_threshold(config.reference_shift_sigma, config.mean_frames_between_false_alarms)) {}
 
 void ChangeDetector::Moments::add(double u, bool has_before, double before) noexcept {
   count += 1.0;
@@ -74,15 +74,17 @@ double ChangeDetector::correlation() const noexcept {
   const double variance = m.squares / m.count - mean * mean;
   if (m.pairs < 6.0 || variance <= 0.0) return 0.0;
   const double raw = (m.products - mean * m.ends) / m.pairs + mean * mean;
-  // A short series with its own mean taken off shows too little (Kendall, Biometrika 41, 1954, 403).
+  // A short series with its own mean taken off shows too little (Kendall, Biometrika 41, 1954,
+  // 403).
   return std::clamp((raw / variance + 1.0 / m.count) / (1.0 - std::min(4.0 / m.count, 0.5)), -0.5,
                     0.95);
 }
 
 double ChangeDetector::standardised(double value) const noexcept {
   const double n = accepted_.count, rho = correlation();
-  // Too little taken off leaves a correlation that alarms by itself (1 in 150 frames where 1 in 2000
-  // was wanted, measured), too much only dulls: so what is taken off lies above what was measured.
+  // Too little taken off leaves a correlation that alarms by itself (1 in 150 frames where 1 in
+  // 2000 was wanted, measured), too much only dulls: so what is taken off lies above what was
+  // measured.
   const double doubt = kCorrelationDoubt * std::sqrt((1.0 - rho * rho) / n);
   const double taken = has_last_ ? std::clamp(rho + doubt, 0.0, 0.95) : 0.0;
   // The variance of correlated values about their own mean is too small by what the mean followed.
@@ -97,7 +99,8 @@ double ChangeDetector::standardised(double value) const noexcept {
   // deviate by Wallace's approximation (Ann. Math. Stat. 30, 1959, 1124).
   const double t = innovation / sigma * std::sqrt(n / (n + 1.0));
   const double dof = std::max(n - 2.0, 1.0);
-  const double z = std::copysign(std::sqrt(dof * std::log1p(t * t / dof)) * (1.0 - 0.75 / (4.0 * dof)), t);
+  const double z =
+      std::copysign(std::sqrt(dof * std::log1p(t * t / dof)) * (1.0 - 0.75 / (4.0 * dof)), t);
   return std::clamp(z, -kLargestStandardised, kLargestStandardised);
 }
 

@@ -10,8 +10,8 @@
 namespace latticed::signal {
 
 struct ChangeConfig {
-  int baseline_frames = 16;             // accepted values before it is armed, >= 8
-  double reference_shift_sigma = 0.5;   // k: half the shift that should be found fastest
+  int baseline_frames = 16;            // accepted values before it is armed, >= 8
+  double reference_shift_sigma = 0.5;  // k: half the shift that should be found fastest
   double mean_frames_between_false_alarms = 288000.0;  // 8 h at 10 frames/s
 };
 
@@ -51,14 +51,14 @@ class ChangeDetector {
   double threshold_;
   State state_ = State::learning;
   double origin_ = 0.0;
-  Moments accepted_;                  // the baseline
-  Moments waiting_;                   // of an excursion that has not ended yet
+  Moments accepted_;  // the baseline
+  Moments waiting_;   // of an excursion that has not ended yet
   double last_ = 0.0;
   bool has_last_ = false;
   double up_ = 0.0, down_ = 0.0;
-  double recent_ = 0.0;               // running mean of the last few values
+  double recent_ = 0.0;  // running mean of the last few values
   std::uint64_t up_since_ = 0, down_since_ = 0, onset_seq_ = 0;
-  int back_ = 0;                      // frames in a row back at the baseline
+  int back_ = 0;  // frames in a row back at the baseline
 };
 
 }  // namespace latticed::signal

@@ -13,28 +13,28 @@ namespace latticed::signal {
 
 namespace {
 
-constexpr int kReflectionReach = 4;     // bins round a reflection that are taken whole
+constexpr int kReflectionReach = 4;  // bins round a reflection that are taken whole
 constexpr float kPlainReflectionSnr = 6.0f;
-constexpr int kStripes = 8;             // parts of the full template, one renewed per frame
+constexpr int kStripes = 8;  // parts of the full template, one renewed per frame
 constexpr double kStripeBlend = 1.0 / 16.0;
 // Frames until then go into the full template whole: bins chosen from one that is noisier than was
 // assumed are mostly noise, and what they promise denies the right cell.
 constexpr int kYoung = 32;
-constexpr int kSettled = 8;             // frames learnt
+constexpr int kSettled = 8;                 // frames learnt
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
-constexpr double kSmallestMatch = 0.35; // of what the template promises
-constexpr double kPlainMatch = 0.9;      // below: other maxima are looked at
-constexpr double kRigidMatch = 0.7;      // aperiodic match of a frame that moved as a whole
-constexpr double kDistorted = 5.0;      // residual power over the noise's
-constexpr double kSignificant = 6.0;    // J over its own noise
+constexpr double kSmallestMatch = 0.35;     // of what the template promises
+constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
+constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
+constexpr double kDistorted = 5.0;          // residual power over the noise's
+constexpr double kSignificant = 6.0;        // J over its own noise
 constexpr double kWeakSignificance = 12.0;
-constexpr double kAmbiguousOdds = 12.0; // log-likelihood by which the best cell must lead
-constexpr int kPatience = 48;           // lost frames before a new template is begun
+constexpr double kAmbiguousOdds = 12.0;  // log-likelihood by which the best cell must lead
+constexpr int kPatience = 48;            // lost frames before a new template is begun
 constexpr int kWeighEvery = 8;           // frames: weights follow the template's slow change
 constexpr int kAnchorEvery = 4;          // frames: the template wanders slowly
 constexpr double kAnchorPull = 0.2;      // of the anchor's disagreement
 constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
-constexpr double kLowFringes = 14.0;      // fewer across the field: shapes, not texture
+constexpr double kLowFringes = 14.0;     // fewer across the field: shapes, not texture
 
 // The match takes noise for the same all over the field, the taper makes it strongest where the
 // content is: the variance of a sum over tapered content is larger by <w^4> / <w^2>^2 per axis.
@@ -129,7 +129,8 @@ double DriftTracker::half_cell() const noexcept {
 void DriftTracker::renew_list(std::span<const Peak> peaks) {
   if (frames_learnt_ > 1) list_.write_back(template_);
   const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
-  // Bins from outside the old list come with the full template's noise, and the new list keeps them.
+  // Bins from outside the old list come with the full template's noise, and the new list keeps
+  // them.
   template_noise_ = std::max(template_noise_, full_noise_);
   const auto bin_noise = static_cast<float>(template_noise_);
   // Blocks of nothing but noise pass once in two thousand. A young template promises what it chose
@@ -152,8 +153,8 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
     for (int kx = 0; kx < grid_.kx_count; ++kx) {
       const double fx = static_cast<double>(kx) / grid_.width;
       if (fx * fx + nearest * nearest > band * band) break;
-      if (kx == 0 && grid_.signed_ky(row) < 0) continue;   // mirror images
-      if (kx + row == 0) continue;                         // mean and plane
+      if (kx == 0 && grid_.signed_ky(row) < 0) continue;  // mirror images
+      if (kx + row == 0) continue;                        // mean and plane
       float power = 0.0f;
       const float score = block_score(template_.data() + grid_.at(kx, row), bin_noise,
                                       static_cast<float>(fx * fx), fy2.data(), &power);
@@ -169,7 +170,8 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
   }
   if (scored_.size() > max_blocks_) {
     std::nth_element(scored_.begin(), scored_.begin() + static_cast<std::ptrdiff_t>(max_blocks_),
-                     scored_.end(), [](const Scored& a, const Scored& b) { return a.score > b.score; });
+                     scored_.end(),
+                     [](const Scored& a, const Scored& b) { return a.score > b.score; });
     scored_.resize(max_blocks_);
   }
   // In memory order: the match then walks the spectrum once, forwards.
@@ -243,8 +245,8 @@ void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
   for (int kx = 0; kx < std::min(low, grid_.kx_count); ++kx)
     for (int ky = -low; ky <= low; ++ky)
       if (std::hypot(kx, ky) < kLowFringes) {
-        std::uint8_t& label = label_of_block_[static_cast<std::size_t>(
-            kx * per_column + grid_.row_of(ky) / kBlock)];
+        std::uint8_t& label =
+            label_of_block_[static_cast<std::size_t>(kx * per_column + grid_.row_of(ky) / kBlock)];
         if (label == 0) label = static_cast<std::uint8_t>(kShapes);
       }
 }
@@ -296,13 +298,13 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
   const double doubt = std::sqrt((1.0 + template_noise_ / white_) / std::max(aperiodic, 1e-30));
   verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
   verdict.is_suspect = denial < usual_aperiodic_ - std::max(0.2, 6.0 * doubt);
-  verdict.is_accepted = match.is_peak && verdict.match > kSmallestMatch &&
-                        verdict.significance > kSignificant;
+  verdict.is_accepted =
+      match.is_peak && verdict.match > kSmallestMatch && verdict.significance > kSignificant;
   return verdict;
 }
 
-// The likelihood of every shift of the field, from every bin of the band or from those of film, edge
-// and shapes alone.
+// The likelihood of every shift of the field, from every bin of the band or from those of film,
+// edge and shapes alone.
 void DriftTracker::likelihood_surface(const Spectrum& frame, bool is_aperiodic) {
   std::fill_n(surface_half_.data(), surface_half_.size(), Complex{});
   const auto height = static_cast<std::size_t>(grid_.height);
@@ -321,25 +323,27 @@ void DriftTracker::likelihood_surface(const Spectrum& frame, bool is_aperiodic) 
     for (int row = 0; row < grid_.height; ++row) {
       if (std::abs(grid_.signed_ky(row)) > grid_.k_band || kx + std::abs(grid_.signed_ky(row)) < 2)
         continue;
-      const std::uint8_t label = label_of_block_[static_cast<std::size_t>(
-          kx * per_column + row / kBlock)];
+      const std::uint8_t label =
+          label_of_block_[static_cast<std::size_t>(kx * per_column + row / kBlock)];
       if (is_aperiodic && label > 0 && label < kShapes) continue;
       const float power = smoothed(t, row);
       const float weight = power > 1.5f * noise ? (power - noise) / power : 0.0f;
       // Strong bins are held to a noise of a tenth of themselves: what fits badly must not decide.
-      to[row] = f[row] * std::conj(t[row]) * (weight / (static_cast<float>(white_) + 0.01f * power));
+      to[row] =
+          f[row] * std::conj(t[row]) * (weight / (static_cast<float>(white_) + 0.01f * power));
     }
   }
   surface_ifft_.execute(surface_half_.data(), surface_.data());
 }
 
-// Peaks of the surface, normalised by how much of the field both frames share at that shift: found[first]
-// to found[limit - 1], best first. Returns where they end.
-std::size_t DriftTracker::collect_peaks(std::array<Candidate, kCandidates>& found, std::size_t first,
-                                        std::size_t limit) const {
+// Peaks of the surface, normalised by how much of the field both frames share at that shift:
+// found[first] to found[limit - 1], best first. Returns where they end.
+std::size_t DriftTracker::collect_peaks(std::array<Candidate, kCandidates>& found,
+                                        std::size_t first, std::size_t limit) const {
   std::size_t count = first;
   const auto height = static_cast<std::size_t>(grid_.height);
-  const int reach_x = static_cast<int>(0.45 * grid_.width), reach_y = static_cast<int>(0.45 * grid_.height);
+  const int reach_x = static_cast<int>(0.45 * grid_.width),
+            reach_y = static_cast<int>(0.45 * grid_.height);
   const double apart = std::max(2.0, 0.5 * half_cell());
   for (int sx = -reach_x; sx <= reach_x; ++sx) {
     const int column = sx < 0 ? sx + grid_.width : sx;
@@ -368,8 +372,8 @@ std::size_t DriftTracker::collect_peaks(std::array<Candidate, kCandidates>& foun
 
 bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match,
                              bool& is_ambiguous) {
-  // A lattice that fills the field has a peak in every cell, hundreds of them; what is aperiodic has
-  // one. So half of the candidates come from each.
+  // A lattice that fills the field has a peak in every cell, hundreds of them; what is aperiodic
+  // has one. So half of the candidates come from each.
   std::array<Candidate, kCandidates> found;
   std::size_t count = 0;
   for (const bool is_aperiodic : {true, false}) {
@@ -387,9 +391,10 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
     out.match = match_near(used_labels_, start);
     const Vector2 s = out.match.shift_cells;
     out.shift = s;
-    // Log-likelihoods: J less half of what J is at the right shift, where a share of the field is new.
-    const double share = std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) *
-                                           (1.0 - std::abs(s.y) / grid_.height));
+    // Log-likelihoods: J less half of what J is at the right shift, where a share of the field is
+    // new.
+    const double share =
+        std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) * (1.0 - std::abs(s.y) / grid_.height));
     out.score = out.match.is_peak ? out.match.sums.j - 0.5 * share * used.j : -1e300;
     out.aperiodic = aperiodic_j(out.match) - 0.5 * share * aperiodic;
     return out;
@@ -431,8 +436,8 @@ double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) cons
   const Expectation& expected = list_.expected(label);
   if (expected.weight < 4.0) return 1.0;
   const double cross = match.labels[label].j * list_.label_noise(label) / 2.0;
-  const double residual = list_.frame_power(label) + expected.power +
-                          expected.weight * template_noise_ - 2.0 * cross;
+  const double residual =
+      list_.frame_power(label) + expected.power + expected.weight * template_noise_ - 2.0 * cross;
   return std::clamp(residual / (expected.weight * (white_ + template_noise_)), 1.0, 1e5);
 }
 
@@ -531,8 +536,8 @@ bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& ma
   const double variance = misfit / weights;  // cycles^2 of one phase
   if (variance > 0.1 * 0.1) return false;
   // A fit to few phases knows its own scatter badly: at least a hundredth of a cycle is assumed.
-  const double per_phase = std::max(variance, 1e-4) * weights /
-                           std::max(1.0, static_cast<double>(phases.size()) - 2.0);
+  const double per_phase =
+      std::max(variance, 1e-4) * weights / std::max(1.0, static_cast<double>(phases.size()) - 2.0);
   match.shift_cells = s;
   match.covariance = {per_phase * ayy / det, -per_phase * axy / det, per_phase * axx / det};
   return true;
@@ -578,14 +583,14 @@ bool DriftTracker::can_stand_alone(const MatchList& list) {
   return aperiodic.gxx > 0.02 * all.gxx && aperiodic.gyy > 0.02 * all.gyy;
 }
 
-// Where this frame is learnt into the template: at its shift, pulled a little towards what the anchor
-// says. So the template's random walk (blend x sigma per frame) is bounded, and the anchor's own
-// error, common to all frames, does not add to any single one.
+// Where this frame is learnt into the template: at its shift, pulled a little towards what the
+// anchor says. So the template's random walk (blend x sigma per frame) is bounded, and the anchor's
+// own error, common to all frames, does not add to any single one.
 Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   if (!has_anchor_ || frames_learnt_ % kAnchorEvery != 0) return shift;
   anchor_.load(frame);
-  const MatchResult match = maximise(anchor_, used_labels_, shift, 0.25 * half_cell(), window_,
-                                     anchor_mean_, ramps_);
+  const MatchResult match =
+      maximise(anchor_, used_labels_, shift, 0.25 * half_cell(), window_, anchor_mean_, ramps_);
   Expectation expected;
   for (std::size_t l = 0; l < kLabels; ++l)
     if (used_labels_ >> l & 1u) expected += anchor_.expected(l);
@@ -599,13 +604,12 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
 }
 
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise) {
-  const double away = std::hypot(match.shift_cells.x - anchor_place_.x,
-                                 match.shift_cells.y - anchor_place_.y);
+  const double away =
+      std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
   if (away > kAnchorReach * std::min(grid_.width, grid_.height))
     has_anchor_ = false;  // the field has moved on: a new anchor is made from the template
   const Vector2 place = anchored(frame, match.shift_cells);
-  for (std::size_t l = 0; l < kLabels; ++l)
-    misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
+  for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
   watch_reflections(match);
 
   const double aperiodic = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
@@ -630,8 +634,9 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const 
     return (1.0 - b) * (1.0 - b) * before + b * b * white_;
   };
   template_noise_ = noise_after(template_noise_, static_cast<double>(blend));
-  full_noise_ = is_young ? template_noise_
-                         : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
+  full_noise_ =
+      is_young ? template_noise_
+               : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
   if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor(noise);
 }
 
@@ -673,14 +678,16 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   has_jumped_ = false;
   const bool is_first = frames_learnt_ == 0;
   if (is_first) begin(frame, noise, peaks);
-  const bool is_due = frames_since_renewal_ >= 32 ||
-                      (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_)));
+  const bool is_due =
+      frames_since_renewal_ >= 32 ||
+      (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_)));
   if (!is_first && is_due) renew_list(peaks);
   ++frames_since_renewal_;
 
   std::array<double, kLabels> frame_noise;
   for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
-  if (is_first || is_due || frames_learnt_ < 32 || frames_learnt_ % kWeighEvery == 0 || was_reweighed_)
+  if (is_first || is_due || frames_learnt_ < 32 || frames_learnt_ % kWeighEvery == 0 ||
+      was_reweighed_)
     list_.weigh(is_first ? 0.0 : template_noise_, frame_noise);
   was_reweighed_ = false;
   list_.load(frame);
@@ -709,8 +716,8 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
     if (reacquire(frame, predicted, match, is_ambiguous)) {
       verdict = judge(match);
-      // Lattice and film disagree and no other place is better: doubt, unless the reflections fit as
-      // badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
+      // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
+      // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
       is_ambiguous |= verdict.is_cell_denied && typical_misfit(match) < kDistorted;
     }
     if (!verdict.is_accepted) {

@@ -29,7 +29,8 @@ LATTICED_HOT void taper_row(const float* in, const float* taper_x, float taper_y
     out[x] = (in[x] - at_0 - slope * static_cast<float>(x)) * (taper_x[x] * taper_y);
 }
 
-// A complex cell as one 8-byte word, and four of them: tiles of 4 x 4 cells are turned in registers.
+// A complex cell as one 8-byte word, and four of them: tiles of 4 x 4 cells are turned in
+// registers.
 using Word = double;
 typedef Word Words __attribute__((vector_size(32), aligned(8), may_alias));
 
@@ -134,8 +135,8 @@ void FrameFft::execute(const float* image, const Plane& plane, Workspace& work, 
 BlockIfft::BlockIfft(int size) : size_(size) {
   AlignedBuffer<Complex> block(static_cast<std::size_t>(size) * static_cast<std::size_t>(size));
   const std::lock_guard lock(planner_mutex);
-  plan_ = fftwf_plan_dft_2d(size, size, as_fftw(block.data()), as_fftw(block.data()),
-                            FFTW_BACKWARD, FFTW_MEASURE);
+  plan_ = fftwf_plan_dft_2d(size, size, as_fftw(block.data()), as_fftw(block.data()), FFTW_BACKWARD,
+                            FFTW_MEASURE);
 }
 BlockIfft::~BlockIfft() {
   if (!plan_) return;

@@ -27,12 +27,14 @@ float power_of(Complex value) noexcept {
 }
 
 // Largest and sum of |F|^2 over each chunk of a column.
-LATTICED_HOT void survey_chunks(const float* parts, std::size_t chunks, float* largest, float* sum) {
+LATTICED_HOT void survey_chunks(const float* parts, std::size_t chunks, float* largest,
+                                float* sum) {
   constexpr int kChunk = PeakDetector::kChunk;
   for (std::size_t c = 0; c < chunks; ++c) {
     const float* at = parts + c * 2 * kChunk;
     float power[kChunk];
-    for (int i = 0; i < kChunk; ++i) power[i] = at[2 * i] * at[2 * i] + at[2 * i + 1] * at[2 * i + 1];
+    for (int i = 0; i < kChunk; ++i)
+      power[i] = at[2 * i] * at[2 * i] + at[2 * i + 1] * at[2 * i + 1];
     float most = power[0], total = 0.0f;
     for (int i = 0; i < kChunk; ++i) most = power[i] > most ? power[i] : most;
     for (int i = 0; i < kChunk; ++i) total += power[i];
@@ -50,7 +52,8 @@ std::size_t ring_at(const AnalysisGrid& grid, double min_fringes, Vector2 freque
   const double highest = 0.5 * grid.band;
   if (radius < lowest || radius >= highest) return kRings;
   // Square-root spacing: narrow rings where the spectrum is steep, wide ones where it is flat.
-  const double u = (std::sqrt(radius) - std::sqrt(lowest)) / (std::sqrt(highest) - std::sqrt(lowest));
+  const double u =
+      (std::sqrt(radius) - std::sqrt(lowest)) / (std::sqrt(highest) - std::sqrt(lowest));
   return std::min(static_cast<std::size_t>(u * static_cast<double>(kRings)), kRings - 1);
 }
 
@@ -63,10 +66,9 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
   std::array<std::vector<std::uint32_t>, kRings> all;
   for (int kx = 0; kx < grid_.kx_count; ++kx)
     for (int row = 0; row < grid_.height; ++row) {
-      const std::size_t ring =
-          ring_at(grid_, config_.min_fringes,
-                  {static_cast<double>(kx) / grid_.width,
-                   static_cast<double>(grid_.signed_ky(row)) / grid_.height});
+      const std::size_t ring = ring_at(grid_, config_.min_fringes,
+                                       {static_cast<double>(kx) / grid_.width,
+                                        static_cast<double>(grid_.signed_ky(row)) / grid_.height});
       if (ring == kRings) continue;
       ring_of_bin_[grid_.at(kx, row)] = static_cast<std::uint8_t>(ring);
       ++band_bins_;
@@ -199,8 +201,8 @@ void PeakDetector::keep_strongest(Workspace& work, PeakList& out) const {
   std::sort(work.candidates.begin(), work.candidates.end(),
             [](const Peak& a, const Peak& b) { return a.power > b.power; });
   for (const Peak& peak : work.candidates) {
-    const bool is_side_lobe = std::any_of(
-        out.peaks.begin(), out.peaks.end(), [&](const Peak& strong) {
+    const bool is_side_lobe =
+        std::any_of(out.peaks.begin(), out.peaks.end(), [&](const Peak& strong) {
           const auto is_near = [&](int kx, int ky) {
             const int dx = std::abs(peak.kx - kx), dy = std::abs(peak.ky - ky);
             if (dx <= 2 && dy <= 2) return true;  // the same maximum, seen twice

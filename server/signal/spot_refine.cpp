@@ -18,8 +18,8 @@ constexpr double kEnvelopeSigmaBins = 1.6;
 // must reach zero smoothly: the block repeats, so a sample at the seam sees both ends of the field,
 // where a fringe between two bins has two phases. With it d is 1.3 x the bound; 0.5 makes it 1.5.
 constexpr double kWindowTaper = 0.25;
-constexpr float kNoCrystal = 0.2f;         // of the envelope's largest: below is only noise
-constexpr double kFarFromCentre = 0.05;    // bins
+constexpr float kNoCrystal = 0.2f;       // of the envelope's largest: below is only noise
+constexpr double kFarFromCentre = 0.05;  // bins
 constexpr int kNewtonSteps = 9;
 
 float envelope_weight(double bins) {
@@ -27,9 +27,9 @@ float envelope_weight(double bins) {
   return static_cast<float>(std::exp(-0.5 * u * u));
 }
 
-// The variance of noise in each of the block's samples along one axis, 1 = untapered. A sample sees the field
-// through the Dirichlet kernel of the block's bins, so it is the kernel's mean of the taper squared,
-// not the taper at one pixel: near the ends the difference is all there is.
+// The variance of noise in each of the block's samples along one axis, 1 = untapered. A sample sees
+// the field through the Dirichlet kernel of the block's bins, so it is the kernel's mean of the
+// taper squared, not the taper at one pixel: near the ends the difference is all there is.
 std::vector<double> noise_along(const std::vector<float>& taper, int size) {
   std::vector<double> out(static_cast<std::size_t>(size));
   const auto length = static_cast<double>(taper.size());
@@ -55,15 +55,17 @@ std::vector<double> smoothed(const std::vector<float>& taper, int size) {
       coefficient += static_cast<double>(taper[x]) *
                      std::polar(1.0 / length, -kTwoPi * k * static_cast<double>(x) / length);
     for (int m = 0; m < size; ++m)
-      out[static_cast<std::size_t>(m)] += static_cast<double>(envelope_weight(k)) *
-                                          (coefficient * std::polar(1.0, kTwoPi * k * m / size)).real();
+      out[static_cast<std::size_t>(m)] +=
+          static_cast<double>(envelope_weight(k)) *
+          (coefficient * std::polar(1.0, kTwoPi * k * m / size)).real();
   }
   return out;
 }
 
 }  // namespace
 
-// Sums over the block of u h e, where e = exp(-2 pi i offset.t), t in field lengths about the middle.
+// Sums over the block of u h e, where e = exp(-2 pi i offset.t), t in field lengths about the
+// middle.
 struct SpotRefiner::Sums {
   std::complex<double> c, cx, cy, cxx, cxy, cyy;
 };
@@ -83,7 +85,8 @@ SpotRefiner::SpotRefiner(const FrameFft& fft)
       noise_(static_cast<std::size_t>(size_ * size_)) {
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
-      const float noise = along_x_[static_cast<std::size_t>(m)].noise * along_y_[static_cast<std::size_t>(n)].noise;
+      const float noise =
+          along_x_[static_cast<std::size_t>(m)].noise * along_y_[static_cast<std::size_t>(n)].noise;
       noise_[static_cast<std::size_t>(m * size_ + n)] = noise;
       mean_taper_squared_ += static_cast<double>(noise) / (size_ * size_);
     }
@@ -96,7 +99,8 @@ std::vector<SpotRefiner::Sample> SpotRefiner::along(const std::vector<float>& ta
   for (std::size_t m = 1; m < out.size(); ++m) {
     const auto own = taper[m * taper.size() / out.size()];
     const float wanted = 0.5f * (window[2 * m - 1] + window[2 * m]);
-    out[m] = {own, wanted / std::max(own, 0.1f), static_cast<float>(noise[m]), static_cast<float>(low[m])};
+    out[m] = {own, wanted / std::max(own, 0.1f), static_cast<float>(noise[m]),
+              static_cast<float>(low[m])};
   }
   out[0] = {0.0f, 0.0f, static_cast<float>(noise[0]), static_cast<float>(low[0])};
   return out;
@@ -117,7 +121,8 @@ void SpotRefiner::cut(const Spectrum& spectrum, int kx0, int ky0, double* near_p
         value = spectrum[grid_.at(kx, grid_.row_of(ky))];
         if (is_mirrored) value = std::conj(value);
       }
-      if (std::abs(dx) <= 3 && std::abs(dy) <= 3) *near_power += static_cast<double>(std::norm(value));
+      if (std::abs(dx) <= 3 && std::abs(dy) <= 3)
+        *near_power += static_cast<double>(std::norm(value));
       const int m = dx < 0 ? dx + size_ : dx, n = dy < 0 ? dy + size_ : dy;
       bins_[static_cast<std::size_t>(m * size_ + n)] = value;
     }
@@ -134,7 +139,8 @@ void SpotRefiner::make_weights(double offset_x, double offset_y) {
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
-      envelope_[i] = bins_[i] * (near_x[static_cast<std::size_t>(m)] * near_y[static_cast<std::size_t>(n)]);
+      envelope_[i] =
+          bins_[i] * (near_x[static_cast<std::size_t>(m)] * near_y[static_cast<std::size_t>(n)]);
     }
   ifft_.execute(envelope_.data());
   // The crystal itself, without the frame's taper.
@@ -164,8 +170,10 @@ SpotRefiner::Sums SpotRefiner::sum_at(double offset_x, double offset_y) const {
   for (int i = 0; i < size_; ++i) {
     const double at = static_cast<double>(i) / size_;
     t[static_cast<std::size_t>(i)] = static_cast<float>(at - 0.5);
-    turn_x[static_cast<std::size_t>(i)] = std::polar(1.0f, static_cast<float>(-kTwoPi * offset_x * at));
-    turn_y[static_cast<std::size_t>(i)] = std::polar(1.0f, static_cast<float>(-kTwoPi * offset_y * at));
+    turn_x[static_cast<std::size_t>(i)] =
+        std::polar(1.0f, static_cast<float>(-kTwoPi * offset_x * at));
+    turn_y[static_cast<std::size_t>(i)] =
+        std::polar(1.0f, static_cast<float>(-kTwoPi * offset_y * at));
   }
   for (int m = 0; m < size_; ++m) {
     float re0 = 0, im0 = 0, re1 = 0, im1 = 0, re2 = 0, im2 = 0;

@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <algorithm>
 #include <filesystem>
 #include <vector>
 
@@ -50,7 +50,8 @@ Result<void> write_pair(const Scenario& scenario, const DetectorModel& model,
   // A flat field is taken bright: as bright as a third of the detector's range, at most 100 times
   // the frames. Taken at the frames' dose, its own noise would be a pattern worse than the gain's.
   const double full_e = (65535.0 - model.dark_adu) / model.gain_adu_per_e;
-  const auto level = static_cast<float>(std::clamp(0.33 * full_e / model.dose_e_per_px, 1.0, 100.0));
+  const auto level =
+      static_cast<float>(std::clamp(0.33 * full_e / model.dose_e_per_px, 1.0, 100.0));
   std::vector<float> gain = mean_of(sensor, model, level, Purpose::flat_reference, frames);
   double total = 0.0;
   for (std::size_t i = 0; i < gain.size(); ++i) total += gain[i] -= dark[i];

@@ -31,10 +31,11 @@ class DriftRun {
   signal::DriftTracker tracker_;
 };
 
-/// Cramer-Rao bound of a shift per axis in pixels: information = sum of (dI/dx)^2 / I over the frame,
-/// shot noise. Lattice and particle are known; a film is known from `memory` frames only, as noisy
-/// themselves: what it says counts by M r / (1 + M r), r its power over the noise's, frequency by
-/// frequency, M = 2 memory - 1 the frames a running mean is worth. memory = 0: known exactly.
+/// Cramer-Rao bound of a shift per axis in pixels: information = sum of (dI/dx)^2 / I over the
+/// frame, shot noise. Lattice and particle are known; a film is known from `memory` frames only, as
+/// noisy themselves: what it says counts by M r / (1 + M r), r its power over the noise's,
+/// frequency by frequency, M = 2 memory - 1 the frames a running mean is worth. memory = 0: known
+/// exactly.
 inline Vector2 drift_bound(const Scene& scene, int memory = 0) {
   double xx = 0.0, xy = 0.0, yy = 0.0;
   Scene known = scene;
@@ -53,11 +54,13 @@ inline Vector2 drift_bound(const Scene& scene, int memory = 0) {
     const double f0 = scene.film->f0(), step = 0.001;
     double norm = 0.0, information = 0.0;
     const auto spectrum = [&](double f) { return std::pow(1.0 + f * f / (f0 * f0), -2.0); };
-    for (double f = step; f < 0.45; f += step) norm += 2.0 * std::numbers::pi * f * step * spectrum(f);
+    for (double f = step; f < 0.45; f += step)
+      norm += 2.0 * std::numbers::pi * f * step * spectrum(f);
     for (double f = step; f < 0.45; f += step) {
       const double r = scene.film->rms() * scene.film->rms() * scene.counts * spectrum(f) / norm;
       const double frames = 2.0 * memory - 1.0, turn = 2.0 * std::numbers::pi * f;
-      information += 2.0 * std::numbers::pi * f * step * 0.5 * turn * turn * r * frames * r / (1.0 + frames * r);
+      information += 2.0 * std::numbers::pi * f * step * 0.5 * turn * turn * r * frames * r /
+                     (1.0 + frames * r);
     }
     xx += information * scene.width * scene.height;
     yy += information * scene.width * scene.height;
@@ -72,7 +75,8 @@ inline std::vector<Vector2> path(int frames, Vector2 velocity, double jitter, st
   std::normal_distribution<double> normal(0.0, 1.0);
   std::vector<Vector2> out;
   for (int i = 0; i < frames; ++i)
-    out.push_back({velocity.x * i + jitter * normal(random), velocity.y * i + jitter * normal(random)});
+    out.push_back(
+        {velocity.x * i + jitter * normal(random), velocity.y * i + jitter * normal(random)});
   out[0] = {};
   return out;
 }

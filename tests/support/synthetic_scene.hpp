@@ -22,8 +22,9 @@ struct Wave {
   double contrast = 0.0, phase = 0.0;
 };
 
-/// Amorphous film: noise whose power has fallen to a quarter at the frequency f0 (cycles per pixel).
-/// A texture twice the frame's size, moved by phase ramps: exact at any shift up to half a frame.
+/// Amorphous film: noise whose power has fallen to a quarter at the frequency f0 (cycles per
+/// pixel). A texture twice the frame's size, moved by phase ramps: exact at any shift up to half a
+/// frame.
 class Film {
  public:
   Film(int width, int height, std::uint64_t seed, double rms, double f0 = 0.08)
@@ -40,7 +41,8 @@ class Film {
         double re = 0.0, im = 0.0;
         random.normal_pair(re, im);
         const double level = kx == 0 || f > 0.45 ? 0.0 : 1.0 / (1.0 + f * f / (f0 * f0));
-        coefficients_[kx * rows() + row] = {static_cast<float>(level * re), static_cast<float>(level * im)};
+        coefficients_[kx * rows() + row] = {static_cast<float>(level * re),
+                                            static_cast<float>(level * im)};
         power += 4.0 * level * level;  // both halves, both parts
       }
     for (auto& value : coefficients_) value *= static_cast<float>(rms / std::sqrt(power));
@@ -53,9 +55,12 @@ class Film {
     signal::AlignedBuffer<float> surface(static_cast<std::size_t>(grid_.width) * rows());
     std::vector<signal::Complex> along_y(rows());
     for (std::size_t row = 0; row < rows(); ++row)
-      along_y[row] = std::polar(1.0f, static_cast<float>(-2.0 * std::numbers::pi * std::remainder(fy(row) * shift.y, 1.0)));
+      along_y[row] = std::polar(1.0f, static_cast<float>(-2.0 * std::numbers::pi *
+                                                         std::remainder(fy(row) * shift.y, 1.0)));
     for (std::size_t kx = 0; kx < columns(); ++kx) {
-      const auto along_x = std::polar(1.0f, static_cast<float>(-2.0 * std::numbers::pi * static_cast<double>(kx) / grid_.width * shift.x));
+      const auto along_x =
+          std::polar(1.0f, static_cast<float>(-2.0 * std::numbers::pi * static_cast<double>(kx) /
+                                              grid_.width * shift.x));
       for (std::size_t row = 0; row < rows(); ++row)
         half[kx * rows() + row] = coefficients_[kx * rows() + row] * (along_x * along_y[row]);
     }
@@ -82,20 +87,20 @@ class Film {
 
 struct Scene {
   int width = 256, height = 256;
-  double counts = 40.0;           // electrons a pixel where nothing modulates
-  std::vector<Wave> lattice{};    // inside the particle, or everywhere when radius is 0
+  double counts = 40.0;                // electrons a pixel where nothing modulates
+  std::vector<Wave> lattice{};         // inside the particle, or everywhere when radius is 0
   std::shared_ptr<const Film> film{};  // everywhere
-  double radius = 0.0;            // of the particle, pixels; 0 = the lattice fills the field
-  double edge = 3.0;              // softness of its edge, pixels
-  double thickness = 0.3;         // how much brighter the particle is
-  Vector2 centre{};               // of the particle, from the frame's centre
+  double radius = 0.0;                 // of the particle, pixels; 0 = the lattice fills the field
+  double edge = 3.0;                   // softness of its edge, pixels
+  double thickness = 0.3;              // how much brighter the particle is
+  Vector2 centre{};                    // of the particle, from the frame's centre
 };
 
 inline double particle_mask(const Scene& scene, double x, double y) {
   const double dx = x - scene.centre.x, dy = y - scene.centre.y;
   const double angle = std::atan2(dy, dx);
-  const double radius = scene.radius * (1.0 + 0.15 * std::cos(2 * angle + 0.4) +
-                                        0.08 * std::cos(3 * angle + 1.0));
+  const double radius =
+      scene.radius * (1.0 + 0.15 * std::cos(2 * angle + 0.4) + 0.08 * std::cos(3 * angle + 1.0));
   return 0.5 * (1.0 + std::tanh((radius - std::hypot(dx, dy)) / scene.edge));
 }
 

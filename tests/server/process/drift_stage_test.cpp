@@ -14,7 +14,8 @@ using test::Scene;
 
 class DriftStageTest : public testing::TestWithParam<int> {
  protected:
-  DriftStageTest() : analysis_(384, 384, {.bin = GetParam(), .detect = {}}), sut_(analysis_.fft(), {}) {
+  DriftStageTest()
+      : analysis_(384, 384, {.bin = GetParam(), .detect = {}}), sut_(analysis_.fft(), {}) {
     scene_.width = scene_.height = 384;
     scene_.counts = 20.0;
     scene_.lattice = test::layered_lattice();
@@ -53,7 +54,8 @@ TEST_P(DriftStageTest, ReportsRawPixelsWithTheirSigma) {
   for (int i = 0; i < 12; ++i) {
     const Vector2 truth{0.7 * i, -1.1 * i};
     const DriftMeasurement sut = frame_at(truth);
-    EXPECT_NEAR(sut.drift_px.x, truth.x, 0.25) << i;  // bound 0.035: five sigma of frame and frame 0
+    EXPECT_NEAR(sut.drift_px.x, truth.x, 0.25)
+        << i;  // bound 0.035: five sigma of frame and frame 0
     EXPECT_NEAR(sut.drift_px.y, truth.y, 0.25) << i;
     EXPECT_GT(sut.sigma_drift_px.x, 0.005);
     EXPECT_LT(sut.sigma_drift_px.x, 0.05);

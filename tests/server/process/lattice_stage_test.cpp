@@ -66,8 +66,10 @@ TEST(LatticeStage, MeasuresAmplitudeAndPhaseAboutTheFramesCentre) {
         const bool is_right = g.x > 0.0;
         const Spot* spot = nearest(out, is_right ? g : Vector2{-g.x, -g.y});
         ASSERT_TRUE(spot) << width << " bin " << bin;
-        EXPECT_NEAR(spot->d_nm, 1.0 / std::hypot(g.x, g.y), 5e-5 * spot->d_nm);  // three fringes in each other's tails
-        EXPECT_NEAR(spot->amplitude, wave.contrast, 0.005 * wave.contrast) << width << " bin " << bin;
+        EXPECT_NEAR(spot->d_nm, 1.0 / std::hypot(g.x, g.y),
+                    5e-5 * spot->d_nm);  // three fringes in each other's tails
+        EXPECT_NEAR(spot->amplitude, wave.contrast, 0.005 * wave.contrast)
+            << width << " bin " << bin;
         const double phase = is_right ? wave.phase : -wave.phase;
         EXPECT_NEAR(std::remainder(spot->phase_rad - phase, 2 * kPi), 0.0, 0.01)
             << width << "x" << height << " bin " << bin;
@@ -174,7 +176,8 @@ TEST(LatticeStage, CountsHarmonicsIntoTheirFundamental) {
   Chain sut(256, 256, 1, {.pixel_size_nm = 0.02});
   Scene scene{.counts = 4.0};
   const Wave base = test::layered_lattice()[0];
-  scene.lattice = {base, {{2 * base.f.x, 2 * base.f.y}, 0.1, 0.9}, {{3 * base.f.x, 3 * base.f.y}, 0.1, 0.2}};
+  scene.lattice = {
+      base, {{2 * base.f.x, 2 * base.f.y}, 0.1, 0.9}, {{3 * base.f.x, 3 * base.f.y}, 0.1, 0.2}};
   Scene alone = scene;
   alone.lattice.resize(1);
   Chain single(256, 256, 1, {.pixel_size_nm = 0.02});

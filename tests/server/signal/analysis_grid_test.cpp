@@ -19,7 +19,7 @@ AnalysisGrid grid_of(int width, int height, int bin = 1, Region region = {}) {
 TEST(AnalysisGrid, BinsByItselfToAThousandCells) {
   const struct {
     int width, height, bin, cells;
-  } cases[] = {{512, 512, 1, 512},   {1024, 1024, 1, 1024}, {1025, 600, 2, 512},
+  } cases[] = {{512, 512, 1, 512},    {1024, 1024, 1, 1024}, {1025, 600, 2, 512},
                {2048, 2048, 2, 1024}, {4096, 4096, 4, 1024}, {4092, 100, 4, 1008},
                {5760, 4092, 8, 720}};
   for (const auto& c : cases) {
@@ -42,7 +42,7 @@ TEST(AnalysisGrid, TakesTheNearestSizeThatTransformsFast) {
       ASSERT_GE(sut.width, size * 9 / 10) << size;  // the widest gap, 79 to 72, is 8.9 %
     }
   }
-  EXPECT_EQ(grid_of(97, 97).height, 96);      // a prime
+  EXPECT_EQ(grid_of(97, 97).height, 96);  // a prime
   EXPECT_EQ(grid_of(1009, 1009).width, 1008);
 }
 
@@ -74,9 +74,9 @@ TEST(AnalysisGrid, SaysOfTinyFramesThatTheyCannotBeMeasured) {
 
 TEST(AnalysisGrid, RefusesRegionsOutsideTheFrame) {
   constexpr int kHuge = std::numeric_limits<int>::max();
-  const Region outside[] = {{-1, 0, 64, 64},    {0, -1, 64, 64},       {65, 0, 64, 64},
-                            {0, 65, 64, 64},    {0, 0, 129, 64},       {0, 0, 64, 129},
-                            {0, 0, -64, 64},    {0, 0, 64, 0},         {kHuge, 0, 64, 64},
+  const Region outside[] = {{-1, 0, 64, 64},    {0, -1, 64, 64}, {65, 0, 64, 64},
+                            {0, 65, 64, 64},    {0, 0, 129, 64}, {0, 0, 64, 129},
+                            {0, 0, -64, 64},    {0, 0, 64, 0},   {kHuge, 0, 64, 64},
                             {0, 64, 64, kHuge}, {200, 200, 1, 1}};
   for (const Region& region : outside) {
     const auto sut = make_grid({128, 128, PixelType::u8}, 1, region, kBand);

@@ -65,7 +65,8 @@ AnalysisGrid grid_of(const Image& image, int bin, Region region = {}) {
 
 // What a cell should be, by the letter of the header: corrected pixels summed; a cell with hot
 // pixels is the mean of its other pixels times the area, of its surroundings when all are hot.
-std::vector<double> naive(const Image& image, const AnalysisGrid& grid, const CorrectionMaps& maps) {
+std::vector<double> naive(const Image& image, const AnalysisGrid& grid,
+                          const CorrectionMaps& maps) {
   const int width = image.geometry.width, height = image.geometry.height, bin = grid.bin;
   const auto is_hot = [&](std::size_t i) {
     return std::find(maps.hot_pixels.begin(), maps.hot_pixels.end(), i) != maps.hot_pixels.end();
@@ -182,8 +183,8 @@ TEST(BinImage, FitsAPlaneExactly) {
     const double area = bin * bin, middle = (bin - 1) / 2.0;
     EXPECT_NEAR(sut.plane.b, 0.25 * bin * area, 1e-6 * area);
     EXPECT_NEAR(sut.plane.c, -0.125 * bin * area, 1e-6 * area);
-    EXPECT_NEAR(sut.plane.a,
-                (40.0 + 0.25 * (grid.x0 + middle) - 0.125 * (grid.y0 + middle)) * area, 1e-4 * area);
+    EXPECT_NEAR(sut.plane.a, (40.0 + 0.25 * (grid.x0 + middle) - 0.125 * (grid.y0 + middle)) * area,
+                1e-4 * area);
   }
 }
 
@@ -195,7 +196,8 @@ TEST(BinImage, FitsThePlaneByLeastSquares) {
   double one = 0.0, x_sum = 0.0, y_sum = 0.0, mean = 0.0;
   for (int y = 0; y < grid.height; ++y)
     for (int x = 0; x < grid.width; ++x) {
-      const double cell = static_cast<double>(sut.cells[static_cast<std::size_t>(y * grid.width + x)]);
+      const double cell =
+          static_cast<double>(sut.cells[static_cast<std::size_t>(y * grid.width + x)]);
       const Plane& plane = sut.statistics.plane;
       const double residual = cell - plane.a - plane.b * x - plane.c * y;
       one += residual;
@@ -237,7 +239,9 @@ TEST(BinImage, TakesTheMeanForWhatIsNoNumber) {
     EXPECT_NEAR(sut.statistics.mean, 15.0, 0.3);
     for (float cell : sut.cells) ASSERT_TRUE(std::isfinite(cell));
     const auto width = static_cast<std::size_t>(64 / bin), at = 5 / static_cast<std::size_t>(bin);
-    EXPECT_NEAR(sut.cells[width * at + 7 / static_cast<std::size_t>(bin)] / static_cast<float>(bin * bin), 15.0, 0.3);
+    EXPECT_NEAR(
+        sut.cells[width * at + 7 / static_cast<std::size_t>(bin)] / static_cast<float>(bin * bin),
+        15.0, 0.3);
   }
 }
 

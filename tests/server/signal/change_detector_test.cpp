@@ -15,7 +15,8 @@ using State = ChangeDetector::State;
 /// Gaussian noise of one unit about zero, with correlation rho between neighbours.
 class Noise {
  public:
-  explicit Noise(std::uint64_t seed, double rho = 0.0) : random_(seed), rho_(rho), last_(normal_(random_)) {}
+  explicit Noise(std::uint64_t seed, double rho = 0.0)
+      : random_(seed), rho_(rho), last_(normal_(random_)) {}
   double operator()() {
     last_ = rho_ * last_ + std::sqrt(1.0 - rho_ * rho_) * normal_(random_);
     return last_;
@@ -118,7 +119,8 @@ Found find_steps(double sigmas, int series) {
     Noise noise(500 + static_cast<std::uint64_t>(s));
     constexpr int kStep = 400;
     for (int i = 0; i < kStep + 400; ++i) {
-      const auto state = sut.add(-3.0 + noise() + (i >= kStep ? sigmas : 0.0), static_cast<std::uint64_t>(i));
+      const auto state =
+          sut.add(-3.0 + noise() + (i >= kStep ? sigmas : 0.0), static_cast<std::uint64_t>(i));
       if (state != State::changed) continue;
       if (i < kStep) break;
       ++out.count;
@@ -140,8 +142,9 @@ TEST(ChangeDetector, FindsStepsAsFastAsTheTableSays) {
   } cases[] = {{1.0, 19.0}, {2.0, 6.8}, {3.0, 4.1}};  // k = 0.5, h = 9.3
   for (const auto& c : cases) {
     const Found sut = find_steps(c.sigmas, 200);
-    std::printf("step of %.0f sigma: found %d of 200 after %.1f frames (table %.1f), dated within %.1f\n",
-                c.sigmas, sut.count, sut.delay, c.table, sut.onset_error);
+    std::printf(
+        "step of %.0f sigma: found %d of 200 after %.1f frames (table %.1f), dated within %.1f\n",
+        c.sigmas, sut.count, sut.delay, c.table, sut.onset_error);
     EXPECT_GE(sut.count, 194);  // one or two series in a hundred alarm falsely before the step
     // The mean itself is learnt from 400 frames and standard error of 200 delays is 4 %.
     EXPECT_NEAR(sut.delay, c.table, 0.25 * c.table + 0.5);
@@ -152,7 +155,8 @@ TEST(ChangeDetector, FindsStepsAsFastAsTheTableSays) {
 TEST(ChangeDetector, FindsAStepDown) {
   ChangeDetector sut({});
   Noise noise(9);
-  for (std::uint64_t i = 0; i < 100; ++i) ASSERT_NE(sut.add(5.0 + 0.1 * noise(), i), State::changed);
+  for (std::uint64_t i = 0; i < 100; ++i)
+    ASSERT_NE(sut.add(5.0 + 0.1 * noise(), i), State::changed);
   std::uint64_t i = 100;
   while (sut.add(4.5 + 0.1 * noise(), i) != State::changed) ASSERT_LT(++i, 110u);
   EXPECT_NEAR(static_cast<double>(sut.onset_seq()), 100.0, 1.0);
@@ -176,7 +180,8 @@ TEST(ChangeDetector, FindsASlowRamp) {
       break;
     }
   }
-  std::printf("ramp found in %d of 40 series after %.0f frames on the average\n", found, frames / found);
+  std::printf("ramp found in %d of 40 series after %.0f frames on the average\n", found,
+              frames / found);
   EXPECT_EQ(found, 40);
   // There with a known baseline; here the first minute of the ramp is learnt into it. The goal
   // (algorithms.md B) is an alarm before d has moved by 0.05 %, 1374 frames.
@@ -202,7 +207,8 @@ TEST(ChangeDetector, StaysChangedWhileTheChangeLasts) {
   Noise noise(19);
   for (std::uint64_t i = 0; i < 60; ++i) sut.add(noise(), i);
   for (std::uint64_t i = 60; i < 80; ++i) sut.add(6.0 + noise(), i);
-  for (std::uint64_t i = 80; i < 2000; ++i) ASSERT_EQ(sut.add(6.0 + noise(), i), State::changed) << i;
+  for (std::uint64_t i = 80; i < 2000; ++i)
+    ASSERT_EQ(sut.add(6.0 + noise(), i), State::changed) << i;
 }
 
 TEST(ChangeDetector, IgnoresWhatIsSmallerThanSmallest) {
@@ -240,7 +246,8 @@ TEST(ChangeDetector, LearnsAnewAfterReset) {
   ASSERT_EQ(sut.state(), State::changed);
   sut.reset();
   EXPECT_EQ(sut.state(), State::learning);
-  for (std::uint64_t i = 80; i < 300; ++i) ASSERT_NE(sut.add(9.0 + noise(), i), State::changed) << i;
+  for (std::uint64_t i = 80; i < 300; ++i)
+    ASSERT_NE(sut.add(9.0 + noise(), i), State::changed) << i;
   EXPECT_NEAR(sut.baseline(), 9.0, 0.3);
 }
 

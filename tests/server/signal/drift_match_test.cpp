@@ -43,7 +43,8 @@ struct Fixture {
     sut.weigh(0.0, noise);
     sut.load(frame);
   }
-  /// J of one label by the letter: 2 W / v Re(F conj(T) e^(+2 pi i k.s)), W = 1 without template noise.
+  /// J of one label by the letter: 2 W / v Re(F conj(T) e^(+2 pi i k.s)), W = 1 without template
+  /// noise.
   [[nodiscard]] double direct(std::size_t label, Vector2 s) const {
     double sum = 0.0;
     for (std::size_t b = begin[label]; b < begin[label + 1]; ++b)
@@ -51,7 +52,8 @@ struct Fixture {
         const int kx = blocks[b].kx, row = blocks[b].row + i;
         const double turn = kx * s.x / grid.width + grid.signed_ky(row) * s.y / grid.height;
         sum += (Value(frame[grid.at(kx, row)]) * std::conj(Value(full[grid.at(kx, row)])) *
-                std::polar(2.0 / 4.0, kTwoPi * turn)).real();
+                std::polar(2.0 / 4.0, kTwoPi * turn))
+                   .real();
       }
     return sum;
   }
@@ -79,8 +81,10 @@ TEST(MatchList, SumsWhatItsFormulaSays) {
       EXPECT_NEAR(sums.gy, (at(0, kStep) - at(0, -kStep)) / (2 * kStep), 2e-3);
       EXPECT_NEAR(sums.hxx, (at(kStep, 0) - 2 * at(0, 0) + at(-kStep, 0)) / (kStep * kStep), 5e-3);
       EXPECT_NEAR(sums.hyy, (at(0, kStep) - 2 * at(0, 0) + at(0, -kStep)) / (kStep * kStep), 5e-3);
-      EXPECT_NEAR(sums.hxy, (at(kStep, kStep) - at(kStep, -kStep) - at(-kStep, kStep) + at(-kStep, -kStep)) /
-                                (4 * kStep * kStep), 5e-3);
+      EXPECT_NEAR(sums.hxy,
+                  (at(kStep, kStep) - at(kStep, -kStep) - at(-kStep, kStep) + at(-kStep, -kStep)) /
+                      (4 * kStep * kStep),
+                  5e-3);
     }
   EXPECT_EQ(f.sut.sum(5, f.ramps).j, 0.0);  // an empty label
 }
@@ -89,7 +93,8 @@ TEST(MatchList, PromisesTheJOfAPerfectMatch) {
   Fixture f({1.3, -2.1});
   f.ramps.set({1.3, -2.1});
   for (std::size_t label : {0u, 1u})
-    EXPECT_NEAR(f.sut.sum(label, f.ramps).j, f.sut.expected(label).j, 1e-3 * f.sut.expected(label).j);
+    EXPECT_NEAR(f.sut.sum(label, f.ramps).j, f.sut.expected(label).j,
+                1e-3 * f.sut.expected(label).j);
 }
 
 TEST(MatchList, FindsTheShiftItWasGiven) {
@@ -112,7 +117,9 @@ TEST(MatchList, LearnsAFrameAtItsShift) {
   f.sut.write_back(back);
   for (const MatchBlock& block : f.blocks)
     for (int i = 0; i < kBlock && block.row + i < f.grid.height; ++i)
-      ASSERT_NEAR(std::abs(back[f.grid.at(block.kx, block.row + i)] - f.full[f.grid.at(block.kx, block.row + i)]), 0.0f, 1e-4f);
+      ASSERT_NEAR(std::abs(back[f.grid.at(block.kx, block.row + i)] -
+                           f.full[f.grid.at(block.kx, block.row + i)]),
+                  0.0f, 1e-4f);
 }
 
 TEST(PhaseRamps, AreTheTurnsOfTheirShift) {
@@ -122,9 +129,12 @@ TEST(PhaseRamps, AreTheTurnsOfTheirShift) {
     const Vector2 s{-17.31, 9.77};
     sut.set(s);
     for (int kx = 0; kx < grid.kx_count; ++kx)
-      ASSERT_NEAR(std::abs(Value(sut.x()[kx]) - std::polar(1.0, kTwoPi * kx * s.x / grid.width)), 0.0, 1e-6);
+      ASSERT_NEAR(std::abs(Value(sut.x()[kx]) - std::polar(1.0, kTwoPi * kx * s.x / grid.width)),
+                  0.0, 1e-6);
     for (int row = 0; row < grid.height; ++row)
-      ASSERT_NEAR(std::abs(Value(sut.y()[row]) - std::polar(1.0, kTwoPi * grid.signed_ky(row) * s.y / grid.height)), 0.0, 1e-6)
+      ASSERT_NEAR(std::abs(Value(sut.y()[row]) -
+                           std::polar(1.0, kTwoPi * grid.signed_ky(row) * s.y / grid.height)),
+                  0.0, 1e-6)
           << row;
   }
 }
@@ -143,7 +153,8 @@ TEST(WindowOverlap, IsTheSlopeOfTheTapersAutocorrelation) {
   const auto overlap = [&](int shift) {
     double sum = 0.0;
     for (std::size_t i = 0; i + static_cast<std::size_t>(shift) < taper.size(); ++i)
-      sum += static_cast<double>(taper[i]) * static_cast<double>(taper[i + static_cast<std::size_t>(shift)]);
+      sum += static_cast<double>(taper[i]) *
+             static_cast<double>(taper[i + static_cast<std::size_t>(shift)]);
     return sum;
   };
   for (int shift : {2, 7, 15}) {

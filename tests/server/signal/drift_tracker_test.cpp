@@ -264,13 +264,15 @@ TEST(DriftTracker, DoesNotStepWhenTheListIsRenewed) {
   const double sigma = test::drift_bound(scene).x;
   for (std::size_t renewal : {36u, 68u, 100u, 132u, 164u}) {
     double before = 0.0, after = 0.0;
-    for (std::size_t i = 0; i < 16; ++i) before += x[renewal - 1 - i] / 16, after += x[renewal + i] / 16;
+    for (std::size_t i = 0; i < 16; ++i)
+      before += x[renewal - 1 - i] / 16, after += x[renewal + i] / 16;
     // Means of 16 frames on either side, each good to sigma / 4.
     EXPECT_LT(std::abs(after - before), 5.0 * 1.3 * sigma * std::sqrt(2.0 / 16)) << renewal;
   }
   double first = 0.0, last = 0.0;
   for (std::size_t i = 0; i < 30; ++i) first += x[i + 10] / 30, last += x[199 - i] / 30;
-  std::printf("a specimen at rest has wandered by %.4f px in 200 frames, sigma %.4f\n", last - first, sigma);
+  std::printf("a specimen at rest has wandered by %.4f px in 200 frames, sigma %.4f\n",
+              last - first, sigma);
   EXPECT_LT(std::abs(last - first), 1.5 * sigma);
 }
 

@@ -32,7 +32,8 @@ AnalysisGrid grid_of(int width, int height, double band) {
   return grid;
 }
 
-Value direct(const FrameFft& fft, const std::vector<float>& image, const Plane& plane, int kx, int ky) {
+Value direct(const FrameFft& fft, const std::vector<float>& image, const Plane& plane, int kx,
+             int ky) {
   const AnalysisGrid& grid = fft.grid();
   Value sum{};
   for (int y = 0; y < grid.height; ++y)
@@ -40,9 +41,10 @@ Value direct(const FrameFft& fft, const std::vector<float>& image, const Plane& 
       const double pixel = static_cast<double>(image[static_cast<std::size_t>(y * grid.width + x)]);
       const double weight = static_cast<double>(fft.taper_x()[static_cast<std::size_t>(x)]) *
                             static_cast<double>(fft.taper_y()[static_cast<std::size_t>(y)]);
-      const double turn = static_cast<double>(kx * x) / grid.width +
-                          static_cast<double>(ky * y) / grid.height;
-      sum += (pixel - plane.a - plane.b * x - plane.c * y) * weight * std::polar(1.0, -kTwoPi * turn);
+      const double turn =
+          static_cast<double>(kx * x) / grid.width + static_cast<double>(ky * y) / grid.height;
+      sum +=
+          (pixel - plane.a - plane.b * x - plane.c * y) * weight * std::polar(1.0, -kTwoPi * turn);
     }
   return sum;
 }
@@ -122,7 +124,8 @@ TEST(BlockIfft, EqualsTheDirectSum) {
           for (int l = 0; l < size; ++l)
             expected += Value(before[static_cast<std::size_t>(k * size + l)]) *
                         std::polar(1.0, kTwoPi * (k * m + l * n) / size);
-        ASSERT_NEAR(std::abs(Value(block[static_cast<std::size_t>(m * size + n)]) - expected), 0.0, 1e-4);
+        ASSERT_NEAR(std::abs(Value(block[static_cast<std::size_t>(m * size + n)]) - expected), 0.0,
+                    1e-4);
       }
   }
 }
@@ -156,8 +159,9 @@ TEST(SurfaceIfft, GivesBackTheSurfaceColumnByColumn) {
     sut.execute(half.data(), surface.data());
     for (int y = 0; y < height; ++y)
       for (int x = 0; x < width; ++x)
-        ASSERT_NEAR(surface[static_cast<std::size_t>(x * height + y)] / static_cast<float>(width * height),
-                    image[static_cast<std::size_t>(y * width + x)], 1e-3);
+        ASSERT_NEAR(
+            surface[static_cast<std::size_t>(x * height + y)] / static_cast<float>(width * height),
+            image[static_cast<std::size_t>(y * width + x)], 1e-3);
   }
 }
 

@@ -35,8 +35,16 @@ Scene drifting_scene(double counts) {
 }
 
 // In the middle, at the border, in the corners; neighbours too.
-const std::vector<std::uint32_t> kPlanted{0,    77,   127,  128 * 30 + 44, 128 * 60, 128 * 64 + 64,
-                                          128 * 64 + 65, 128 * 90 + 127, 128 * 127, 128 * 128 - 1};
+const std::vector<std::uint32_t> kPlanted{0,
+                                          77,
+                                          127,
+                                          128 * 30 + 44,
+                                          128 * 60,
+                                          128 * 64 + 64,
+                                          128 * 64 + 65,
+                                          128 * 90 + 127,
+                                          128 * 127,
+                                          128 * 128 - 1};
 
 TEST(HotPixelSearch, FindsThePlantedOnesAndNoOthers) {
   for (double counts : {10.0, 2.0}) {
@@ -45,7 +53,8 @@ TEST(HotPixelSearch, FindsThePlantedOnesAndNoOthers) {
     HotPixelSearch sut({kSize, kSize, PixelType::u16});
     for (int frame = 0; frame < 5; ++frame) {
       auto image = noise(test::expect(scene, {1.3 * frame, -0.7 * frame}));
-      for (std::uint32_t pixel : kPlanted) image[pixel] += static_cast<float>(20.0 * std::sqrt(counts));
+      for (std::uint32_t pixel : kPlanted)
+        image[pixel] += static_cast<float>(20.0 * std::sqrt(counts));
       sut.add(as_u16(image));
     }
     EXPECT_EQ(sut.frames(), 5);

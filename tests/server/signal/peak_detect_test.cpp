@@ -23,7 +23,8 @@ AnalysisOptions with_alarms(double per_frame) {
   return options;
 }
 
-int alarms_on(FrameAnalysis& sut, const std::vector<float>& expectation, int frames, std::uint64_t seed) {
+int alarms_on(FrameAnalysis& sut, const std::vector<float>& expectation, int frames,
+              std::uint64_t seed) {
   test::ShotNoise noise(seed);
   int alarms = 0;
   for (int frame = 0; frame < frames; ++frame)
@@ -35,7 +36,8 @@ int alarms_on(FrameAnalysis& sut, const std::vector<float>& expectation, int fra
 TEST(PeakDetector, AlarmsFalselyAtTheConfiguredRateOnShotNoise) {
   FrameAnalysis sut(256, 256, with_alarms(0.3));
   for (double counts : {10.0, 0.5}) {
-    const int alarms = alarms_on(sut, std::vector<float>(256 * 256, static_cast<float>(counts)), 300, 71);
+    const int alarms =
+        alarms_on(sut, std::vector<float>(256 * 256, static_cast<float>(counts)), 300, 71);
     std::printf("%.1f e/px: %d false alarms in 300 frames, 90 wanted\n", counts, alarms);
     EXPECT_GT(alarms, 30);
     EXPECT_LT(alarms, 270);
@@ -43,15 +45,18 @@ TEST(PeakDetector, AlarmsFalselyAtTheConfiguredRateOnShotNoise) {
 }
 
 /// A field of noise whose power falls with the frequency, as an amorphous film's does: f0 at half.
-std::vector<float> film_field(const AnalysisGrid& grid, double rms, double f0, std::mt19937_64& random) {
+std::vector<float> film_field(const AnalysisGrid& grid, double rms, double f0,
+                              std::mt19937_64& random) {
   const SurfaceIfft to_surface(grid);
-  const auto width = static_cast<std::size_t>(grid.width), height = static_cast<std::size_t>(grid.height);
+  const auto width = static_cast<std::size_t>(grid.width),
+             height = static_cast<std::size_t>(grid.height);
   AlignedBuffer<Complex> half((width / 2 + 1) * height);
   std::normal_distribution<float> normal;
   for (std::size_t kx = 0; kx <= width / 2; ++kx)
     for (std::size_t row = 0; row < height; ++row) {
-      const double f = std::hypot(static_cast<double>(kx) / grid.width,
-                                  static_cast<double>(grid.signed_ky(static_cast<int>(row))) / grid.height);
+      const double f =
+          std::hypot(static_cast<double>(kx) / grid.width,
+                     static_cast<double>(grid.signed_ky(static_cast<int>(row))) / grid.height);
       const auto level = static_cast<float>(1.0 / (1.0 + f * f / (f0 * f0)));
       half[kx * height + row] = {level * normal(random), level * normal(random)};
     }
@@ -97,12 +102,13 @@ TEST(PeakDetector, AlarmsFalselyAtTheDefaultRateOnSmallFrames) {
       // Sums of four bytes: near enough to normal in pixels, normal in the spectrum.
       for (float& pixel : image) {
         const std::uint64_t bits = random();
-        pixel = static_cast<float>((bits & 255u) + (bits >> 8 & 255u) + (bits >> 16 & 255u) + (bits >> 24 & 255u));
+        pixel = static_cast<float>((bits & 255u) + (bits >> 8 & 255u) + (bits >> 16 & 255u) +
+                                   (bits >> 24 & 255u));
       }
       alarms += static_cast<int>(sut(image).peaks.peaks.size());
     }
-    std::printf("%d x %d: %d false alarms in %d frames, %.0f wanted\n", c.width, c.height, alarms, c.frames,
-                1e-3 * c.frames);
+    std::printf("%d x %d: %d false alarms in %d frames, %.0f wanted\n", c.width, c.height, alarms,
+                c.frames, 1e-3 * c.frames);
     EXPECT_LE(alarms, 3e-3 * c.frames) << c.width;
   }
 }
@@ -166,7 +172,8 @@ TEST(PeakDetector, SaysHowFarASpotStandsOut) {
                           std::sqrt(10.0 * moments.sum_squares * moments.hann_noise_ratio);
   test::Series snr;
   for (int frame = 0; frame < 50; ++frame)
-    snr.add(static_cast<double>(sut(noise(fringes(sut.grid(), {{40.0, 33.0}}, 10.0, 0.1))).peaks.peaks[0].snr));
+    snr.add(static_cast<double>(
+        sut(noise(fringes(sut.grid(), {{40.0, 33.0}}, 10.0, 0.1))).peaks.peaks[0].snr));
   EXPECT_NEAR(snr.mean(), expected, 0.04 * expected);  // the ring's level is known to 11 % in power
 }
 
@@ -199,7 +206,8 @@ TEST(PeakDetector, ListsAFriedelPairOnce) {
       ASSERT_EQ(peaks.size(), 1u) << kx << ", " << ky;
       const bool is_here = std::hypot(peaks[0].kx - kx, peaks[0].ky - ky) < 1.0;
       const bool is_mate = std::hypot(peaks[0].kx + kx, peaks[0].ky + ky) < 1.0;
-      EXPECT_TRUE(is_here || is_mate) << kx << ", " << ky << ": " << peaks[0].kx << ", " << peaks[0].ky;
+      EXPECT_TRUE(is_here || is_mate)
+          << kx << ", " << ky << ": " << peaks[0].kx << ", " << peaks[0].ky;
       EXPECT_GE(peaks[0].kx, 0);
     }
 }
@@ -225,7 +233,7 @@ TEST(PeakDetector, LooksOnlyInsideTheBand) {
   const auto count = [&](double kx, double ky) {
     return sut(noise(fringes(sut.grid(), {{kx, ky}}, 40.0, 0.2))).peaks.peaks.size();
   };
-  EXPECT_EQ(count(4.0, 3.0), 0u);    // five fringes across the field
+  EXPECT_EQ(count(4.0, 3.0), 0u);  // five fringes across the field
   EXPECT_EQ(count(9.0, 6.0), 1u);
   EXPECT_EQ(count(95.0, 20.0), 1u);
   EXPECT_EQ(count(20.0, 110.0), 0u);  // beyond 0.8 of Nyquist

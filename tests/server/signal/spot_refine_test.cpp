@@ -18,7 +18,8 @@ using test::Wave;
 double period(Vector2 f) { return 1.0 / std::hypot(f.x, f.y); }
 
 /// The spot's whole path: detected peak nearest to the truth, then refined.
-RefinedSpot refined(SpotRefiner& sut, const Prepared& prepared, const AnalysisGrid& grid, Vector2 truth) {
+RefinedSpot refined(SpotRefiner& sut, const Prepared& prepared, const AnalysisGrid& grid,
+                    Vector2 truth) {
   const Peak* nearest = nullptr;
   double distance = 3.0;
   for (const Peak& peak : prepared.peaks.peaks) {
@@ -39,7 +40,8 @@ TEST(SpotRefiner, HasNoBinBias) {
     SpotRefiner sut(analysis.fft());
     double worst = 0.0;
     Vector2 at;
-    for (const auto& [kx0, ky0] : {std::pair{21.0, 9.0}, {9.0, 14.0}, {60.0, -44.0}, {2.0, 30.0}, {18.0, 0.0}})
+    for (const auto& [kx0, ky0] :
+         {std::pair{21.0, 9.0}, {9.0, 14.0}, {60.0, -44.0}, {2.0, 30.0}, {18.0, 0.0}})
       for (double u = -0.5; u < 0.5; u += 0.125)
         for (double v = -0.5; v < 0.5; v += 0.125) {
           const Vector2 truth{(kx0 + u) / size, (ky0 + v) / size};
@@ -52,7 +54,8 @@ TEST(SpotRefiner, HasNoBinBias) {
           const double error = std::abs(period(spot.frequency) / period(truth) - 1.0);
           if (error > worst) worst = error, at = truth;
         }
-    std::printf("%d: worst bias %.5f %% of d at bin %.3f, %.3f\n", size, 100 * worst, at.x * size, at.y * size);
+    std::printf("%d: worst bias %.5f %% of d at bin %.3f, %.3f\n", size, 100 * worst, at.x * size,
+                at.y * size);
     EXPECT_LT(worst, 2e-5) << size;
   }
 }
@@ -100,9 +103,12 @@ TEST(SpotRefiner, IsAsGoodAsItSaysOnAFullField) {
   FrameAnalysis analysis(256, 256);
   for (double counts : {40.0, 2.0}) {
     const Scatter sut = scatter_of(analysis, planes(counts), 300, 131);
-    const double bound = std::sqrt(6.0) / std::numbers::pi * (26.65 / 256) / (0.2 * std::sqrt(counts * 256 * 256));
-    std::printf("full field %.0f e/px: z %.3f, error %.5f %% of d, bound %.5f %%, ratio %.2f, n %d\n", counts,
-                sut.z.deviation(), 100 * sut.error.deviation(), 100 * bound, sut.error.deviation() / bound, sut.z.count);
+    const double bound =
+        std::sqrt(6.0) / std::numbers::pi * (26.65 / 256) / (0.2 * std::sqrt(counts * 256 * 256));
+    std::printf(
+        "full field %.0f e/px: z %.3f, error %.5f %% of d, bound %.5f %%, ratio %.2f, n %d\n",
+        counts, sut.z.deviation(), 100 * sut.error.deviation(), 100 * bound,
+        sut.error.deviation() / bound, sut.z.count);
     EXPECT_EQ(sut.z.count, 300);
     // 300 frames know a deviation to 4 %.
     EXPECT_GT(sut.z.deviation(), 0.8);
@@ -120,8 +126,8 @@ TEST(SpotRefiner, IsAsGoodAsItSaysOnACrystalInAQuarterOfTheField) {
     scene.radius = 72.0;  // pi 72^2 = 0.25 x 256^2
     scene.centre = {20.0, -15.0};
     const Scatter sut = scatter_of(analysis, scene, 300, 137);
-    std::printf("quarter %.0f e/px: z %.3f, error %.4f %% of d, sigma %.4f %%, n %d\n", counts, sut.z.deviation(),
-                100 * sut.error.deviation(), 100 * sut.sigma, sut.z.count);
+    std::printf("quarter %.0f e/px: z %.3f, error %.4f %% of d, sigma %.4f %%, n %d\n", counts,
+                sut.z.deviation(), 100 * sut.error.deviation(), 100 * sut.sigma, sut.z.count);
     EXPECT_GE(sut.z.count, counts < 10 ? 280 : 300);
     EXPECT_GT(sut.z.deviation(), 0.8);
     EXPECT_LT(sut.z.deviation(), 1.25);
@@ -154,7 +160,8 @@ TEST(SpotRefiner, KnowsTheMatchedSignalToNoise) {
   test::Series snr;
   for (int frame = 0; frame < 30; ++frame)
     snr.add(refined(sut, analysis(noise(expectation)), analysis.grid(), truth).snr);
-  // A C I0 fringe in N pixels of variance I0, without any window: C sqrt(N I0) / 2 x sqrt 2 / sqrt 2.
+  // A C I0 fringe in N pixels of variance I0, without any window: C sqrt(N I0) / 2 x sqrt 2 /
+  // sqrt 2.
   const double ideal = 0.2 / 2.0 * std::sqrt(10.0 * 256 * 256);
   EXPECT_GT(snr.mean(), 0.8 * ideal);
   EXPECT_LT(snr.mean(), 1.05 * ideal);

@@ -66,7 +66,8 @@ TEST(Taper, PredictsTheNoiseOfTheSpectrum) {
         std::complex<float> sum{};
         for (int dx = -1; dx <= 1; ++dx)
           for (int dy = -1; dy <= 1; ++dy)
-            sum += spectrum[grid.at(kx + dx, row + dy)] * (dx ? -0.25f : 0.5f) * (dy ? -0.25f : 0.5f);
+            sum +=
+                spectrum[grid.at(kx + dx, row + dy)] * (dx ? -0.25f : 0.5f) * (dy ? -0.25f : 0.5f);
         plain += static_cast<double>(std::norm(spectrum[grid.at(kx, row)]));
         hann += static_cast<double>(std::norm(sum));
         ++count;

@@ -73,9 +73,11 @@ TEST(WriteReferences, GainIsWhatAFrameIsMultipliedBy) {
   for (int y = 0; y < 64; ++y)
     for (std::uint64_t frame = 0; frame < 100; ++frame) {
       sensor.read(frame, y, expected, row, Purpose::shot_noise);
-      for (std::size_t x = 0; x < 64; ++x) flat[static_cast<std::size_t>(y) * 64 + x] += row[x] / 100.0;
+      for (std::size_t x = 0; x < 64; ++x)
+        flat[static_cast<std::size_t>(y) * 64 + x] += row[x] / 100.0;
     }
-  for (std::size_t i = 0; i < flat.size(); ++i) mean += (flat[i] -= static_cast<double>(dark[i])) / 4096.0;
+  for (std::size_t i = 0; i < flat.size(); ++i)
+    mean += (flat[i] -= static_cast<double>(dark[i])) / 4096.0;
   for (std::size_t i = 0; i < flat.size(); ++i) {
     before += std::pow(flat[i] / mean - 1.0, 2) / 4096.0;
     after += std::pow(flat[i] * static_cast<double>(gain[i]) / mean - 1.0, 2) / 4096.0;
