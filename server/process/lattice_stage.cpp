@@ -226,7 +226,9 @@ void LatticeStage::doubt_drift(Measurements& out) {
         track.first_d += (spot.d_nm - track.first_d) / static_cast<double>(n);
       const double weight = spot.snr * spot.snr;
       weights += weight;
-      strain += weight * std::abs(spot.d_nm / track.first_d - 1.0);
+      // What this frame's noise alone could feign is no swelling.
+      const double feigned = 3.0 * spot.sigma_d_nm / spot.d_nm;
+      strain += weight * std::max(0.0, std::abs(spot.d_nm / track.first_d - 1.0) - feigned);
     }
   }
   if (weights <= 0.0) return;
