@@ -218,6 +218,29 @@ TEST_P(LeaseQueueStress, LosesNothingUncountedAndShowsNothingTwice) {
   expect_at_rest();
 }
 
+// Giver and taker do nothing but move the head of a queue of one: whoever wins, each frame has one
+// owner. Two at a time would give its slot back twice, and the pool would not be whole.
+TEST_F(LeaseQueueTest, GivesEachFrameToGiverOrTakerAndNeverToBoth) {
+  constexpr int kRounds = 300000;
+  LeaseQueue sut(1, drop_oldest);
+  std::uint64_t taken = 0;
+  std::thread taker([&] {
+    while (!sut.is_over())
+      if (sut.take(0ns)) ++taken;
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    FrameLease lease = frames_.try_acquire();
+    if (!lease) break;
+    (void)sut.offer(std::move(lease), 0ns);
+  }
+  sut.end();
+  taker.join();
+  EXPECT_EQ(sut.counters().in, static_cast<std::uint64_t>(kRounds));
+  EXPECT_EQ(sut.counters().out, taken);
+  expect_honest(sut, 0);
+  expect_at_rest();
+}
+
 INSTANTIATE_TEST_SUITE_P(Policies, LeaseQueueStress,
                          testing::Values(block, drop_newest, drop_oldest, latest_only, stop_run),
                          [](const auto& which) { return std::string(to_string(which.param)); });

@@ -90,6 +90,28 @@ TEST_F(SequenceRingTest, GivesBackWhatItStillHoldsWhenItGoes) {
   EXPECT_EQ(frames_.count_free(), frames_.size());
 }
 
+TEST(SequenceRing, GivesEachPositionToOneOfManyThreadsThatClaimAtOnce) {
+  constexpr std::size_t kFrames = 4096;
+  for (int round = 0; round < 10; ++round) {
+    FramePool frames(kFrames, [](Frame&) {});
+    Doorbell work;
+    SequenceRing sut(kFrames, work);
+    for (std::size_t i = 0; i < kFrames; ++i) sut.push(frames.try_acquire());
+    std::vector<std::atomic<int>> claims(kFrames);
+    std::atomic<int> waiting{4};
+    std::vector<std::thread> workers;
+    for (int w = 0; w < 4; ++w)
+      workers.emplace_back([&] {
+        --waiting;
+        while (waiting > 0) {
+        }
+        while (const auto position = sut.claim()) ++claims[*position];
+      });
+    for (auto& worker : workers) worker.join();
+    for (const auto& count : claims) ASSERT_EQ(count, 1);
+  }
+}
+
 // One source, four workers with fewer places than cells, one track: as in a run. Each frame is
 // marked by the worker that prepared it; the track sees every one once, in order, prepared.
 TEST_F(SequenceRingTest, KeepsTheOrderWithFourWorkersClaiming) {
