@@ -3,6 +3,9 @@
 # Sourced, not run. Sets `root`, the clone's folder; wants `set -euo pipefail` of its caller.
 # shellcheck shell=bash
 
+# A script's `rehearse &` begins with SIGINT ignored, which bash cannot undo: begin again without.
+if [[ -n $(trap -p INT) ]]; then exec env --default-signal=INT "$BASH" "$0" "$@"; fi
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 me=$(basename "$0")
 child=""  # process group of the step that runs now

@@ -16,6 +16,7 @@ latticed_add_test(sim/world/same_bits_test LINKS latticed::driver_simulator)
 latticed_add_test(sim/world/programs_test LINKS nlohmann_json::nlohmann_json)
 latticed_add_test(sim/export/export_test LINKS latticed::sim_export)
 latticed_add_test(sim/score/score_test LINKS latticed::sim_score)
+latticed_add_test(sim/score/series_test LINKS latticed::sim_score)
 latticed_add_test(sim/score/report_test LINKS latticed::sim_score)
 latticed_add_test(drivers/simulator/sim_detector_test
   LINKS latticed_conformance latticed::driver_simulator nlohmann_json::nlohmann_json)

@@ -48,8 +48,8 @@ class Detector {
 
   /// One frame into `pixels` (at least geometry.bytes() long), the news of lost frames, or the end.
   /// Waits at most `timeout`; Error timeout is normal and carries no text. Any other Error is a
-  /// fault of the device: state() is then `fault`. After the end every further call returns the end.
-  /// Thread: latd-acq. Does not allocate when it returns a frame or a timeout.
+  /// fault of the device: state() is then `fault`. After the end every further call returns the
+  /// end. Thread: latd-acq. Does not allocate when it returns a frame or a timeout.
   virtual Result<FrameHeader> read_frame(std::span<std::byte> pixels,
                                          std::chrono::milliseconds timeout) = 0;
 

@@ -29,11 +29,16 @@ enum class DeviceState : std::uint8_t { closed, configured, armed, running, faul
   using enum DeviceState;
   if (to == fault || to == closed) return true;
   switch (from) {
-    case closed: return to == configured;
-    case configured: return to == configured || to == armed;
-    case armed: return to == running || to == configured;
-    case running: return to == configured;
-    case fault: return to == configured;
+    case closed:
+      return to == configured;
+    case configured:
+      return to == configured || to == armed;
+    case armed:
+      return to == running || to == configured;
+    case running:
+      return to == configured;
+    case fault:
+      return to == configured;
   }
   return false;
 }

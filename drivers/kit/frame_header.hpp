@@ -41,14 +41,14 @@ enum class FrameKind : std::uint8_t { frame, lost, end };
 /// Why a frame is missing. The word is what clients and files show.
 enum class LossReason : std::uint8_t {
   none,
-  sequence_gap,     // the detector's own count jumped
-  no_free_slot,     // every slot of the pool was lent out (policy drop_newest)
-  incomplete,       // the detector delivered only part of the frame
-  wrong_size,       // the frame has another size than the acquisition
-  truncated,        // the file ends inside the frame
-  unreadable,       // the file's bytes of this frame cannot be decoded
-  detector_overrun, // the detector's own buffer was full
-  stale_epoch,      // belongs to an earlier run
+  sequence_gap,      // the detector's own count jumped
+  no_free_slot,      // every slot of the pool was lent out (policy drop_newest)
+  incomplete,        // the detector delivered only part of the frame
+  wrong_size,        // the frame has another size than the acquisition
+  truncated,         // the file ends inside the frame
+  unreadable,        // the file's bytes of this frame cannot be decoded
+  detector_overrun,  // the detector's own buffer was full
+  stale_epoch,       // belongs to an earlier run
 };
 inline constexpr std::size_t kLossReasons = 9;
 
@@ -68,12 +68,12 @@ enum FrameFlags : std::uint32_t {
 
 struct FrameHeader {
   FrameKind kind = FrameKind::frame;
-  LossReason loss = LossReason::none;    // kind lost: why
-  std::uint32_t flags = 0;               // FrameFlags
-  std::uint64_t hardware_sequence = 0;   // the detector's own count, from 0 at start()
-  std::uint64_t lost_count = 0;          // kind lost: so many, from hardware_sequence on
-  std::int64_t time_ns = kUnknownTime;   // mid-exposure, UTC, ns since the Unix epoch
-  double exposure_s = 0.0;               // 0 = unknown
+  LossReason loss = LossReason::none;   // kind lost: why
+  std::uint32_t flags = 0;              // FrameFlags
+  std::uint64_t hardware_sequence = 0;  // the detector's own count, from 0 at start()
+  std::uint64_t lost_count = 0;         // kind lost: so many, from hardware_sequence on
+  std::int64_t time_ns = kUnknownTime;  // mid-exposure, UTC, ns since the Unix epoch
+  double exposure_s = 0.0;              // 0 = unknown
 };
 
 }  // namespace latticed

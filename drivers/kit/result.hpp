@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Result<T>: a value or the Error that says why there is none. The members carry std::expected's
-// names, so that C++23 can make it an alias. Error codes are gRPC's, so nothing is lost at the edge.
+// names, so that C++23 can make it an alias. Error codes are gRPC's, so nothing is lost at the
+// edge.
 #pragma once
 
 #include <string>

@@ -90,7 +90,8 @@ void FrameSource::note_gap_before(std::uint64_t hardware_sequence) {
 void FrameSource::take_lost(const FrameHeader& header) {
   note_gap_before(header.hardware_sequence);
   // What was here already, or was missed already, is not lost once more.
-  const std::uint64_t end = header.hardware_sequence + std::max<std::uint64_t>(header.lost_count, 1);
+  const std::uint64_t end =
+      header.hardware_sequence + std::max<std::uint64_t>(header.lost_count, 1);
   if (end <= next_hardware_sequence_) return;
   const std::uint64_t count = end - next_hardware_sequence_;
   counters_.in.fetch_add(count, std::memory_order_relaxed);

@@ -23,7 +23,7 @@ enum class Patience : std::uint8_t { own, sink, behind_sinks };
 struct Activity {
   std::atomic<const char*> what{"not started"};  // static text: "waits for a frame"
   std::atomic<std::uint64_t> seq{0};
-  std::atomic<std::int64_t> since_ns{0};         // steady clock; 0 = idle, never a stall
+  std::atomic<std::int64_t> since_ns{0};  // steady clock; 0 = idle, never a stall
   std::atomic<Patience> patience{Patience::own};
 
   void now(const char* text, std::uint64_t at_seq, Patience whose = Patience::own) noexcept;

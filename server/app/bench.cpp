@@ -65,14 +65,16 @@ class World {
       return Error{ErrorCode::unavailable, "creating a directory for the bench's world"};
     directory_ = name;
     write_scenario(options);
-    const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sim-world";
+    const auto program =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sim-world";
     if (!std::filesystem::exists(program))
       return Error{ErrorCode::not_found, program.string() + ": expected beside latticed"};
     const std::string scenario = directory_ + "/bench.toml", prefetch = std::to_string(kPrefetched);
     const std::string at = socket();
     pid_ = fork();
     if (pid_ == 0) {
-      dup2(STDERR_FILENO, STDOUT_FILENO);  // our own stdout carries one JSON object and nothing else
+      dup2(STDERR_FILENO,
+           STDOUT_FILENO);  // our own stdout carries one JSON object and nothing else
       execl(program.c_str(), "sim-world", "--scenario", scenario.c_str(), "--socket", at.c_str(),
             "--prefetch", prefetch.c_str(), "--threads", "2", nullptr);
       _exit(127);
@@ -84,15 +86,14 @@ class World {
  private:
   // A particle that fills most of the field at the scale of a real camera, drifting a little.
   void write_scenario(const BenchOptions& o) const {
-    std::ofstream(directory_ + "/bench.toml")
-        << fmt::format(
-               "name = \"bench\"\nseed = 1\nframes = 0\nframe_period_s = 0.01\n\n[[detector]]\n"
-               "name = \"camera\"\nwidth = {}\nheight = {}\npixel_size_nm = {}\n"
-               "dose_e_per_px = 10.0\nhot_pixels = 0\ngain_pattern_percent = 0.0\n"
-               "dark_pattern_adu = 0.0\n\n[specimen]\nphase = \"P2\"\nlayer_normal_deg = 28.0\n"
-               "edges = [[15.0, 4.5], [-62.0, 5.5]]\nrim_nm = 0.7\n\n[drift]\n"
-               "rate_nm_per_s = [0.3, -0.2]\nwalk_nm_per_sqrt_s = 0.05\n",
-               o.size, o.size, 0.03 * 512.0 / o.size);
+    std::ofstream(directory_ + "/bench.toml") << fmt::format(
+        "name = \"bench\"\nseed = 1\nframes = 0\nframe_period_s = 0.01\n\n[[detector]]\n"
+        "name = \"camera\"\nwidth = {}\nheight = {}\npixel_size_nm = {}\n"
+        "dose_e_per_px = 10.0\nhot_pixels = 0\ngain_pattern_percent = 0.0\n"
+        "dark_pattern_adu = 0.0\n\n[specimen]\nphase = \"P2\"\nlayer_normal_deg = 28.0\n"
+        "edges = [[15.0, 4.5], [-62.0, 5.5]]\nrim_nm = 0.7\n\n[drift]\n"
+        "rate_nm_per_s = [0.3, -0.2]\nwalk_nm_per_sqrt_s = 0.05\n",
+        o.size, o.size, 0.03 * 512.0 / o.size);
   }
 
   std::string directory_;
@@ -103,7 +104,8 @@ class World {
 class Floor {
  public:
   Floor(const BenchOptions& options, const signal::AnalysisGrid& grid) : grid_(grid) {
-    const auto bytes = static_cast<std::size_t>(options.size) * static_cast<std::size_t>(options.size) * 2;
+    const auto bytes =
+        static_cast<std::size_t>(options.size) * static_cast<std::size_t>(options.size) * 2;
     const auto cells = static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height);
     for (int w = 0; w < options.workers; ++w) {
       Lane lane;
@@ -130,9 +132,9 @@ class Floor {
     const auto began = steady_now();
     std::vector<NamedThread> threads;
     for (std::size_t w = 0; w < lanes_.size(); ++w)
-      threads.emplace_back(
-          ThreadOptions{"floor-" + std::to_string(w), 10, cpus.empty() ? -1 : cpus[w % cpus.size()]},
-          [this, w, end = began + slice] { run(lanes_[w], end); });
+      threads.emplace_back(ThreadOptions{"floor-" + std::to_string(w), 10,
+                                         cpus.empty() ? -1 : cpus[w % cpus.size()]},
+                           [this, w, end = began + slice] { run(lanes_[w], end); });
     threads.clear();  // joins
     wall_ += steady_now() - began;
   }
@@ -228,7 +230,8 @@ void print(const BenchOptions& options, const signal::AnalysisGrid& grid, const 
                           static_cast<double>(t.stages[s].count()) * 1e-6 / frames);
   const double pixels = static_cast<double>(options.size) * options.size;
   fmt::print(
-      "{{\"size\":[{0},{0}],\"bin\":{1},\"workers\":{2},\"rate_hz\":{3},\"frames\":{4},\"lost\":{5},"
+      "{{\"size\":[{0},{0}],\"bin\":{1},\"workers\":{2},\"rate_hz\":{3},\"frames\":{4},\"lost\":{5}"
+      ","
       "\"frames_per_s\":{6:.2f},\"mpixel_per_s\":{7:.1f},\"cpu_ms_per_frame\":{8:.4f},"
       "\"cpu_ms_per_stage\":{{{9}}},\"latency_ms\":{{\"p50\":{10:.3f},\"p99\":{11:.3f},"
       "\"max\":{12:.3f}}},\"floor\":{{\"cpu_ms_per_frame\":{13:.4f},\"frames_per_s\":{14:.2f}}},"
@@ -262,10 +265,12 @@ int bench(const BenchOptions& options) {
                           ? options.rate_hz
                           : static_cast<double>(warm.frames) /
                                 std::max(1e-3, static_cast<double>(warm.wall.count()) * 1e-9);
-  const int slices = options.rate_hz > 0.0 ? 1 : std::clamp(static_cast<int>(options.seconds), 1, 8);
+  const int slices =
+      options.rate_hz > 0.0 ? 1 : std::clamp(static_cast<int>(options.seconds), 1, 8);
   for (int slice = 0; slice < slices; ++slice) {
     floor.measure(kFloorSlice);
-    const auto frames = std::max<std::uint64_t>(32, frames_for(options, rate) / static_cast<std::uint64_t>(slices));
+    const auto frames =
+        std::max<std::uint64_t>(32, frames_for(options, rate) / static_cast<std::uint64_t>(slices));
     if (auto ok = run_pipeline(options, world.socket(), frames, totals, &grid); !ok) {
       spdlog::error("{}", ok.error().message);
       return 1;

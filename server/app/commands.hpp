@@ -3,27 +3,51 @@
 // status; main.cpp only parses arguments.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "server/signal/analysis_grid.hpp"
+#include "server/base/log.hpp"
+#include "server/config/short_texts.hpp"
 
 namespace latticed {
 
+/// What every command has; outlives it.
+struct Console {
+  Screen& screen;
+  Log& log;
+};
+
+/// What was not given keeps the configuration's value, or the default.
 struct AnalyzeOptions {
   std::vector<std::string> inputs;
-  double pixel_size_nm = 0.0;
-  double frame_period_s = 0.0;
-  int bin = 0;
-  signal::Region region;
-  std::uint64_t first_frame = 0;
-  std::optional<std::uint64_t> end_frame;
+  std::optional<double> pixel_size_nm, frame_period_s;
+  std::optional<int> bin, workers;
+  std::optional<signal::Region> region;
+  FrameRange frames;
   std::string config, rules, csv, figures, dark, gain;
-  int workers = 2;
 };
 /// 0: every frame was read. 1: some were not, or an output failed. 2: nothing could be done.
-int analyze(const AnalyzeOptions& options);
+/// 128 + signal: ended by it.
+int analyze(const AnalyzeOptions& options, Console console);
+
+struct AcquireOptions {
+  std::string config;
+  std::string directory;  // empty = the configuration's
+};
+/// 0: all ended well and every loss is listed. 1: not so. 2: nothing could be done. 128 + signal:
+/// ended by it.
+int acquire(const AcquireOptions& options, Console console);
+
+/// 0: the effective configuration on stdout. 1: all errors on stderr.
+int check_config(const std::string& path);
+
+struct FiguresOptions {
+  std::string series;     // CSV of sim-score --series
+  std::string summary;    // JSON of sim-score --summary; empty: none
+  std::string directory;  // rehearsal.png goes there
+};
+/// 0: drawn. 2: could not.
+int figures(const FiguresOptions& options);
 
 }  // namespace latticed

@@ -1,32 +1,144 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <spdlog/sinks/stdout_color_sinks.h>
+// Arguments to options; the commands do the rest.
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <exception>
+#include <functional>
 
 #include "server/app/bench.hpp"
 #include "server/app/commands.hpp"
+#include "server/app/stop_signals.hpp"
 
-int main(int argc, char** argv) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("latticed"));
+namespace {
+
+using namespace latticed;
+
+/// An option whose text `parse` turns into `value`; its Error is the message.
+template <class Target, class Parse>
+CLI::Option* add_parsed(CLI::App& app, const std::string& name, Target& value, Parse parse,
+                        const std::string& help) {
+  return app.add_option_function<std::string>(
+      name,
+      [&value, parse, name](const std::string& text) {
+        auto parsed = parse(text);
+        if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
+        value = *parsed;
+      },
+      help);
+}
+
+CLI::App* declare_analyze(CLI::App& app, AnalyzeOptions& o) {
+  CLI::App* c =
+      app.add_subcommand("analyze", "measure every frame of recordings: JSON lines on stdout");
+  c->footer(
+      "INPUT: MRC, TIFF, HDF5/NeXus, HyperSpy; frames run on over several files.\n"
+      "Exit: 0 every frame was read; 1 some were not, or an output failed; 2 nothing could be "
+      "done;\n"
+      "130, 143 ended by SIGINT, SIGTERM with everything measured so far printed.");
+  c->add_option("INPUT", o.inputs, "recordings, in this order")->required();
+  c->add_option("--pixel-size-nm", o.pixel_size_nm, "nm per raw pixel, instead of the file's")
+      ->check(CLI::Range(1e-6, 1000.0));
+  c->add_option("--frame-period-s", o.frame_period_s,
+                "s from frame to frame, instead of the file's; 0.1 where the file has none")
+      ->check(CLI::Range(1e-6, 3600.0));
+  c->add_option("--bin", o.bin,
+                "raw pixels to a cell's side; 0: so that the frame has <= 1024 cells")
+      ->check(CLI::Range(0, 16));
+  add_parsed(*c, "--roi", o.region, parse_region, "only this part of each frame, raw pixels")
+      ->type_name("X,Y,W,H");
+  add_parsed(*c, "--frames", o.frames, parse_frame_range,
+             "frames from a up to but without b; either may be empty")
+      ->type_name("a:b");
+  c->add_option("--config", o.config,
+                "how to measure: its first detector, pipeline, log and rules");
+  c->add_option("--rules", o.rules, "alert rules ([[rule]] tables), instead of the default ones");
+  c->add_option("--dark", o.dark, "dark reference, subtracted");
+  c->add_option("--gain", o.gain, "gain reference, multiplied");
+  c->add_option("--csv", o.csv, "the same numbers as a table in this file");
+  c->add_option("--figures", o.figures, "write figures of the run into this directory")
+      ->type_name("DIR");
+  c->add_option("--workers", o.workers, "threads that correct and transform frames (default 2)")
+      ->check(CLI::Range(1, 64));
+  return c;
+}
+
+CLI::App* declare_acquire(CLI::App& app, AcquireOptions& o) {
+  CLI::App* c = app.add_subcommand("acquire", "one run of the configured detectors, measured live");
+  c->footer(
+      "Writes DIR/<detector>.jsonl (and .csv if configured); what an earlier run left there is "
+      "kept\n"
+      "under a number. Runs until the detectors end, or SIGINT or SIGTERM.\n"
+      "Exit: 0 all ended well and every lost frame is listed; 1 not so; 2 nothing could be done;\n"
+      "130, 143 ended by SIGINT, SIGTERM.");
+  c->add_option("--config", o.config, "configuration file (TOML)")->required();
+  c->add_option("--out", o.directory, "directory for the results, instead of the configuration's")
+      ->type_name("DIR");
+  return c;
+}
+
+CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
+  CLI::App* c =
+      app.add_subcommand("bench", "the whole chain's cost as a ratio to this machine's floor");
+  c->footer("One JSON object on stdout. Exit: 0 nothing lost; 1 frames lost; 2 could not run.");
+  c->add_option("--size", o.size, "pixels to a side")->check(CLI::Range(64, 8192));
+  c->add_option("--bin", o.bin, "raw pixels to a cell's side; 0: automatic")
+      ->check(CLI::Range(0, 16));
+  c->add_option("--workers", o.workers, "threads that correct and transform frames")
+      ->check(CLI::Range(1, 64));
+  c->add_option("--rate", o.rate_hz, "frames per s; 0: full speed")->check(CLI::Range(0.0, 1e6));
+  c->add_option("--seconds", o.seconds, "about so long")->check(CLI::Range(0.1, 3600.0));
+  return c;
+}
+
+CLI::App* declare_figures(CLI::App& app, FiguresOptions& o) {
+  CLI::App* c =
+      app.add_subcommand("figures", "draw a rehearsal on one page, from sim-score's files");
+  c->footer("Exit: 0 drawn; 2 could not.");
+  c->add_option("--series", o.series, "of sim-score --series")->required();
+  c->add_option("--summary", o.summary, "of sim-score --summary");
+  c->add_option("--out", o.directory, "rehearsal.png goes there")->required()->type_name("DIR");
+  return c;
+}
+
+int run(int argc, char** argv, Console console) {
   CLI::App app{"latticed: in situ electron-microscope acquisition and control"};
   app.require_subcommand(1);
-  latticed::AnalyzeOptions options;
-  auto* analyze = app.add_subcommand("analyze", "measure every frame of a recording: JSON lines");
-  analyze->add_option("INPUT", options.inputs)->required();
-  analyze->add_option("--pixel-size-nm", options.pixel_size_nm);
-  analyze->add_option("--bin", options.bin);
-  analyze->add_option("--dark", options.dark);
-  analyze->add_option("--gain", options.gain);
-  analyze->add_option("--csv", options.csv);
-  latticed::BenchOptions bench_options;
-  auto* bench = app.add_subcommand("bench", "throughput and latency as ratios to this machine's floor");
-  bench->add_option("--size", bench_options.size)->check(CLI::Range(64, 8192));
-  bench->add_option("--bin", bench_options.bin)->check(CLI::Range(0, 16));
-  bench->add_option("--workers", bench_options.workers)->check(CLI::Range(1, 64));
-  bench->add_option("--rate", bench_options.rate_hz)->check(CLI::Range(0.0, 1e6));
-  bench->add_option("--seconds", bench_options.seconds)->check(CLI::Range(0.1, 3600.0));
-  CLI11_PARSE(app, argc, argv);
-  if (bench->parsed()) return latticed::bench(bench_options);
-  return latticed::analyze(options);
+  AnalyzeOptions analyze_options;
+  AcquireOptions acquire_options;
+  BenchOptions bench_options;
+  FiguresOptions figures_options;
+  std::string checked;
+  auto* analyze_command = declare_analyze(app, analyze_options);
+  auto* acquire_command = declare_acquire(app, acquire_options);
+  auto* bench_command = declare_bench(app, bench_options);
+  auto* figures_command = declare_figures(app, figures_options);
+  auto* check = app.add_subcommand(
+      "check-config",
+      "all mistakes of a configuration; if there are none, every key with its value");
+  check->add_option("FILE", checked, "configuration file (TOML)")->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    return app.exit(problem) == 0 ? 0 : 2;
+  }
+  if (*analyze_command) return analyze(analyze_options, console);
+  if (*acquire_command) return acquire(acquire_options, console);
+  if (*bench_command) return bench(bench_options);
+  if (*figures_command) return figures(figures_options);
+  return check_config(checked);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  watch_stop_signals();
+  Screen screen(stderr);
+  Log log(screen);
+  try {
+    return run(argc, argv, {screen, log});
+  } catch (const std::exception& problem) {
+    spdlog::error("{}", problem.what());
+    return 2;
+  }
 }

@@ -3,16 +3,13 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "drivers/kit/result.hpp"
+#include "server/config/config.hpp"
 #include "server/signal/bin_image.hpp"
 
 namespace latticed {
-
-struct ReferenceFiles {
-  std::string dark;  // any readable image or movie (its first frame); empty = none
-  std::string gain;  // multiplied: 1 / flat field, mean about 1; empty = none
-};
 
 /// Reads and checks both against the detector's geometry; hot pixels come from the dark.
 Result<signal::CorrectionMaps> load_references(const ReferenceFiles& files,
@@ -23,6 +20,7 @@ Result<signal::CorrectionMaps> load_references(const ReferenceFiles& files,
 std::vector<std::uint32_t> hot_pixels_of_movie(const std::string& path);
 
 /// Both lists as one, ascending, each pixel once.
-std::vector<std::uint32_t> joined(std::vector<std::uint32_t> a, const std::vector<std::uint32_t>& b);
+std::vector<std::uint32_t> joined(std::vector<std::uint32_t> a,
+                                  const std::vector<std::uint32_t>& b);
 
 }  // namespace latticed

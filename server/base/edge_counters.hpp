@@ -63,8 +63,7 @@ struct EdgeCounters {
   void note_level() noexcept {
     const auto now = level();
     auto seen = level_max.load(std::memory_order_relaxed);
-    while (now > seen &&
-           !level_max.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
+    while (now > seen && !level_max.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
     }
   }
 };

@@ -25,8 +25,7 @@ class DurationHistogram {
     add(buckets_[bucket_of(ns)], 1);
     add(count_, 1);
     add(sum_ns_, ns);
-    if (ns > max_ns_.load(std::memory_order_relaxed))
-      max_ns_.store(ns, std::memory_order_relaxed);
+    if (ns > max_ns_.load(std::memory_order_relaxed)) max_ns_.store(ns, std::memory_order_relaxed);
   }
 
   [[nodiscard]] DurationSummary summary() const noexcept;

@@ -11,8 +11,8 @@ namespace latticed {
 
 struct ThreadOptions {
   std::string name;
-  int nice = 0;   // pipeline threads run at +10, so that control and guard stay prompt
-  int cpu = -1;   // pin to this CPU; -1 = anywhere
+  int nice = 0;  // pipeline threads run at +10, so that control and guard stay prompt
+  int cpu = -1;  // pin to this CPU; -1 = anywhere
 };
 
 class NamedThread {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "server/figure/canvas.hpp"
 #include "server/figure/colour_map.hpp"
@@ -117,9 +118,10 @@ class Drawing {
     for (const CircleMark& mark : figure_.marks) {
       if (mark.label.empty()) continue;
       const TextStyle style{kText, mark.colour, Anchor::left, Weight::bold, Backing::outline};
-      const cv::Rect2d box = free_place(mark, text_width(mark.label, style), taken);
-      taken.push_back(box);
-      canvas_.text(mark.label, {box.x, box.y + kText + 2.0}, style);
+      const auto box = free_place(mark, text_width(mark.label, style), taken);
+      if (!box) continue;
+      taken.push_back(*box);
+      canvas_.text(mark.label, {box->x, box->y + kText + 2.0}, style);
     }
   }
 
@@ -127,9 +129,10 @@ class Drawing {
     return {image_.x + (mark.x + 0.5) * zoom_, image_.y + (mark.y + 0.5) * zoom_};
   }
 
-  /// Right, left, below or above of the circle: the first that is inside and touches nothing.
-  [[nodiscard]] cv::Rect2d free_place(const CircleMark& mark, double width,
-                                      const std::vector<cv::Rect2d>& taken) const {
+  /// Right, left, below or above of the circle: the first that is inside and touches nothing. None:
+  /// a circle without words says more than words nobody can read.
+  [[nodiscard]] std::optional<cv::Rect2d> free_place(const CircleMark& mark, double width,
+                                                     const std::vector<cv::Rect2d>& taken) const {
     const cv::Point2d at = place(mark);
     const double away = std::max(mark.radius_px * zoom_, 4.0) + 6.0;
     const double height = kText + 4.0;
@@ -147,7 +150,7 @@ class Drawing {
       });
       if (is_inside && is_free) return box;
     }
-    return places[0].br().x <= image_.br().x ? places[0] : places[1];
+    return std::nullopt;
   }
 
   void draw_colour_bar() {

@@ -14,7 +14,8 @@ namespace latticed {
 enum class Intensity { linear, logarithmic };    // logarithmic: for the magnitude of a spectrum
 enum class ColourMap { grey, heat, diverging };  // diverging: white at 0, symmetric limits
 
-/// A circle at an image position (pixel centres at integers), its label beside it.
+/// A circle at an image position (pixel centres at integers), its label beside it where there is
+/// room: earlier marks choose first.
 struct CircleMark {
   double x = 0.0;
   double y = 0.0;

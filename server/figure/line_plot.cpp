@@ -18,6 +18,7 @@ constexpr double kTickText = 8.5;  // heights of capitals
 constexpr double kLabelText = 9.5;
 constexpr double kTitleText = 11.0;
 constexpr double kLegendRow = 20.0;
+constexpr double kLane = 6.0;  // height of a lane of marked stretches
 
 struct Range {
   double low = std::numeric_limits<double>::infinity();
@@ -54,9 +55,15 @@ class Drawing {
   explicit Drawing(const LinePlot& plot)
       : plot_(plot), canvas_(std::max(plot.width, 240), std::max(plot.height, 160)) {
     find_ranges();
-    y_ticks_ = nice_ticks(y_.low, y_.high, std::max(2, plot.height / 75));
+    if (!plot.series.empty() || plot.y_range) {  // a timeline of events has no second axis
+      y_ticks_ = nice_ticks(y_.low, y_.high, std::max(2, plot.height / 75));
+    }
     place_frame();
-    x_ticks_ = nice_ticks(x_.low, x_.high, std::max(2, static_cast<int>(frame_.width / 110)));
+    int wanted = std::max(2, static_cast<int>(frame_.width / 110));
+    if (plot.has_whole_x) {
+      wanted = std::clamp(static_cast<int>(std::min(x_.high - x_.low, 1e3)), 1, wanted);
+    }
+    x_ticks_ = nice_ticks(x_.low, x_.high, wanted);
   }
 
   Picture draw() {
@@ -65,6 +72,7 @@ class Drawing {
     for (std::size_t i = 0; i < plot_.series.size(); ++i) draw_band(plot_.series[i], colour(i));
     for (const EventLine& event : plot_.events) draw_event_line(event);
     for (std::size_t i = 0; i < plot_.series.size(); ++i) draw_series(plot_.series[i], colour(i));
+    draw_marked();
     canvas_.unclip();
     draw_axes();
     draw_titles();
@@ -92,6 +100,12 @@ class Drawing {
       }
     }
     for (const EventLine& event : plot_.events) x.include(event.x);
+    for (const MarkedStretches& kind : plot_.marked) {
+      for (const auto& [from, to] : kind.stretches) {
+        x.include(from);
+        x.include(to);
+      }
+    }
     for (const PlotMarker& marker : plot_.markers) {
       x.include(marker.x);
       y.include(marker.y);
@@ -119,21 +133,31 @@ class Drawing {
               std::max(40.0, plot_.height - top - 6.0 - bottom)};
   }
 
-  [[nodiscard]] double entry_width(const Series& series) const {
-    return 34.0 + text_width(series.name, {kTickText}) + 20.0;
+  static double entry_width(const std::string& name) {
+    return 34.0 + text_width(name, {kTickText}) + 20.0;
+  }
+
+  /// What the legend names, in order: series, then marked stretches.
+  template <class Use>
+  void for_each_entry(Use use) const {
+    for (std::size_t i = 0; i < plot_.series.size(); ++i) {
+      if (!plot_.series[i].name.empty()) use(plot_.series[i].name, &plot_.series[i], colour(i));
+    }
+    for (const MarkedStretches& kind : plot_.marked) {
+      if (!kind.stretches.empty()) use(kind.name, nullptr, kind.colour);
+    }
   }
 
   [[nodiscard]] int legend_rows() const {
     int rows = 0;
     double at = 1e9;
-    for (const Series& series : plot_.series) {
-      if (series.name.empty()) continue;
-      if (at + entry_width(series) > plot_.width - 2.0 * kMargin) {
+    for_each_entry([&](const std::string& name, const Series*, Colour) {
+      if (at + entry_width(name) > plot_.width - 2.0 * kMargin) {
         ++rows;
         at = 0.0;
       }
-      at += entry_width(series);
-    }
+      at += entry_width(name);
+    });
     return rows;
   }
 
@@ -191,6 +215,7 @@ class Drawing {
   }
 
   void draw_series(const Series& series, Colour colour) {
+    if (series.style == SeriesStyle::band) return;
     const bool has_points = series.style != SeriesStyle::line;
     for_each_stretch(series, [&](std::size_t first, std::size_t last) {
       std::vector<cv::Point2d> points;
@@ -285,27 +310,49 @@ class Drawing {
                          {kLabelText});
   }
 
+  void draw_marked() {
+    double y = frame_.br().y;
+    for (const MarkedStretches& kind : plot_.marked) {
+      if (kind.stretches.empty()) continue;
+      y -= kLane + 1.0;
+      for (const auto& [from, to] : kind.stretches) {
+        const double left = place(from, y_.low).x;
+        const double width = std::max(place(to, y_.low).x - left, 2.0);
+        canvas_.fill_rectangle({left, y, width, kLane}, kind.colour, 0.85);
+      }
+    }
+  }
+
   void draw_legend() {
     double x = kMargin;
     double y = legend_top_ + kTickText;
-    for (std::size_t i = 0; i < plot_.series.size(); ++i) {
-      const Series& series = plot_.series[i];
-      if (series.name.empty()) continue;
-      const double width = entry_width(series);
+    for_each_entry([&](const std::string& name, const Series* series, Colour colour) {
+      const double width = entry_width(name);
       if (x > kMargin && x + width > plot_.width - kMargin) {
         x = kMargin;
         y += kLegendRow;
       }
-      const double middle = y - kTickText / 2.0;
-      if (!series.sigma.empty()) {
-        canvas_.fill_rectangle({x, middle - 5.0, 26.0, 10.0}, colour(i), 0.22);
-      }
-      if (series.style != SeriesStyle::points) {
-        canvas_.line({x, middle}, {x + 26.0, middle}, colour(i), 2.0);
-      }
-      if (series.style != SeriesStyle::line) canvas_.dot({x + 13.0, middle}, 3.0, colour(i));
-      canvas_.text(series.name, {x + 34.0, y}, {kTickText});
+      draw_sample(series, {x, y - kTickText / 2.0}, colour);
+      canvas_.text(name, {x + 34.0, y}, {kTickText});
       x += width;
+    });
+  }
+
+  /// `at`: the middle of its left side.
+  void draw_sample(const Series* series, cv::Point2d at, Colour colour) {
+    const cv::Point2d end(at.x + 26.0, at.y);
+    if (series == nullptr) {
+      canvas_.fill_rectangle({at.x, at.y - kLane / 2.0, 26.0, kLane}, colour, 0.85);
+      return;
+    }
+    if (!series->sigma.empty()) {
+      canvas_.fill_rectangle({at.x, at.y - 5.0, 26.0, 10.0}, colour, 0.22);
+    }
+    if (series->style == SeriesStyle::line || series->style == SeriesStyle::line_and_points) {
+      canvas_.line(at, end, colour, 2.0);
+    }
+    if (series->style == SeriesStyle::points || series->style == SeriesStyle::line_and_points) {
+      canvas_.dot({at.x + 13.0, at.y}, 3.0, colour);
     }
   }
 

@@ -15,7 +15,7 @@ namespace latticed {
 /// Colours that stay apart for colour-blind readers (Okabe and Ito), by number.
 [[nodiscard]] Colour series_colour(std::size_t number) noexcept;
 
-enum class SeriesStyle { line, points, line_and_points };
+enum class SeriesStyle { line, points, line_and_points, band };  // band: its sigma alone, no curve
 
 struct Series {
   std::string name;  // in the legend; empty = not there
@@ -40,6 +40,14 @@ struct PlotMarker {
   Colour colour{170, 40, 40};
 };
 
+/// Stretches of x that are marked along the foot of the frame, one lane a kind: drift lost, gaps,
+/// or many alerts of one rule. One without length is a tick.
+struct MarkedStretches {
+  std::string name;  // in the legend
+  std::vector<std::pair<double, double>> stretches;
+  Colour colour{170, 40, 40};
+};
+
 struct LinePlot {
   std::string title;
   std::string x_label;  // with its unit: "time (s)"
@@ -47,8 +55,10 @@ struct LinePlot {
   std::vector<Series> series;
   std::vector<EventLine> events;
   std::vector<PlotMarker> markers;
+  std::vector<MarkedStretches> marked;  // kinds without a stretch are not drawn
   std::optional<std::pair<double, double>> x_range = std::nullopt;  // none = what the data need
   std::optional<std::pair<double, double>> y_range = std::nullopt;
+  bool has_whole_x = false;  // x counts something: no ticks between whole numbers
   int width = 960;
   int height = 480;
 

@@ -30,9 +30,9 @@ Ticks nice_ticks(double low, double high, int wanted) {
   if (!std::isfinite(low) || !std::isfinite(high) || !(high > low) || wanted < 1) return ticks;
   const double raw = (high - low) / wanted;
   ticks.step = round_down_125(raw);
-  if (raw / ticks.step > 1.5) {  // the next one up is nearer
-    ticks.step = round_down_125(ticks.step * 2.5);
-  }
+  const double next_up = round_down_125(ticks.step * 2.5);
+  const bool shows_two = std::floor(high / next_up + 1e-9) > std::ceil(low / next_up - 1e-9);
+  if (raw / ticks.step > 1.5 && (shows_two || wanted < 2)) ticks.step = next_up;  // it is nearer
   const double first = std::ceil(low / ticks.step - 1e-9);
   const double last = std::floor(high / ticks.step + 1e-9);
   if (!(last - first < 1000.0)) return ticks;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A bounded queue of frame leases at an edge: one giver, one taker, and a loss policy. Its depth is
-// how many frames may wait; one more is in the taker's hands. For drop_oldest the giver itself takes
-// the oldest out, so head_ can be moved by both sides; a compare-exchange decides who got it. The
-// end is a word beside the frames: it needs no room, pushes no frame out and is never dropped.
+// how many frames may wait; one more is in the taker's hands. For drop_oldest the giver itself
+// takes the oldest out, so head_ can be moved by both sides; a compare-exchange decides who got it.
+// The end is a word beside the frames: it needs no room, pushes no frame out and is never dropped.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,8 @@ class LeaseQueue {
   ~LeaseQueue();
 
   /// Giver's thread. With policy block it waits up to `timeout` for room. False: refused (block
-  /// timed out, stop_run and full, or abandoned); with the other policies what had to go is counted.
+  /// timed out, stop_run and full, or abandoned); with the other policies what had to go is
+  /// counted.
   bool offer(FrameLease frame, std::chrono::nanoseconds timeout) noexcept;
   /// Giver's thread: no frame comes after this.
   void end() noexcept;

@@ -51,23 +51,23 @@ struct DriftMeasurement {
 
 struct Spot {
   std::uint32_t id = 0;
-  Vector2 g_per_nm;            // g_x > 0 at birth, then continuous
+  Vector2 g_per_nm;  // g_x > 0 at birth, then continuous
   double d_nm = 0.0;
   double sigma_d_nm = 0.0;
   double sigma_d_sys_nm = 0.0;
-  double snr = 0.0;            // amplitude over the noise of this frame
-  double amplitude = 0.0;      // C in I0 (1 + sum C cos(2 pi g.r + p)), field average
-  double phase_rad = 0.0;      // p, r from the frame's centre
+  double snr = 0.0;        // amplitude over the noise of this frame
+  double amplitude = 0.0;  // C in I0 (1 + sum C cos(2 pi g.r + p)), field average
+  double phase_rad = 0.0;  // p, r from the frame's centre
   std::uint32_t age_frames = 0;
-  bool is_confirmed = false;   // seen in 3 of 5 frames
+  bool is_confirmed = false;        // seen in 3 of 5 frames
   std::uint8_t harmonic_order = 1;  // n of n q, where q is another listed spot
 };
 inline constexpr std::size_t kMaxSpots = 32;
 
 struct AlertEvent {
-  std::uint16_t rule = 0;      // index into the run's rules
-  std::uint32_t spot_id = 0;   // 0 = not about a spot
-  bool is_raised = true;       // false: cleared
+  std::uint16_t rule = 0;     // index into the run's rules
+  std::uint32_t spot_id = 0;  // 0 = not about a spot
+  bool is_raised = true;      // false: cleared
   double value = 0.0, sigma = 0.0;
   std::uint64_t since_seq = 0;  // dated onset
 };
@@ -84,8 +84,8 @@ inline constexpr std::size_t kStages = 8;
 
 struct Measurements {
   FrameQuality quality = FrameQuality::good;
-  double mean_counts = 0.0;            // of the corrected raw pixels
-  std::uint32_t repaired_pixels = 0;   // hot or not finite, replaced by their neighbours
+  double mean_counts = 0.0;           // of the corrected raw pixels
+  std::uint32_t repaired_pixels = 0;  // hot or not finite, replaced by their neighbours
   DriftMeasurement drift;
   FixedVector<Spot, kMaxSpots> spots;
   std::optional<double> crystallinity;  // Bragg power over all power of the structure band, 0..1

@@ -95,7 +95,8 @@ class Pool {
       const auto index_plus_1 = static_cast<std::uint32_t>(head);
       if (index_plus_1 == 0) return {};
       Slot<T>& slot = slots_[index_plus_1 - 1];
-      // The upper half counts changes, so a slot that left and came back meanwhile (ABA) is noticed.
+      // The upper half counts changes, so a slot that left and came back meanwhile (ABA) is
+      // noticed.
       const std::uint64_t next =
           ((head >> 32) + 1) << 32 | slot.next.load(std::memory_order_relaxed);
       if (head_.compare_exchange_weak(head, next, std::memory_order_acq_rel,
@@ -161,8 +162,7 @@ class Pool {
   void note_taken() noexcept {
     const auto now = leased_.fetch_add(1, std::memory_order_acq_rel) + 1;
     auto seen = leased_max_.load(std::memory_order_relaxed);
-    while (now > seen &&
-           !leased_max_.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
+    while (now > seen && !leased_max_.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
     }
   }
 

@@ -14,27 +14,41 @@
 namespace latticed {
 
 enum class Quantity : std::uint8_t {
-  drift_x_px, drift_y_px, drift_speed_px, sigma_drift_px, drift_lost,
-  spot_d_nm, spot_snr, spot_amplitude, spot_presence,
-  spot_count, crystallinity, mean_counts,
+  drift_x_px,
+  drift_y_px,
+  drift_speed_px,
+  sigma_drift_px,
+  drift_lost,
+  spot_d_nm,
+  spot_snr,
+  spot_amplitude,
+  spot_presence,
+  spot_count,
+  crystallinity,
+  mean_counts,
 };
 inline constexpr std::size_t kQuantities = 12;
 [[nodiscard]] constexpr std::string_view to_string(Quantity quantity) noexcept {
   constexpr std::string_view kNames[kQuantities] = {
-      "drift_x_px", "drift_y_px",     "drift_speed_px", "sigma_drift_px", "drift_lost", "spot_d_nm",
-      "spot_snr",   "spot_amplitude", "spot_presence",  "spot_count",     "crystallinity",
-      "mean_counts"};
+      "drift_x_px",    "drift_y_px", "drift_speed_px", "sigma_drift_px",
+      "drift_lost",    "spot_d_nm",  "spot_snr",       "spot_amplitude",
+      "spot_presence", "spot_count", "crystallinity",  "mean_counts"};
   return kNames[static_cast<std::size_t>(quantity)];
 }
 [[nodiscard]] constexpr std::string_view unit_of(Quantity quantity) noexcept {
   switch (quantity) {
     case Quantity::drift_x_px:
     case Quantity::drift_y_px:
-    case Quantity::sigma_drift_px: return "px";
-    case Quantity::drift_speed_px: return "px/frame";
-    case Quantity::spot_d_nm: return "nm";
-    case Quantity::mean_counts: return "counts/px";
-    default: return "1";
+    case Quantity::sigma_drift_px:
+      return "px";
+    case Quantity::drift_speed_px:
+      return "px/frame";
+    case Quantity::spot_d_nm:
+      return "nm";
+    case Quantity::mean_counts:
+      return "counts/px";
+    default:
+      return "1";
   }
 }
 [[nodiscard]] constexpr bool is_per_spot(Quantity quantity) noexcept {
@@ -53,10 +67,10 @@ struct AlertRule {
   RuleKind kind = RuleKind::change;
   double above = std::numeric_limits<double>::infinity();   // limit: raised when value > above
   double below = -std::numeric_limits<double>::infinity();  // limit: raised when value < below
-  double hysteresis = 0.0;     // limit: in the quantity's unit, >= 0
-  int dwell_frames = 1;        // limit: so many frames in a row, >= 1
-  double false_alarms_per_hour = 0.0125;  // change: wanted rate, > 0
-  double d_min_nm = 0.0;       // spots only: which spacings are meant
+  double hysteresis = 0.0;                                  // limit: in the quantity's unit, >= 0
+  int dwell_frames = 1;                                     // limit: so many frames in a row, >= 1
+  double false_alarms_per_hour = 0.0125;                    // change: wanted rate, > 0
+  double d_min_nm = 0.0;                                    // spots only: which spacings are meant
   double d_max_nm = std::numeric_limits<double>::infinity();
 };
 

@@ -63,13 +63,15 @@ void AlertStage::observe(std::uint16_t index, Watch& watch, double value, double
   const AlertRule& rule = rules_[index].rule;
   bool is_raised = watch.is_raised;
   if (rule.kind == RuleKind::change) {
-    is_raised = watch.change.add(value, seq, kSystematicSigmas * sigma_sys) == signal::ChangeDetector::State::changed;
+    is_raised = watch.change.add(value, seq, kSystematicSigmas * sigma_sys) ==
+                signal::ChangeDetector::State::changed;
     if (is_raised && !watch.is_raised) watch.since_seq = watch.change.onset_seq();
     // The spread the change was judged by includes what one frame's own sigma does not know.
     sigma = watch.change.spread();
   } else {
     const bool is_outside = value > rule.above || value < rule.below;
-    const bool is_inside = value <= rule.above - rule.hysteresis && value >= rule.below + rule.hysteresis;
+    const bool is_inside =
+        value <= rule.above - rule.hysteresis && value >= rule.below + rule.hysteresis;
     if (!watch.is_raised) {
       if (is_outside && watch.dwell == 0) watch.since_seq = seq;
       watch.dwell = is_outside ? watch.dwell + 1 : 0;
@@ -94,21 +96,30 @@ void AlertStage::watch_scalar(std::uint16_t index, std::uint64_t seq, Measuremen
       value = drift.state == DriftState::lost ? 1.0 : 0.0;
       observe(index, watch, value, 0.0, 0.0, seq, out);
       return;
-    case Quantity::drift_x_px: value = drift.drift_px.x, sigma = drift.sigma_drift_px.x; break;
-    case Quantity::drift_y_px: value = drift.drift_px.y, sigma = drift.sigma_drift_px.y; break;
+    case Quantity::drift_x_px:
+      value = drift.drift_px.x, sigma = drift.sigma_drift_px.x;
+      break;
+    case Quantity::drift_y_px:
+      value = drift.drift_px.y, sigma = drift.sigma_drift_px.y;
+      break;
     case Quantity::drift_speed_px:
       value = drift_speed_px_, sigma = std::hypot(drift.sigma_drift_px.x, drift.sigma_drift_px.y);
       break;
     case Quantity::sigma_drift_px:
       value = std::max(drift.sigma_drift_px.x, drift.sigma_drift_px.y);
       break;
-    case Quantity::spot_count: value = static_cast<double>(out.spots.size()); break;
-    case Quantity::mean_counts: value = out.mean_counts; break;
+    case Quantity::spot_count:
+      value = static_cast<double>(out.spots.size());
+      break;
+    case Quantity::mean_counts:
+      value = out.mean_counts;
+      break;
     case Quantity::crystallinity:
       if (!out.crystallinity) return;
       value = *out.crystallinity;
       break;
-    default: return;
+    default:
+      return;
   }
   if (is_sound) observe(index, watch, value, sigma, 0.0, seq, out);
 }
@@ -122,13 +133,18 @@ void AlertStage::watch_spots(std::uint16_t index, std::uint64_t seq, Measurement
     Watch& watch = *find(state, spot.id, seq);
     watch.last_seq = seq;
     switch (state.rule.quantity) {
-      case Quantity::spot_d_nm: observe(index, watch, spot.d_nm, spot.sigma_d_nm, spot.sigma_d_sys_nm, seq, out); break;
-      case Quantity::spot_snr: observe(index, watch, spot.snr, 1.0, 0.0, seq, out); break;
+      case Quantity::spot_d_nm:
+        observe(index, watch, spot.d_nm, spot.sigma_d_nm, spot.sigma_d_sys_nm, seq, out);
+        break;
+      case Quantity::spot_snr:
+        observe(index, watch, spot.snr, 1.0, 0.0, seq, out);
+        break;
       case Quantity::spot_amplitude:
         observe(index, watch, spot.amplitude, spot.amplitude / std::max(spot.snr, 1e-9), 0.0, seq,
                 out);
         break;
-      default: break;
+      default:
+        break;
     }
   }
 }
@@ -158,8 +174,7 @@ void AlertStage::watch_presence(std::uint16_t index, std::uint64_t seq, Measurem
     // Counted in frames that were looked at: a gap in the sequence is no evidence.
     if (++watch.frames_missed < kFramesGone) continue;
     watch.since_seq = watch.last_seq + 1;
-    const bool is_missed =
-        watch.frames_present >= kFramesToBeMissed && watch.snr_mean > kPlainSnr;
+    const bool is_missed = watch.frames_present >= kFramesToBeMissed && watch.snr_mean > kPlainSnr;
     // Presence 0: it is gone.
     if (is_missed && !emit(index, watch, true, 0.0, 0.0, out)) continue;
     watch = Watch{.change = watch.change};

@@ -11,9 +11,9 @@ namespace latticed {
 namespace {
 
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
-constexpr double kGateBins = 2.5;         // a spot moves less than this between two frames
-constexpr double kUnresolvedBins = 2.0;   // nearer than this, two maxima are one spot
-constexpr std::uint32_t kWindow = 5;      // frames that decide about birth and death
+constexpr double kGateBins = 2.5;        // a spot moves less than this between two frames
+constexpr double kUnresolvedBins = 2.0;  // nearer than this, two maxima are one spot
+constexpr std::uint32_t kWindow = 5;     // frames that decide about birth and death
 constexpr int kSeenToConfirm = 3;
 constexpr double kSmallestForcedSnr = 4.0;
 // A forced measurement may wander into noise; it counts only near where the spot was.
@@ -51,7 +51,8 @@ int LatticeStage::nearest_track(const signal::Peak& peak, double* distance_bins)
   int best = -1;
   *distance_bins = 1e30;
   for (std::size_t t = 0; t < tracks_.size(); ++t) {
-    const double x = tracks_[t].frequency.x * grid_.width, y = tracks_[t].frequency.y * grid_.height;
+    const double x = tracks_[t].frequency.x * grid_.width,
+                 y = tracks_[t].frequency.y * grid_.height;
     // A spot and its Friedel mate are one.
     const double here = std::hypot(peak.kx - x, peak.ky - y);
     const double mate = std::hypot(peak.kx + x, peak.ky + y);
@@ -78,12 +79,13 @@ void LatticeStage::add_spot(const Track& track, const signal::RefinedSpot& fit,
   spot.sigma_d_nm = spot.d_nm / radius * std::sqrt(var);
   // Speckle that moves with the specimen shifts the spot like noise would, but always alike.
   const double film = ring_ratio(f, prepared) - 1.0;
-  spot.sigma_d_sys_nm = std::hypot(spot.sigma_d_nm * std::sqrt(film),
-                                   spot.d_nm * config_.pixel_size_sigma_ratio);
+  spot.sigma_d_sys_nm =
+      std::hypot(spot.sigma_d_nm * std::sqrt(film), spot.d_nm * config_.pixel_size_sigma_ratio);
   spot.snr = fit.snr;
   const double mean_cell = out.mean_counts * grid_.bin * grid_.bin;
   const double bin_loss = sinc(f.x) * sinc(f.y);
-  const double binning = grid_.bin > 1 ? bin_loss / (sinc(f.x / grid_.bin) * sinc(f.y / grid_.bin)) : 1.0;
+  const double binning =
+      grid_.bin > 1 ? bin_loss / (sinc(f.x / grid_.bin) * sinc(f.y / grid_.bin)) : 1.0;
   if (mean_cell > 0.0)
     spot.amplitude = 2.0 * std::abs(fit.coefficient) / (moments_.sum * mean_cell * binning);
   const double phase =
@@ -92,8 +94,8 @@ void LatticeStage::add_spot(const Track& track, const signal::RefinedSpot& fit,
   out.spots.push_back(spot);
 }
 
-bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared,
-                           bool was_detected, Measurements& out) {
+bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared, bool was_detected,
+                           Measurements& out) {
   const signal::RefinedSpot fit =
       refiner_.refine(prepared.spectrum, start, static_cast<double>(prepared.peaks.noise.white));
   if (!fit.is_valid) return false;
@@ -104,7 +106,8 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
   }
   track.frequency = fit.frequency;
   track.seen |= 1u;
-  if (std::popcount(track.seen & ((1u << kWindow) - 1)) >= kSeenToConfirm) track.is_confirmed = true;
+  if (std::popcount(track.seen & ((1u << kWindow) - 1)) >= kSeenToConfirm)
+    track.is_confirmed = true;
   const double noise = 49.0 * static_cast<double>(prepared.peaks.noise.white);
   bragg_power_ += std::max(0.0, fit.power - noise);
   add_spot(track, fit, prepared, out);
@@ -138,8 +141,10 @@ void LatticeStage::follow(const Prepared& prepared, Measurements& out) {
       const signal::Peak& peak = peaks[static_cast<std::size_t>(p)];
       const Vector2 at{static_cast<double>(peak.kx) / grid_.width,
                        static_cast<double>(peak.ky) / grid_.height};
-      const double here = std::hypot((at.x - start.x) * grid_.width, (at.y - start.y) * grid_.height);
-      const double mate = std::hypot((at.x + start.x) * grid_.width, (at.y + start.y) * grid_.height);
+      const double here =
+          std::hypot((at.x - start.x) * grid_.width, (at.y - start.y) * grid_.height);
+      const double mate =
+          std::hypot((at.x + start.x) * grid_.width, (at.y + start.y) * grid_.height);
       if (std::min(here, mate) > 0.75) start = here <= mate ? at : Vector2{-at.x, -at.y};
     }
     if (p >= 0 || track.is_confirmed) (void)measure(track, start, prepared, p >= 0, out);
@@ -163,7 +168,8 @@ void LatticeStage::begin_new(const Prepared& prepared, Measurements& out) {
     if (tracks_.size() == kMaxSpots) return;
     if (!measure(track, track.frequency, prepared, true, out)) continue;
     Spot& spot = out.spots.back();
-    const bool is_left = track.frequency.x < 0.0 || (track.frequency.x == 0.0 && track.frequency.y < 0.0);
+    const bool is_left =
+        track.frequency.x < 0.0 || (track.frequency.x == 0.0 && track.frequency.y < 0.0);
     if (is_left) {  // one of a Friedel pair is listed: the one to the right
       track.frequency = {-track.frequency.x, -track.frequency.y};
       spot.g_per_nm = {-spot.g_per_nm.x, -spot.g_per_nm.y};
@@ -185,9 +191,12 @@ void LatticeStage::join_harmonics(Measurements& out) const {
       const double other_radius = std::hypot(other.g_per_nm.x, other.g_per_nm.y);
       const int n = static_cast<int>(std::lround(other_radius / radius));
       if (&other == &base || n < 2 || n > 6 || other.sigma_d_nm <= 0.0) continue;
-      const double sign = other.g_per_nm.x * base.g_per_nm.x + other.g_per_nm.y * base.g_per_nm.y < 0 ? -1 : 1;
-      const double off_x = (sign * other.g_per_nm.x - n * base.g_per_nm.x) * length_unit_ * grid_.width;
-      const double off_y = (sign * other.g_per_nm.y - n * base.g_per_nm.y) * length_unit_ * grid_.height;
+      const double sign =
+          other.g_per_nm.x * base.g_per_nm.x + other.g_per_nm.y * base.g_per_nm.y < 0 ? -1 : 1;
+      const double off_x =
+          (sign * other.g_per_nm.x - n * base.g_per_nm.x) * length_unit_ * grid_.width;
+      const double off_y =
+          (sign * other.g_per_nm.y - n * base.g_per_nm.y) * length_unit_ * grid_.height;
       if (std::hypot(off_x, off_y) > 0.5) continue;
       other.harmonic_order = static_cast<std::uint8_t>(n);
       const double sigma = other.sigma_d_nm * n;
@@ -217,7 +226,9 @@ void LatticeStage::doubt_drift(Measurements& out) {
         track.first_d += (spot.d_nm - track.first_d) / static_cast<double>(n);
       const double weight = spot.snr * spot.snr;
       weights += weight;
-      strain += weight * std::abs(spot.d_nm / track.first_d - 1.0);
+      // What this frame's noise alone could feign is no swelling.
+      const double feigned = 3.0 * spot.sigma_d_nm / spot.d_nm;
+      strain += weight * std::max(0.0, std::abs(spot.d_nm / track.first_d - 1.0) - feigned);
     }
   }
   if (weights <= 0.0) return;
@@ -232,8 +243,9 @@ void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements&
   begin_new(prepared, out);
   doubt_drift(out);
   join_harmonics(out);
-  const double structure = prepared.peaks.band_power - static_cast<double>(prepared.peaks.noise.white) *
-                                                           prepared.peaks.band_bins;
+  const double structure =
+      prepared.peaks.band_power -
+      static_cast<double>(prepared.peaks.noise.white) * prepared.peaks.band_bins;
   if (structure > 0.0) out.crystallinity = std::clamp(bragg_power_ / structure, 0.0, 1.0);
 }
 

@@ -10,9 +10,9 @@
 namespace latticed {
 
 struct LatticeConfig {
-  double min_fringes = 6.0;            // as in DetectConfig: where the rings of noise begin
-  double pixel_size_nm = 0.0;          // raw pixel; 0 = unknown: lengths are then in raw pixels
-  double pixel_size_sigma_ratio = 0.0; // relative uncertainty of it, 0 to 0.5; goes into sigma_sys
+  double min_fringes = 6.0;             // as in DetectConfig: where the rings of noise begin
+  double pixel_size_nm = 0.0;           // raw pixel; 0 = unknown: lengths are then in raw pixels
+  double pixel_size_sigma_ratio = 0.0;  // relative uncertainty of it, 0 to 0.5; goes into sigma_sys
 };
 
 class LatticeStage final : public TrackStage {
@@ -27,10 +27,10 @@ class LatticeStage final : public TrackStage {
  private:
   struct Track {
     std::uint32_t id = 0;
-    Vector2 frequency;            // cycles per cell
-    std::uint32_t seen = 0;       // one bit per frame, newest lowest
+    Vector2 frequency;       // cycles per cell
+    std::uint32_t seen = 0;  // one bit per frame, newest lowest
     std::uint32_t age_frames = 0;
-    double first_d = 0.0;         // running mean of its first frames' d, nm
+    double first_d = 0.0;  // running mean of its first frames' d, nm
     bool is_confirmed = false;
   };
 
@@ -49,12 +49,12 @@ class LatticeStage final : public TrackStage {
   signal::TaperMoments moments_;
   signal::SpotRefiner refiner_;
   LatticeConfig config_;
-  double length_unit_;                 // nm (or px) of one cell
-  Vector2 centre_cells_;               // of the raw frame, in cells from cell (0, 0)
+  double length_unit_;    // nm (or px) of one cell
+  Vector2 centre_cells_;  // of the raw frame, in cells from cell (0, 0)
   FixedVector<Track, kMaxSpots> tracks_;
   FixedVector<std::uint8_t, signal::kMaxPeaks> peak_used_;
   std::uint32_t next_id_ = 1;
-  double bragg_power_ = 0.0;           // of this frame
+  double bragg_power_ = 0.0;  // of this frame
 };
 
 }  // namespace latticed

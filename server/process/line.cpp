@@ -56,9 +56,11 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, Surroundings surroundings)
       config.pixel_size_nm > 0.0 ? config.pixel_size_nm : configuration->pixel_size_nm;
   run.frame_period_s =
       config.frame_period_s > 0.0 ? config.frame_period_s : configuration->frame_period_s;
-  if (run.frame_period_s <= 0.0) run.frame_period_s = kAssumedPeriod_s;
+  run.is_frame_period_assumed = run.frame_period_s <= 0.0;
+  if (run.is_frame_period_assumed) run.frame_period_s = kAssumedPeriod_s;
   run.first_seq = config.first_seq;
   run.rules = config.rules;
+  run.maps = &line->preparer_->maps();
   line->deadlines_ = StallDeadlines(line->surroundings_.stall, *configuration);
   if (auto ok = line->allocate(); !ok) return ok.error();
   for (auto& sink : parts.sinks) {
@@ -76,9 +78,9 @@ Result<void> Line::allocate() {
     pixels_ = std::make_unique<PixelPool>(slots, [&](PixelBuffer& b) { b.allocate(bytes); });
     frames_ = std::make_unique<FramePool>(slots + kExtraEntries, [](Frame&) {});
     // One being filled per worker, and as many finished ones waiting for their turn.
-    prepared_ = std::make_unique<PreparedPool>(
-        static_cast<std::size_t>(2 * surroundings_.workers + 1),
-        [&](Prepared& prepared) { preparer_->reserve(prepared); });
+    prepared_ =
+        std::make_unique<PreparedPool>(static_cast<std::size_t>(2 * surroundings_.workers + 1),
+                                       [&](Prepared& prepared) { preparer_->reserve(prepared); });
     ring_ = std::make_unique<SequenceRing>(frames_->size(), *surroundings_.work);
     source_ = std::make_unique<FrameSource>(
         *detector_, run_.configuration,
@@ -88,8 +90,7 @@ Result<void> Line::allocate() {
       const LatticeConfig lattice{config_.prepare.detect.min_fringes, run_.pixel_size_nm,
                                   config_.pixel_size_sigma_ratio};
       stages_.push_back(std::make_unique<DriftStage>(*fft, config_.drift));
-      stages_.push_back(
-          std::make_unique<LatticeStage>(*fft, run_.configuration.geometry, lattice));
+      stages_.push_back(std::make_unique<LatticeStage>(*fft, run_.configuration.geometry, lattice));
       stages_.push_back(std::make_unique<AlertStage>(config_.rules, run_.frame_period_s));
     }
     return {};
@@ -168,15 +169,17 @@ void Line::measure(Frame& frame, const Prepared* prepared) noexcept {
     out.stage_cpu[static_cast<std::size_t>(stage->stage())] = thread_cpu_now() - began;
   }
   for (std::size_t s = 0; s < kStages; ++s)
-    stage_cpu_ns_[s].store(stage_cpu_ns_[s].load(std::memory_order_relaxed) + out.stage_cpu[s].count(),
-                           std::memory_order_relaxed);
+    stage_cpu_ns_[s].store(
+        stage_cpu_ns_[s].load(std::memory_order_relaxed) + out.stage_cpu[s].count(),
+        std::memory_order_relaxed);
 }
 
 void Line::hand_out(const FrameLease& frame) noexcept {
   for (auto& sink : sinks_) {
     track_activity_.now("waits for a sink to take the frame", frame->seq, Patience::behind_sinks);
     // The stall monitor comes first; the timeout is for a run nobody watches.
-    if (sink->offer(frame, 2 * deadlines_.sink()) || is_abandoned_.load(std::memory_order_acquire)) continue;
+    if (sink->offer(frame, 2 * deadlines_.sink()) || is_abandoned_.load(std::memory_order_acquire))
+      continue;
     if (!failure_)
       failure_ = Error{ErrorCode::resource_exhausted,
                        "sink " + std::string(sink->sink().name()) + " did not take frame " +
@@ -240,7 +243,8 @@ Result<void> Line::join() {
 std::optional<Error> Line::find_stall_at_end(std::chrono::nanoseconds now) const {
   const std::string& name = run_.detector.name;
   for (const auto& sink : sinks_) {
-    // While frames flow, a sink that may lose them holds nobody up; at the end everyone waits for it.
+    // While frames flow, a sink that may lose them holds nobody up; at the end everyone waits for
+    // it.
     const LossPolicy policy = sink->sink().options().policy;
     if (policy != LossPolicy::block && !is_finished()) continue;
     const std::string part = "sink " + std::string(sink->sink().name());

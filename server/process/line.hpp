@@ -14,8 +14,8 @@
 #include "server/process/preparer.hpp"
 #include "server/process/sequence_ring.hpp"
 #include "server/process/sink_runner.hpp"
-#include "server/process/stall.hpp"
 #include "server/process/stage.hpp"
+#include "server/process/stall.hpp"
 #include "server/signal/drift_tracker.hpp"
 
 namespace latticed {
@@ -24,10 +24,10 @@ struct LineConfig {
   DetectorSettings detector;
   PrepareConfig prepare;
   signal::DriftConfig drift;
-  double pixel_size_nm = 0.0;         // overrides what the detector says; 0 = as the detector says
+  double pixel_size_nm = 0.0;  // overrides what the detector says; 0 = as the detector says
   double pixel_size_sigma_ratio = 0.0;
-  double frame_period_s = 0.0;        // likewise
-  int frame_slots = 16;               // raw frames in memory, 2 to 65536
+  double frame_period_s = 0.0;  // likewise
+  int frame_slots = 16;         // raw frames in memory, 2 to 65536
   LossPolicy source_policy = LossPolicy::drop_newest;
   std::uint64_t first_seq = 0;
   std::vector<AlertRule> rules;
@@ -78,7 +78,9 @@ class Line {
   /// Control thread: gives up. Sinks end without their remaining frames, nobody waits any more.
   void abandon(Error why);
   /// Why it was abandoned. Control thread.
-  [[nodiscard]] const std::optional<Error>& why_abandoned() const noexcept { return abandoned_for_; }
+  [[nodiscard]] const std::optional<Error>& why_abandoned() const noexcept {
+    return abandoned_for_;
+  }
 
   /// Who has stalled of the sinks and the track, the one nearest the end first.
   [[nodiscard]] std::optional<Error> find_stall_at_end(std::chrono::nanoseconds now) const;

@@ -68,6 +68,7 @@ Result<Line*> Pipeline::add(Line::Parts parts, std::uint32_t epoch) {
 Result<void> Pipeline::start() {
   was_started_.store(true, std::memory_order_release);
   const std::vector<int> cpus = usable_cpus();
+  // All before the first worker reads them.
   for (int w = 0; w < config_.workers; ++w) {
     Worker& worker = *worker_states_.emplace_back(std::make_unique<Worker>());
     const int cpu =

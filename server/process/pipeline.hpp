@@ -14,8 +14,8 @@
 namespace latticed {
 
 struct PipelineConfig {
-  int workers = 2;        // prepare workers, 1 to 64
-  int nice = 10;          // niceness of pipeline threads, 0 to 19
+  int workers = 2;          // prepare workers, 1 to 64
+  int nice = 10;            // niceness of pipeline threads, 0 to 19
   bool pin_workers = true;  // worker i on the i-th CPU this process may use
   StallLimits stall{};
 };
@@ -39,8 +39,8 @@ class Pipeline {
   void stop() noexcept;
 
   [[nodiscard]] const std::vector<std::unique_ptr<Line>>& lines() const noexcept { return lines_; }
-  /// Who has stalled in this line at `now` (steady clock): of several the one nearest the end, since
-  /// those before it only wait for it. Any thread while the run is on.
+  /// Who has stalled in this line at `now` (steady clock): of several the one nearest the end,
+  /// since those before it only wait for it. Any thread while the run is on.
   [[nodiscard]] std::optional<Error> find_stall(const Line& line,
                                                 std::chrono::nanoseconds now) const;
 

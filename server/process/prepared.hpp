@@ -16,8 +16,8 @@ struct Prepared {
   FrameQuality quality = FrameQuality::good;
   signal::ImageStatistics statistics;
   std::uint32_t repaired_pixels = 0;  // hot or not finite, inside the grid
-  signal::Spectrum spectrum;   // valid when quality is good
-  signal::PeakList peaks;      // likewise
+  signal::Spectrum spectrum;          // valid when quality is good
+  signal::PeakList peaks;             // likewise
   std::array<std::chrono::nanoseconds, kStages> stage_cpu{};
 
   void recycle() noexcept {}

@@ -61,8 +61,8 @@ Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
   out->maps_ = std::move(maps);
   if (grid->is_measurable()) {
     out->fft_ = std::make_unique<signal::FrameFft>(*grid, config.taper);
-    out->detector_ = std::make_unique<signal::PeakDetector>(
-        *grid, config.detect, out->fft_->moments().hann_noise_ratio);
+    out->detector_ = std::make_unique<signal::PeakDetector>(*grid, config.detect,
+                                                            out->fft_->moments().hann_noise_ratio);
   }
   return out;
 }

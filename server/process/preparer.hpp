@@ -12,11 +12,11 @@
 namespace latticed {
 
 struct PrepareConfig {
-  int bin = 0;                   // 0 = smallest power of two that brings the frame to <= 1024; 1-16
-  signal::Region region;         // raw pixels; width 0 = whole frame
-  double taper = 0.25;           // Tukey alpha, 0 to 1
-  double band = 0.8;             // analysed part of the spectrum, fraction of Nyquist, 0.2 to 1
-  double saturation = 0.0;       // counts; 0 = the pixel type's largest value
+  int bin = 0;              // 0 = smallest power of two that brings the frame to <= 1024; 1-16
+  signal::Region region;    // raw pixels; width 0 = whole frame
+  double taper = 0.25;      // Tukey alpha, 0 to 1
+  double band = 0.8;        // analysed part of the spectrum, fraction of Nyquist, 0.2 to 1
+  double saturation = 0.0;  // counts; 0 = the pixel type's largest value
   signal::DetectConfig detect;
 };
 
@@ -42,6 +42,7 @@ class Preparer {
   void prepare(const Frame& frame, Scratch& scratch, Prepared& out) const noexcept;
 
   [[nodiscard]] const signal::AnalysisGrid& grid() const noexcept { return grid_; }
+  [[nodiscard]] const signal::CorrectionMaps& maps() const noexcept { return maps_; }
   /// Null when the grid is too small to measure.
   [[nodiscard]] const signal::FrameFft* fft() const noexcept { return fft_.get(); }
 

@@ -21,8 +21,8 @@ class SequenceRing {
  public:
   struct Cell {
     FrameLease frame;
-    PreparedLease prepared;              // empty for lost entries and the end
-    std::atomic<std::uint64_t> ready{0}; // position + 1 once a worker is done with it
+    PreparedLease prepared;               // empty for lost entries and the end
+    std::atomic<std::uint64_t> ready{0};  // position + 1 once a worker is done with it
     std::int64_t pushed_ns = 0;
   };
 
@@ -51,8 +51,8 @@ class SequenceRing {
  private:
   std::unique_ptr<Cell[]> cells_;
   std::size_t size_;
-  Doorbell& work_;   // shared by all rings: wakes the workers
-  Doorbell ready_;   // wakes the track thread
+  Doorbell& work_;  // shared by all rings: wakes the workers
+  Doorbell ready_;  // wakes the track thread
   alignas(64) std::atomic<std::uint64_t> pushed_{0};
   alignas(64) std::atomic<std::uint64_t> claimed_{0};
   alignas(64) std::atomic<std::uint64_t> taken_{0};

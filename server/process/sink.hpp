@@ -11,7 +11,7 @@
 #include "server/base/edge_counters.hpp"
 #include "server/frame/frame.hpp"
 #include "server/process/alert_rules.hpp"
-#include "server/signal/analysis_grid.hpp"
+#include "server/signal/bin_image.hpp"
 
 namespace latticed {
 
@@ -21,10 +21,13 @@ struct RunInfo {
   DeviceInfo detector;
   DetectorConfiguration configuration;
   signal::AnalysisGrid grid;
-  double pixel_size_nm = 0.0;  // raw pixel; 0 = unknown
-  double frame_period_s = 0.0; // what rates are computed with; never 0
-  std::uint64_t first_seq = 0; // of the first frame (a replay may begin later)
+  double pixel_size_nm = 0.0;            // raw pixel; 0 = unknown
+  double frame_period_s = 0.0;           // what rates are computed with; never 0
+  bool is_frame_period_assumed = false;  // neither the detector nor the user said one
+  std::uint64_t first_seq = 0;           // of the first frame (a replay may begin later)
   std::vector<AlertRule> rules;
+  const signal::CorrectionMaps* maps =
+      nullptr;  // what frames are corrected with; lives for the run
 };
 
 struct SinkOptions {

@@ -14,7 +14,8 @@ class TrackStage {
   [[nodiscard]] virtual Stage stage() const noexcept = 0;
 
   /// Once per frame, in sequence order. Does not allocate, lock, wait or throw.
-  virtual void process(const Frame& frame, const Prepared& prepared, Measurements& out) noexcept = 0;
+  virtual void process(const Frame& frame, const Prepared& prepared,
+                       Measurements& out) noexcept = 0;
 
   /// Frames that never came: time has passed without a measurement.
   virtual void skip(const Frame& lost) noexcept = 0;

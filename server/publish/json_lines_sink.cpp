@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 namespace latticed {
 
@@ -69,8 +70,17 @@ std::string alert_json(const AlertEvent& alert, const RunInfo& run) {
 
 }  // namespace
 
+JsonLinesSink::~JsonLinesSink() {
+  if (!path_.empty() && out_) std::fclose(out_);
+}
+
 Result<void> JsonLinesSink::begin(const RunInfo& run) {
   run_ = run;
+  if (path_.empty()) return {};
+  out_ = std::fopen(path_.c_str(), "w");
+  if (!out_)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("creating {}: {}", path_, std::strerror(errno))};
   return {};
 }
 
@@ -84,6 +94,7 @@ void JsonLinesSink::consume(const Frame& frame) {
     throw_write_error("a measurement");
   // One flush a line: who reads along, or kills us, has every finished frame.
   if (std::fflush(out_) != 0) throw_write_error("a measurement");
+  listed_ += frame.has_pixels() ? 1 : frame.header.lost_count;
 }
 
 void JsonLinesSink::write_lost(const Frame& frame) {
@@ -101,7 +112,8 @@ void JsonLinesSink::write_measured(const Frame& frame) {
   else
     fmt::format_to(to, "{}", frame.header.time_ns);
   fmt::format_to(to,
-                 ",\"drift_px\":[{},{}],\"sigma_drift_px\":[{},{}],\"sigma_drift_sys_px\":[{},{}],\"drift_state\":\"{}\","
+                 ",\"drift_px\":[{},{}],\"sigma_drift_px\":[{},{}],\"sigma_drift_sys_px\":[{},{}],"
+                 "\"drift_state\":\"{}\","
                  "\"cell_ambiguous\":{},\"drift_match\":{},\"quality\":\"{}\",\"mean_counts\":{},"
                  "\"spots\":[",
                  Number{m.drift.drift_px.x}, Number{m.drift.drift_px.y},
@@ -111,16 +123,20 @@ void JsonLinesSink::write_measured(const Frame& frame) {
                  Number{m.drift.match, 4}, to_string(m.quality), Number{m.mean_counts, 7});
   for (std::size_t i = 0; i < m.spots.size(); ++i)
     fmt::format_to(to, "{}{}", i ? "," : "", spot_json(m.spots[i], run_.pixel_size_nm));
-  fmt::format_to(to, "],\"lattice\":null,\"phases\":[],\"strain\":null,\"crystallinity\":{},\"alerts\":[",
-                 Number{m.crystallinity.value_or(NAN), 6});
+  fmt::format_to(
+      to, "],\"lattice\":null,\"phases\":[],\"strain\":null,\"crystallinity\":{},\"alerts\":[",
+      Number{m.crystallinity.value_or(NAN), 6});
   for (std::size_t i = 0; i < m.alerts.size(); ++i)
     fmt::format_to(to, "{}{}", i ? "," : "", alert_json(m.alerts[i], run_));
   fmt::format_to(to, "]}}\n");
 }
 
 Result<void> JsonLinesSink::finish() {
-  if (std::fflush(out_) != 0)
-    return Error{ErrorCode::data_loss, fmt::format("writing measurements: {}", std::strerror(errno))};
+  const bool is_ours = !path_.empty();
+  std::FILE* out = is_ours ? std::exchange(out_, nullptr) : out_;
+  if ((is_ours ? std::fclose(out) : std::fflush(out)) != 0)
+    return Error{ErrorCode::data_loss,
+                 fmt::format("writing measurements: {}", std::strerror(errno))};
   return {};
 }
 
@@ -141,7 +157,8 @@ Result<void> CsvSink::begin(const RunInfo& run) {
   return {};
 }
 
-// One row per spot, so that a table program can pivot on spot_id; a frame without spots has one row.
+// One row per spot, so that a table program can pivot on spot_id; a frame without spots has one
+// row.
 void CsvSink::consume(const Frame& frame) {
   if (!frame.has_pixels()) {
     for (std::uint64_t i = 0; i < frame.header.lost_count; ++i)
@@ -159,7 +176,9 @@ void CsvSink::consume(const Frame& frame) {
       m.drift.sigma_drift_px.x, m.drift.sigma_drift_px.y, to_string(m.drift.state),
       to_json(m.drift.is_cell_ambiguous), cell(m.crystallinity.value_or(NAN)));
   if (m.spots.empty()) fmt::print(out_, "{},,,,,,,,,,\n", head);
-  const auto nm = [&](double value) { return run_.pixel_size_nm > 0.0 ? cell(value) : std::string(); };
+  const auto nm = [&](double value) {
+    return run_.pixel_size_nm > 0.0 ? cell(value) : std::string();
+  };
   for (const Spot& s : m.spots)
     fmt::print(out_, "{},{},{},{},{},{},{},{:.5g},{:.6g},{:.6g},{}\n", head, s.id, nm(s.g_per_nm.x),
                nm(s.g_per_nm.y), nm(s.d_nm), nm(s.sigma_d_nm), nm(s.sigma_d_sys_nm), s.snr,

@@ -14,6 +14,9 @@ class JsonLinesSink final : public Sink {
  public:
   /// Writes to `out`, which outlives the sink.
   explicit JsonLinesSink(std::FILE* out) : out_(out) {}
+  /// Creates or replaces the file at begin().
+  explicit JsonLinesSink(std::string path) : path_(std::move(path)) {}
+  ~JsonLinesSink() override;
 
   [[nodiscard]] std::string_view name() const noexcept override { return "json"; }
   [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 4}; }
@@ -21,11 +24,16 @@ class JsonLinesSink final : public Sink {
   void consume(const Frame& frame) override;
   Result<void> finish() override;
 
+  /// Frames that have their line, lost ones included. After the run.
+  [[nodiscard]] std::uint64_t listed() const noexcept { return listed_; }
+
  private:
   void write_measured(const Frame& frame);
   void write_lost(const Frame& frame);
 
-  std::FILE* out_;
+  std::string path_;  // empty = out_ is someone else's
+  std::FILE* out_ = nullptr;
+  std::uint64_t listed_ = 0;
   RunInfo run_;
   std::string line_;
 };

@@ -27,10 +27,10 @@ Result<AnalysisGrid> make_grid(const FrameGeometry& geometry, int bin, const Reg
   Region region = wanted;
   if (region.width == 0 && region.height == 0) region = {0, 0, geometry.width, geometry.height};
   if (region.x < 0 || region.y < 0 || region.width < 1 || region.height < 1 ||
-      region.x + region.width > geometry.width || region.y + region.height > geometry.height)
+      region.x > geometry.width - region.width || region.y > geometry.height - region.height)
     return Error{ErrorCode::invalid_argument,
-                 "analysis region x=" + std::to_string(region.x) + " y=" +
-                     std::to_string(region.y) + " " + std::to_string(region.width) + "x" +
+                 "analysis region x=" + std::to_string(region.x) +
+                     " y=" + std::to_string(region.y) + " " + std::to_string(region.width) + "x" +
                      std::to_string(region.height) + ": not inside the frame of " +
                      std::to_string(geometry.width) + "x" + std::to_string(geometry.height) +
                      " pixels"};
@@ -47,8 +47,8 @@ Result<AnalysisGrid> make_grid(const FrameGeometry& geometry, int bin, const Reg
   grid.height = largest_smooth_size(region.height / bin);
   grid.x0 = region.x + (region.width - grid.width * bin) / 2;
   grid.y0 = region.y + (region.height - grid.height * bin) / 2;
-  grid.kx_count = std::min(grid.width / 2 + 1,
-                           static_cast<int>(std::ceil(band * grid.width / 2.0)) + 1);
+  grid.kx_count =
+      std::min(grid.width / 2 + 1, static_cast<int>(std::ceil(band * grid.width / 2.0)) + 1);
   grid.k_band = std::min((grid.height - 1) / 2, static_cast<int>(band * grid.height / 2.0));
   // 16 cells of padding: columns a power of two apart would share a few cache sets.
   grid.column_stride = static_cast<std::size_t>((grid.height + 15) / 16 * 16 + 16);

@@ -22,11 +22,11 @@ struct Region {
 
 struct AnalysisGrid {
   int bin = 1;
-  int x0 = 0, y0 = 0;          // raw pixel of the grid's first cell, upper left corner
-  int width = 0, height = 0;   // cells
-  int kx_count = 0;            // spectrum columns kept: kx = 0 .. kx_count-1
-  int k_band = 0;              // cells of the spectrum along y kept: |ky| <= k_band
-  double band = 0.8;           // the kept part, as a fraction of the Nyquist frequency
+  int x0 = 0, y0 = 0;             // raw pixel of the grid's first cell, upper left corner
+  int width = 0, height = 0;      // cells
+  int kx_count = 0;               // spectrum columns kept: kx = 0 .. kx_count-1
+  int k_band = 0;                 // cells of the spectrum along y kept: |ky| <= k_band
+  double band = 0.8;              // the kept part, as a fraction of the Nyquist frequency
   std::size_t column_stride = 0;  // complex cells from one kx to the next (>= height)
 
   [[nodiscard]] bool is_measurable() const noexcept { return width >= 16 && height >= 16; }

@@ -21,7 +21,8 @@ struct Extremes {
 template <class Raw>
 [[gnu::always_inline]] inline void add_row(const Raw* raw, const float* dark, const float* gain,
                                            int width, bool is_first, float* sums, Extremes& seen) {
-  Raw low = raw[0], high = raw[0];
+  // Not the row's first pixel to begin with: nothing compares with it when it is no number.
+  Raw low = std::numeric_limits<Raw>::max(), high = std::numeric_limits<Raw>::lowest();
   for (int x = 0; x < width; ++x) {
     low = raw[x] < low ? raw[x] : low;
     high = raw[x] > high ? raw[x] : high;
@@ -40,10 +41,10 @@ template <class Raw>
 }
 
 // A function per type, since target_clones does not reach into templates.
-#define LATTICED_ADD_ROW(name, Raw)                                                             \
-  LATTICED_HOT void name(const Raw* raw, const float* dark, const float* gain, int width,       \
-                         bool is_first, float* sums, Extremes& seen) {                          \
-    add_row<Raw>(raw, dark, gain, width, is_first, sums, seen);                                 \
+#define LATTICED_ADD_ROW(name, Raw)                                                       \
+  LATTICED_HOT void name(const Raw* raw, const float* dark, const float* gain, int width, \
+                         bool is_first, float* sums, Extremes& seen) {                    \
+    add_row<Raw>(raw, dark, gain, width, is_first, sums, seen);                           \
   }
 LATTICED_ADD_ROW(add_row_of, std::uint8_t)
 LATTICED_ADD_ROW(add_row_of, std::int8_t)
@@ -65,9 +66,9 @@ LATTICED_HOT void bin_2x2_u16(const std::uint16_t* top, const std::uint16_t* bot
     highest = large > highest ? large : highest;
   }
   for (int x = 0; x < cells; ++x)
-    out[x] = static_cast<float>(static_cast<int>(top[2 * x]) + static_cast<int>(top[2 * x + 1]) +
-                                static_cast<int>(bottom[2 * x]) +
-                                static_cast<int>(bottom[2 * x + 1]));
+    out[x] =
+        static_cast<float>(static_cast<int>(top[2 * x]) + static_cast<int>(top[2 * x + 1]) +
+                           static_cast<int>(bottom[2 * x]) + static_cast<int>(bottom[2 * x + 1]));
   low = lowest;
   high = highest;
 }
@@ -209,8 +210,7 @@ ImageStatistics bin_typed(const Raw* raw, const FrameGeometry& geometry, const A
       const std::size_t pixel = repair.good_pixels[cell.first_good + i];
       sum += corrected(static_cast<double>(raw[pixel]), maps, pixel);
     }
-    cells[cell.cell] =
-        cell.good_count ? static_cast<float>(sum / cell.good_count * area) : 0.0f;
+    cells[cell.cell] = cell.good_count ? static_cast<float>(sum / cell.good_count * area) : 0.0f;
   }
 
   ImageStatistics out;
@@ -294,13 +294,20 @@ ImageStatistics bin_image(std::span<const std::byte> raw, const FrameGeometry& g
     return bin_typed<Raw>(pixels, geometry, grid, maps, repair, saturation, row_scratch, cells);
   };
   switch (geometry.type) {
-    case PixelType::u8: return run(reinterpret_cast<const std::uint8_t*>(raw.data()));
-    case PixelType::i8: return run(reinterpret_cast<const std::int8_t*>(raw.data()));
-    case PixelType::u16: return run(reinterpret_cast<const std::uint16_t*>(raw.data()));
-    case PixelType::i16: return run(reinterpret_cast<const std::int16_t*>(raw.data()));
-    case PixelType::u32: return run(reinterpret_cast<const std::uint32_t*>(raw.data()));
-    case PixelType::i32: return run(reinterpret_cast<const std::int32_t*>(raw.data()));
-    case PixelType::f32: return run(reinterpret_cast<const float*>(raw.data()));
+    case PixelType::u8:
+      return run(reinterpret_cast<const std::uint8_t*>(raw.data()));
+    case PixelType::i8:
+      return run(reinterpret_cast<const std::int8_t*>(raw.data()));
+    case PixelType::u16:
+      return run(reinterpret_cast<const std::uint16_t*>(raw.data()));
+    case PixelType::i16:
+      return run(reinterpret_cast<const std::int16_t*>(raw.data()));
+    case PixelType::u32:
+      return run(reinterpret_cast<const std::uint32_t*>(raw.data()));
+    case PixelType::i32:
+      return run(reinterpret_cast<const std::int32_t*>(raw.data()));
+    case PixelType::f32:
+      return run(reinterpret_cast<const float*>(raw.data()));
   }
   return {};
 }

@@ -21,11 +21,11 @@ struct CorrectionMaps {
 };
 
 struct ImageStatistics {
-  double mean = 0.0;            // of a corrected raw pixel
+  double mean = 0.0;                    // of a corrected raw pixel
   double raw_min = 0.0, raw_max = 0.0;  // before correction
-  std::size_t at_ceiling = 0;   // raw pixels at or above the saturation level
-  std::size_t not_finite = 0;   // raw pixels that are NaN or infinite (f32 only), taken as mean
-  Plane plane;                  // of the cells
+  std::size_t at_ceiling = 0;           // raw pixels at or above the saturation level
+  std::size_t not_finite = 0;  // raw pixels that are NaN or infinite (f32 only), taken as mean
+  Plane plane;                 // of the cells
 };
 
 /// Which cells hot pixels spoil, and which raw pixels mend them. Made once per geometry.
@@ -35,9 +35,9 @@ class HotPixelRepair {
   HotPixelRepair(const AnalysisGrid& grid, const FrameGeometry& geometry,
                  const std::vector<std::uint32_t>& hot_pixels);
   struct Cell {
-    std::uint32_t cell = 0;         // index in the analysis image
-    std::uint32_t first_good = 0;   // in good_pixels
-    std::uint32_t good_count = 0;   // the good raw pixels of the cell, or of its surroundings
+    std::uint32_t cell = 0;        // index in the analysis image
+    std::uint32_t first_good = 0;  // in good_pixels
+    std::uint32_t good_count = 0;  // the good raw pixels of the cell, or of its surroundings
   };
   std::vector<Cell> cells;
   std::vector<std::uint32_t> good_pixels;  // raw indices

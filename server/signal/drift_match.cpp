@@ -224,7 +224,7 @@ MatchSums MatchList::sum(std::size_t label, const PhaseRamps& ramps) const {
   LaneSums lanes;
   sum_blocks(blocks_.data() + first, count, c_re_.data() + first * kBlock,
              c_im_.data() + first * kBlock, ky_of_row_.data(), ramps.x(), ramps.y(), lanes);
-  const auto total = [](const float (&lane)[kBlock]) {
+  const auto total = [](const float(&lane)[kBlock]) {
     double sum = 0.0;
     for (float value : lane) sum += static_cast<double>(value);
     return sum;
@@ -318,8 +318,8 @@ Vector2 WindowOverlap::log_slope(Vector2 relative) const noexcept {
     const double a = std::min(std::abs(shift), static_cast<double>(slopes.size()) - 1.001);
     const auto i = static_cast<std::size_t>(a);
     const double part = a - static_cast<double>(i);
-    const double slope = (1.0 - part) * static_cast<double>(slopes[i]) +
-                         part * static_cast<double>(slopes[i + 1]);
+    const double slope =
+        (1.0 - part) * static_cast<double>(slopes[i]) + part * static_cast<double>(slopes[i + 1]);
     return shift < 0.0 ? -slope : slope;
   };
   return {at(x_, relative.x), at(y_, relative.y)};

@@ -7,8 +7,9 @@
 // with W a Wiener factor for the template's own noise. Nothing is whitened: a bin counts by what
 // it says. The sum runs over the most informative bins only, in blocks of eight along ky, each with
 // a label: 0 for aperiodic texture (film, edge), 1.. for the neighbourhood of a reflection, the
-// last for shapes as wide as the field (edge, thickness). Sums are kept per label, so that a reflection can be left out while the lattice
-// itself changes, and so that the aperiodic part can vouch for the choice of the unit cell.
+// last for shapes as wide as the field (edge, thickness). Sums are kept per label, so that a
+// reflection can be left out while the lattice itself changes, and so that the aperiodic part can
+// vouch for the choice of the unit cell.
 #pragma once
 
 #include <array>
@@ -21,9 +22,10 @@
 
 namespace latticed::signal {
 
-inline constexpr int kBlock = 8;        // bins of a block: one kx, eight rows
+inline constexpr int kBlock = 8;            // bins of a block: one kx, eight rows
 inline constexpr std::size_t kLabels = 25;  // texture, up to 23 reflections, wide shapes
-inline constexpr std::size_t kShapes = kLabels - 1;  // label of aperiodic shapes as wide as the field
+inline constexpr std::size_t kShapes =
+    kLabels - 1;  // label of aperiodic shapes as wide as the field
 
 struct MatchBlock {
   std::int32_t kx = 0;
@@ -77,8 +79,8 @@ class MatchList {
 
   /// Takes these blocks, already sorted by label; begin[l]..begin[l+1] are label l's. Template
   /// values are read from `full`. Does not allocate.
-  void choose(std::span<const MatchBlock> blocks, const std::array<std::uint32_t, kLabels + 1>& begin,
-              const Spectrum& full);
+  void choose(std::span<const MatchBlock> blocks,
+              const std::array<std::uint32_t, kLabels + 1>& begin, const Spectrum& full);
 
   /// Weights from the template's power: template_noise = E|noise of T|^2 per bin; v = frame noise
   /// power per label.
@@ -125,8 +127,9 @@ class MatchList {
   std::array<double, kLabels> frame_power_{}, noise_{};
 };
 
-/// The highest J over the labels in `used` on a square grid of (2 reach + 1)^2 shifts about `centre`.
-/// Columns are collapsed once per row of the grid, so it costs a few Newton steps, not hundreds.
+/// The highest J over the labels in `used` on a square grid of (2 reach + 1)^2 shifts about
+/// `centre`. Columns are collapsed once per row of the grid, so it costs a few Newton steps, not
+/// hundreds.
 class GridSearch {
  public:
   static constexpr int kReach = 9;
@@ -144,8 +147,8 @@ struct Covariance {
   double xx = 0.0, xy = 0.0, yy = 0.0;
 };
 
-/// How much of the tapered field two frames share, and how it pulls. Content that fills the field is
-/// cut by the window in another place in each frame, so J carries the factor A(s - s0), A the
+/// How much of the tapered field two frames share, and how it pulls. Content that fills the field
+/// is cut by the window in another place in each frame, so J carries the factor A(s - s0), A the
 /// taper's autocorrelation and s0 the template's mean shift: its maximum lies too near to s0, by
 /// percents for low frequencies. maximise() takes the slope of log A off the gradient.
 class WindowOverlap {
@@ -162,13 +165,13 @@ class WindowOverlap {
 struct MatchResult {
   Vector2 shift_cells;
   Covariance covariance;
-  MatchSums sums;          // over the labels used, within a hundredth of a cell of the shift
+  MatchSums sums;  // over the labels used, within a hundredth of a cell of the shift
   std::array<MatchSums, kLabels> labels;  // all labels, likewise
-  bool is_peak = false;    // Newton ended on a maximum
+  bool is_peak = false;                   // Newton ended on a maximum
 };
 
-/// Newton's maximum of J over the labels in `used`, from `start`; steps are held to `max_step_cells`.
-/// `window` and `template_shift` as WindowOverlap has it.
+/// Newton's maximum of J over the labels in `used`, from `start`; steps are held to
+/// `max_step_cells`. `window` and `template_shift` as WindowOverlap has it.
 MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
                      double max_step_cells, const WindowOverlap& window, Vector2 template_shift,
                      PhaseRamps& ramps);

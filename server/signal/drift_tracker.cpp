@@ -13,23 +13,40 @@ namespace latticed::signal {
 
 namespace {
 
-constexpr int kReflectionReach = 4;     // bins round a reflection that are taken whole
+constexpr int kReflectionReach = 4;  // bins round a reflection that are taken whole
 constexpr float kPlainReflectionSnr = 6.0f;
-constexpr int kStripes = 8;             // parts of the full template, one renewed per frame
-constexpr int kCandidates = 8;          // peaks of the whole-field surface that are refined
-constexpr double kSmallestMatch = 0.35; // of what the template promises
-constexpr double kPlainMatch = 0.9;      // below: other maxima are looked at
-constexpr double kRigidMatch = 0.7;      // aperiodic match of a frame that moved as a whole
-constexpr double kDistorted = 5.0;      // residual power over the noise's
-constexpr double kSignificant = 6.0;    // J over its own noise
+constexpr int kStripes = 8;  // parts of the full template, one renewed per frame
+constexpr double kStripeBlend = 1.0 / 16.0;
+// Frames until then go into the full template whole: bins chosen from one that is noisier than was
+// assumed are mostly noise, and what they promise denies the right cell.
+constexpr int kYoung = 32;
+constexpr int kSettled = 8;                 // frames learnt
+constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
+constexpr double kSmallestMatch = 0.35;     // of what the template promises
+constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
+constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
+constexpr double kDistorted = 5.0;          // residual power over the noise's
+constexpr double kSignificant = 6.0;        // J over its own noise
 constexpr double kWeakSignificance = 12.0;
-constexpr double kAmbiguousOdds = 12.0; // log-likelihood by which the best cell must lead
-constexpr int kPatience = 48;           // lost frames before a new template is begun
+constexpr double kAmbiguousOdds = 12.0;  // log-likelihood by which the best cell must lead
+constexpr int kPatience = 48;            // lost frames before a new template is begun
 constexpr int kWeighEvery = 8;           // frames: weights follow the template's slow change
 constexpr int kAnchorEvery = 4;          // frames: the template wanders slowly
 constexpr double kAnchorPull = 0.2;      // of the anchor's disagreement
 constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
-constexpr double kLowFringes = 14.0;      // fewer across the field: shapes, not texture
+constexpr double kLowFringes = 14.0;     // fewer across the field: shapes, not texture
+
+// The match takes noise for the same all over the field, the taper makes it strongest where the
+// content is: the variance of a sum over tapered content is larger by <w^4> / <w^2>^2 per axis.
+double taper_excess(const std::vector<float>& taper) {
+  double second = 0.0, fourth = 0.0;
+  for (float weight : taper) {
+    const double w2 = static_cast<double>(weight) * static_cast<double>(weight);
+    second += w2;
+    fourth += w2 * w2;
+  }
+  return fourth * static_cast<double>(taper.size()) / (second * second);
+}
 
 // template += blend (frame exp(+2 pi i k s) - template) over columns first .. last-1.
 LATTICED_HOT void blend_columns(const Complex* frame, Complex* mean, const Complex* ramp_x,
@@ -70,6 +87,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
     : grid_(fft.grid()),
       config_(config),
       window_(fft.taper_x(), fft.taper_y()),
+      taper_excess_(taper_excess(fft.taper_x()) * taper_excess(fft.taper_y())),
       max_blocks_(static_cast<std::size_t>(config.max_match_bins / kBlock)),
       template_(grid_.spectrum_size()),
       list_(grid_, max_blocks_),
@@ -88,7 +106,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 }
 
 void DriftTracker::reset() {
-  frames_learnt_ = frames_since_renewal_ = frames_lost_ = stripe_ = 0;
+  frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
   has_anchor_ = has_jumped_ = false;
   misfit_.fill(1.0);
   label_phase_.fill(0.0);
@@ -96,6 +114,7 @@ void DriftTracker::reset() {
   shortest_period_cells_ = finest_period_cells_ = 0.0;
   shift_ = velocity_ = origin_ = template_mean_ = {};
   innovation_ = 0.0;
+  usual_aperiodic_ = 1.0;
 }
 
 MatchResult DriftTracker::match_near(std::uint32_t labels, Vector2 start) {
@@ -110,9 +129,14 @@ double DriftTracker::half_cell() const noexcept {
 void DriftTracker::renew_list(std::span<const Peak> peaks) {
   if (frames_learnt_ > 1) list_.write_back(template_);
   const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
+  // Bins from outside the old list come with the full template's noise, and the new list keeps
+  // them.
+  template_noise_ = std::max(template_noise_, full_noise_);
   const auto bin_noise = static_cast<float>(template_noise_);
-  // A block of eight noise bins exceeds its mean by half only once in a few hundred times.
-  const float smallest = bin_noise * kBlock * (1.0f + 4.0f / std::sqrt(float{kBlock}));
+  // Blocks of nothing but noise pass once in two thousand. A young template promises what it chose
+  // by its own noise, and a promise not kept would deny the cell: there once in a hundred thousand.
+  const float deviations = frames_learnt_ < kSettled ? 6.0f : 4.0f;
+  const float smallest = bin_noise * kBlock * (1.0f + deviations / std::sqrt(float{kBlock}));
   const double band = 0.5 * grid_.band;
   std::array<float, kBlock> fy2{};
   scored_.clear();
@@ -129,8 +153,8 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
     for (int kx = 0; kx < grid_.kx_count; ++kx) {
       const double fx = static_cast<double>(kx) / grid_.width;
       if (fx * fx + nearest * nearest > band * band) break;
-      if (kx == 0 && grid_.signed_ky(row) < 0) continue;   // mirror images
-      if (kx + row == 0) continue;                         // mean and plane
+      if (kx == 0 && grid_.signed_ky(row) < 0) continue;  // mirror images
+      if (kx + row == 0) continue;                        // mean and plane
       float power = 0.0f;
       const float score = block_score(template_.data() + grid_.at(kx, row), bin_noise,
                                       static_cast<float>(fx * fx), fy2.data(), &power);
@@ -146,7 +170,8 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
   }
   if (scored_.size() > max_blocks_) {
     std::nth_element(scored_.begin(), scored_.begin() + static_cast<std::ptrdiff_t>(max_blocks_),
-                     scored_.end(), [](const Scored& a, const Scored& b) { return a.score > b.score; });
+                     scored_.end(),
+                     [](const Scored& a, const Scored& b) { return a.score > b.score; });
     scored_.resize(max_blocks_);
   }
   // In memory order: the match then walks the spectrum once, forwards.
@@ -220,8 +245,8 @@ void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
   for (int kx = 0; kx < std::min(low, grid_.kx_count); ++kx)
     for (int ky = -low; ky <= low; ++ky)
       if (std::hypot(kx, ky) < kLowFringes) {
-        std::uint8_t& label = label_of_block_[static_cast<std::size_t>(
-            kx * per_column + grid_.row_of(ky) / kBlock)];
+        std::uint8_t& label =
+            label_of_block_[static_cast<std::size_t>(kx * per_column + grid_.row_of(ky) / kBlock)];
         if (label == 0) label = static_cast<std::uint8_t>(kShapes);
       }
 }
@@ -256,7 +281,7 @@ void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
                          std::span<const Peak> peaks) {
   std::copy_n(frame.data(), frame.size(), template_.data());
   frames_learnt_ = 1;
-  template_noise_ = static_cast<double>(noise.white);
+  template_noise_ = full_noise_ = static_cast<double>(noise.white);
   renew_list(peaks);
 }
 
@@ -270,19 +295,21 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
   verdict.significance = match.sums.j / std::sqrt(std::max(expected.j, 1e-30));
   const double denial = aperiodic_j(match) / std::max(aperiodic, 1e-30);
   // A jump by whole cells leaves the reflections matched and the aperiodic part not.
-  const double doubt = 1.0 / std::sqrt(std::max(aperiodic, 1e-30));
+  const double doubt = std::sqrt((1.0 + template_noise_ / white_) / std::max(aperiodic, 1e-30));
   verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
-  verdict.is_accepted = match.is_peak && verdict.match > kSmallestMatch &&
-                        verdict.significance > kSignificant;
+  verdict.is_suspect = denial < usual_aperiodic_ - std::max(0.2, 6.0 * doubt);
+  verdict.is_accepted =
+      match.is_peak && verdict.match > kSmallestMatch && verdict.significance > kSignificant;
   return verdict;
 }
 
-bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match,
-                             bool& is_ambiguous) {
-  // The whole likelihood surface, from every bin of the band.
+// The likelihood of every shift of the field, from every bin of the band or from those of film,
+// edge and shapes alone.
+void DriftTracker::likelihood_surface(const Spectrum& frame, bool is_aperiodic) {
   std::fill_n(surface_half_.data(), surface_half_.size(), Complex{});
   const auto height = static_cast<std::size_t>(grid_.height);
   const auto noise = static_cast<float>(template_noise_);
+  const int per_column = (grid_.height + kBlock - 1) / kBlock;
   const auto smoothed = [&](const Complex* t, int row) {  // local power: single bins are too noisy
     float power = 0.0f;
     for (int d = -1; d <= 1; ++d)
@@ -296,18 +323,27 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
     for (int row = 0; row < grid_.height; ++row) {
       if (std::abs(grid_.signed_ky(row)) > grid_.k_band || kx + std::abs(grid_.signed_ky(row)) < 2)
         continue;
+      const std::uint8_t label =
+          label_of_block_[static_cast<std::size_t>(kx * per_column + row / kBlock)];
+      if (is_aperiodic && label > 0 && label < kShapes) continue;
       const float power = smoothed(t, row);
       const float weight = power > 1.5f * noise ? (power - noise) / power : 0.0f;
       // Strong bins are held to a noise of a tenth of themselves: what fits badly must not decide.
-      to[row] = f[row] * std::conj(t[row]) * (weight / (static_cast<float>(white_) + 0.01f * power));
+      to[row] =
+          f[row] * std::conj(t[row]) * (weight / (static_cast<float>(white_) + 0.01f * power));
     }
   }
   surface_ifft_.execute(surface_half_.data(), surface_.data());
+}
 
-  // Peaks, normalised by how much of the field both frames share at that shift.
-  std::array<Candidate, kCandidates> found;
-  std::size_t count = 0;
-  const int reach_x = static_cast<int>(0.45 * grid_.width), reach_y = static_cast<int>(0.45 * grid_.height);
+// Peaks of the surface, normalised by how much of the field both frames share at that shift:
+// found[first] to found[limit - 1], best first. Returns where they end.
+std::size_t DriftTracker::collect_peaks(std::array<Candidate, kCandidates>& found,
+                                        std::size_t first, std::size_t limit) const {
+  std::size_t count = first;
+  const auto height = static_cast<std::size_t>(grid_.height);
+  const int reach_x = static_cast<int>(0.45 * grid_.width),
+            reach_y = static_cast<int>(0.45 * grid_.height);
   const double apart = std::max(2.0, 0.5 * half_cell());
   for (int sx = -reach_x; sx <= reach_x; ++sx) {
     const int column = sx < 0 ? sx + grid_.width : sx;
@@ -317,30 +353,50 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
       const int row = sy < 0 ? sy + grid_.height : sy;
       const double score = static_cast<double>(line[row]) /
                            (share_x * (1.0 - std::abs(sy) / static_cast<double>(grid_.height)));
-      if (count == kCandidates && score <= found[count - 1].score) continue;
+      if (count == limit && score <= found[count - 1].score) continue;
       const Vector2 at{static_cast<double>(sx), static_cast<double>(sy)};
-      std::size_t place = 0;  // an earlier peak of the same cell is replaced, else the weakest
+      std::size_t place = first;  // an earlier peak of the same cell is replaced, else the weakest
       while (place < count &&
              std::hypot(found[place].shift.x - at.x, found[place].shift.y - at.y) >= apart)
         ++place;
       if (place < count && score <= found[place].score) continue;
-      if (place == count) place = count < kCandidates ? count++ : kCandidates - 1;
+      if (place == count) place = count < limit ? count++ : limit - 1;
       found[place].shift = at;
       found[place].score = score;
-      for (; place > 0 && found[place - 1].score < found[place].score; --place)
+      for (; place > first && found[place - 1].score < found[place].score; --place)
         std::swap(found[place - 1], found[place]);
     }
   }
+  return count;
+}
+
+bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match,
+                             bool& is_ambiguous) {
+  // A lattice that fills the field has a peak in every cell, hundreds of them; what is aperiodic
+  // has one. So half of the candidates come from each.
+  std::array<Candidate, kCandidates> found;
+  std::size_t count = 0;
+  for (const bool is_aperiodic : {true, false}) {
+    if (is_aperiodic && expected_aperiodic_j() < kPlainAperiodicJ) continue;
+    likelihood_surface(frame, is_aperiodic);
+    count = collect_peaks(found, count, is_aperiodic ? kCandidates / 2 : kCandidates);
+  }
   // Each is refined; the aperiodic part, which knows no unit cells, is scored apart.
+  Expectation used;
+  for (std::size_t l = 0; l < kLabels; ++l)
+    if (used_labels_ >> l & 1u) used += list_.expected(l);
+  const double aperiodic = expected_aperiodic_j();
   const auto refine = [&](Vector2 start) {
     Candidate out;
     out.match = match_near(used_labels_, start);
     const Vector2 s = out.match.shift_cells;
     out.shift = s;
-    const double share = std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) *
-                                           (1.0 - std::abs(s.y) / grid_.height));
-    out.score = out.match.is_peak ? out.match.sums.j / share : -1e300;
-    out.aperiodic = aperiodic_j(out.match) / share;
+    // Log-likelihoods: J less half of what J is at the right shift, where a share of the field is
+    // new.
+    const double share =
+        std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) * (1.0 - std::abs(s.y) / grid_.height));
+    out.score = out.match.is_peak ? out.match.sums.j - 0.5 * share * used.j : -1e300;
+    out.aperiodic = aperiodic_j(out.match) - 0.5 * share * aperiodic;
     return out;
   };
   const Candidate near = refine(match.is_peak ? match.shift_cells : predicted);
@@ -361,18 +417,14 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
   }
   if (best.score < -1e299) return false;
 
-  Expectation used;
-  for (std::size_t l = 0; l < kLabels; ++l)
-    if (used_labels_ >> l & 1u) used += list_.expected(l);
   const bool is_near_sound = near.match.is_peak && near.match.sums.j > kSmallestMatch * used.j;
-  const double aperiodic = expected_aperiodic_j();
   const double lead = best.aperiodic - near.aperiodic;
   if (is_near_sound && lead < std::max(6.0 * std::sqrt(aperiodic), 0.3 * aperiodic)) {
     // Another cell fits, but nothing aperiodic says that the specimen went there.
     is_ambiguous = lead > std::max(4.0 * std::sqrt(aperiodic), 0.15 * aperiodic);
     best = near;
   } else {
-    is_ambiguous = best.score - second_score < std::max(kAmbiguousOdds, 0.02 * best.score);
+    is_ambiguous = best.score - second_score < std::max(kAmbiguousOdds, 0.02 * used.j);
   }
   match = best.match;
   return true;
@@ -384,8 +436,8 @@ double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) cons
   const Expectation& expected = list_.expected(label);
   if (expected.weight < 4.0) return 1.0;
   const double cross = match.labels[label].j * list_.label_noise(label) / 2.0;
-  const double residual = list_.frame_power(label) + expected.power +
-                          expected.weight * template_noise_ - 2.0 * cross;
+  const double residual =
+      list_.frame_power(label) + expected.power + expected.weight * template_noise_ - 2.0 * cross;
   return std::clamp(residual / (expected.weight * (white_ + template_noise_)), 1.0, 1e5);
 }
 
@@ -414,9 +466,13 @@ MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& fi
   list_.weigh(template_noise_, frame_noise);
   list_.load(frame);
   was_reweighed_ = true;
-  MatchResult again =
-      match_near(used_labels_, first.shift_cells);
-  return again.is_peak ? again : first;
+  const MatchResult again = match_near(used_labels_, first.shift_cells);
+  if (again.is_peak) return again;
+  // Back to the weights that `first` was summed with: its J is judged by what the list expects.
+  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
+  list_.weigh(template_noise_, frame_noise);
+  list_.load(frame);
+  return first;
 }
 
 // The mean motion of the plainest reflections: phases of their coefficients against the template's
@@ -480,8 +536,8 @@ bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& ma
   const double variance = misfit / weights;  // cycles^2 of one phase
   if (variance > 0.1 * 0.1) return false;
   // A fit to few phases knows its own scatter badly: at least a hundredth of a cycle is assumed.
-  const double per_phase = std::max(variance, 1e-4) * weights /
-                           std::max(1.0, static_cast<double>(phases.size()) - 2.0);
+  const double per_phase =
+      std::max(variance, 1e-4) * weights / std::max(1.0, static_cast<double>(phases.size()) - 2.0);
   match.shift_cells = s;
   match.covariance = {per_phase * ayy / det, -per_phase * axy / det, per_phase * axx / det};
   return true;
@@ -527,14 +583,14 @@ bool DriftTracker::can_stand_alone(const MatchList& list) {
   return aperiodic.gxx > 0.02 * all.gxx && aperiodic.gyy > 0.02 * all.gyy;
 }
 
-// Where this frame is learnt into the template: at its shift, pulled a little towards what the anchor
-// says. So the template's random walk (blend x sigma per frame) is bounded, and the anchor's own
-// error, common to all frames, does not add to any single one.
+// Where this frame is learnt into the template: at its shift, pulled a little towards what the
+// anchor says. So the template's random walk (blend x sigma per frame) is bounded, and the anchor's
+// own error, common to all frames, does not add to any single one.
 Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   if (!has_anchor_ || frames_learnt_ % kAnchorEvery != 0) return shift;
   anchor_.load(frame);
-  const MatchResult match = maximise(anchor_, used_labels_, shift, 0.25 * half_cell(), window_,
-                                     anchor_mean_, ramps_);
+  const MatchResult match =
+      maximise(anchor_, used_labels_, shift, 0.25 * half_cell(), window_, anchor_mean_, ramps_);
   Expectation expected;
   for (std::size_t l = 0; l < kLabels; ++l)
     if (used_labels_ >> l & 1u) expected += anchor_.expected(l);
@@ -548,14 +604,16 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
 }
 
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise) {
-  const double away = std::hypot(match.shift_cells.x - anchor_place_.x,
-                                 match.shift_cells.y - anchor_place_.y);
+  const double away =
+      std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
   if (away > kAnchorReach * std::min(grid_.width, grid_.height))
     has_anchor_ = false;  // the field has moved on: a new anchor is made from the template
   const Vector2 place = anchored(frame, match.shift_cells);
-  for (std::size_t l = 0; l < kLabels; ++l)
-    misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
+  for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
   watch_reflections(match);
+
+  const double aperiodic = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
+  usual_aperiodic_ += 0.1 * (std::clamp(aperiodic, 0.0, 1.0) - usual_aperiodic_);
 
   ++frames_learnt_;
   const int memory = std::min(frames_learnt_, config_.template_memory_frames);
@@ -565,15 +623,20 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const 
   template_mean_.x += static_cast<double>(blend) * (place.x - template_mean_.x);
   template_mean_.y += static_cast<double>(blend) * (place.y - template_mean_.y);
   // The full template is renewed in stripes: it only has to know where new information grows.
-  const bool is_young = frames_learnt_ <= kStripes;
+  const bool is_young = frames_learnt_ <= kYoung;
   const int first = is_young ? 0 : stripe_ * grid_.kx_count / kStripes;
   const int last = is_young ? grid_.kx_count : (stripe_ + 1) * grid_.kx_count / kStripes;
   blend_columns(frame.data(), template_.data(), ramps_.x(), ramps_.y(), first, last, grid_.height,
-                grid_.column_stride, is_young ? blend : std::max(blend, 1.0f / 16.0f));
+                grid_.column_stride, is_young ? blend : static_cast<float>(kStripeBlend));
   stripe_ = (stripe_ + 1) % kStripes;
   // White noise of a running mean: (1 - b)^2 of the old and b^2 of the new.
-  const double b = static_cast<double>(blend);
-  template_noise_ = (1.0 - b) * (1.0 - b) * template_noise_ + b * b * white_;
+  const auto noise_after = [this](double before, double b) {
+    return (1.0 - b) * (1.0 - b) * before + b * b * white_;
+  };
+  template_noise_ = noise_after(template_noise_, static_cast<double>(blend));
+  full_noise_ =
+      is_young ? template_noise_
+               : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
   if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor(noise);
 }
 
@@ -598,7 +661,8 @@ DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& v
                                       bool is_ambiguous) {
   DriftMeasurement out;
   out.drift_px = {origin_.x + match.shift_cells.x, origin_.y + match.shift_cells.y};
-  out.sigma_drift_px = {std::sqrt(match.covariance.xx), std::sqrt(match.covariance.yy)};
+  out.sigma_drift_px = {std::sqrt(taper_excess_ * match.covariance.xx),
+                        std::sqrt(taper_excess_ * match.covariance.yy)};
   out.match = verdict.match;
   out.is_cell_ambiguous = is_ambiguous;
   const double sigma = std::max(out.sigma_drift_px.x, out.sigma_drift_px.y);
@@ -614,14 +678,16 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   has_jumped_ = false;
   const bool is_first = frames_learnt_ == 0;
   if (is_first) begin(frame, noise, peaks);
-  const bool is_due = frames_since_renewal_ >= 32 ||
-                      (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_)));
+  const bool is_due =
+      frames_since_renewal_ >= 32 ||
+      (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_)));
   if (!is_first && is_due) renew_list(peaks);
   ++frames_since_renewal_;
 
   std::array<double, kLabels> frame_noise;
   for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
-  if (is_first || is_due || frames_learnt_ < 32 || frames_learnt_ % kWeighEvery == 0 || was_reweighed_)
+  if (is_first || is_due || frames_learnt_ < 32 || frames_learnt_ % kWeighEvery == 0 ||
+      was_reweighed_)
     list_.weigh(is_first ? 0.0 : template_noise_, frame_noise);
   was_reweighed_ = false;
   list_.load(frame);
@@ -646,8 +712,14 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   }
   bool is_ambiguous = false;
   double apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
-  if (!verdict.is_accepted || verdict.is_cell_denied || (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
-    if (reacquire(frame, predicted, match, is_ambiguous)) verdict = judge(match);
+  if (!verdict.is_accepted || verdict.is_cell_denied || verdict.is_suspect ||
+      (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
+    if (reacquire(frame, predicted, match, is_ambiguous)) {
+      verdict = judge(match);
+      // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
+      // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
+      is_ambiguous |= verdict.is_cell_denied && typical_misfit(match) < kDistorted;
+    }
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
       lost.match = verdict.match;
@@ -680,7 +752,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   }
   shift_ = match.shift_cells;
   const DriftMeasurement out = report(match, verdict, is_ambiguous);
-  if (!is_ambiguous) learn(frame, match, noise);
+  frames_ambiguous_ = is_ambiguous ? frames_ambiguous_ + 1 : 0;
+  // A doubt that stays is no jump: film or edge have changed for good, and are learnt anew.
+  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match, noise);
   return out;
 }
 

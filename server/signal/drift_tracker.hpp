@@ -21,9 +21,9 @@
 namespace latticed::signal {
 
 struct DriftConfig {
-  int template_memory_frames = 32;   // 4 to 1024: the running mean's length
-  int anchor_frames = 24;            // 4 to 1024: frames in the anchor
-  int max_match_bins = 32768;        // 1024 to 262144: bins of the match
+  int template_memory_frames = 32;  // 4 to 1024: the running mean's length
+  int anchor_frames = 24;           // 4 to 1024: frames in the anchor
+  int max_match_bins = 32768;       // 1024 to 262144: bins of the match
 };
 
 class DriftTracker {
@@ -48,15 +48,16 @@ class DriftTracker {
  private:
   struct Candidate {
     Vector2 shift;
-    double score = 0.0;      // J over the share of the field both frames have
+    double score = 0.0;      // log-likelihood (in collect_peaks: the surface over the shared field)
     double aperiodic = 0.0;  // the same of the aperiodic part alone
     MatchResult match;
   };
   struct Verdict {
-    double match = 0.0;            // J over its expectation
-    double significance = 0.0;     // J over its noise
+    double match = 0.0;         // J over its expectation
+    double significance = 0.0;  // J over its noise
     bool is_accepted = false;
-    bool is_cell_denied = false;   // the aperiodic part says: not this cell
+    bool is_cell_denied = false;  // the aperiodic part says: not this cell
+    bool is_suspect = false;      // the aperiodic part fits worse than it has done
   };
 
   void begin(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks);
@@ -67,6 +68,10 @@ class DriftTracker {
   [[nodiscard]] double expected_aperiodic_j() const noexcept;
   void measure_cell(std::span<const Peak> peaks);
   [[nodiscard]] Verdict judge(const MatchResult& match) const;
+  static constexpr std::size_t kCandidates = 8;  // peaks of the whole-field surface, refined
+  void likelihood_surface(const Spectrum& frame, bool is_aperiodic);
+  std::size_t collect_peaks(std::array<Candidate, kCandidates>& found, std::size_t first,
+                            std::size_t limit) const;
   bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
   void learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise);
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
@@ -85,26 +90,30 @@ class DriftTracker {
   AnalysisGrid grid_;
   DriftConfig config_;
   WindowOverlap window_;
+  double taper_excess_;  // variance of the match over what its bins say
   std::size_t max_blocks_;
 
   // Across frames.
   Spectrum template_;
   MatchList list_, anchor_;
   int frames_learnt_ = 0, frames_since_renewal_ = 0, frames_lost_ = 0, stripe_ = 0;
+  int frames_ambiguous_ = 0;  // in a row
   bool has_anchor_ = false, has_jumped_ = false, was_reweighed_ = false;
-  double template_noise_ = 0.0;       // E|noise of T|^2
-  double white_ = 0.0;                // this frame's noise power
+  double template_noise_ = 0.0;                // E|noise of T|^2 in the list
+  double full_noise_ = 0.0;                    // and in the rest of the full template
+  double white_ = 0.0;                         // this frame's noise power
   std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1
   std::array<double, kLabels> label_phase_{};  // running mean of the residual phase, rad
   std::uint32_t used_labels_ = 1;
   FixedVector<Peak, kLabels> reflections_;  // label l is reflections_[l - 1]
-  double shortest_period_cells_ = 0.0;  // shortest lattice translation; 0 = no lattice seen
-  double finest_period_cells_ = 0.0;    // d of the highest plain reflection
-  Vector2 anchor_place_;                // the shift at which the anchor was made
-  Vector2 template_mean_, anchor_mean_; // mean shift of the frames in template and anchor
-  Vector2 origin_;                      // where this template's zero lies, cells from frame 0
-  Vector2 shift_, velocity_;            // cells from the template's zero, cells per frame
-  double innovation_ = 0.0;             // running rms of |measured - predicted|, cells
+  double shortest_period_cells_ = 0.0;      // shortest lattice translation; 0 = no lattice seen
+  double finest_period_cells_ = 0.0;        // d of the highest plain reflection
+  Vector2 anchor_place_;                    // the shift at which the anchor was made
+  Vector2 template_mean_, anchor_mean_;     // mean shift of the frames in template and anchor
+  Vector2 origin_;                          // where this template's zero lies, cells from frame 0
+  Vector2 shift_, velocity_;                // cells from the template's zero, cells per frame
+  double usual_aperiodic_ = 1.0;            // running mean of the aperiodic match
+  double innovation_ = 0.0;                 // running rms of |measured - predicted|, cells
 
   // Scratch of one frame.
   PhaseRamps ramps_;

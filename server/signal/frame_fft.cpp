@@ -29,7 +29,8 @@ LATTICED_HOT void taper_row(const float* in, const float* taper_x, float taper_y
     out[x] = (in[x] - at_0 - slope * static_cast<float>(x)) * (taper_x[x] * taper_y);
 }
 
-// A complex cell as one 8-byte word, and four of them: tiles of 4 x 4 cells are turned in registers.
+// A complex cell as one 8-byte word, and four of them: tiles of 4 x 4 cells are turned in
+// registers.
 using Word = double;
 typedef Word Words __attribute__((vector_size(32), aligned(8), may_alias));
 
@@ -134,8 +135,8 @@ void FrameFft::execute(const float* image, const Plane& plane, Workspace& work, 
 BlockIfft::BlockIfft(int size) : size_(size) {
   AlignedBuffer<Complex> block(static_cast<std::size_t>(size) * static_cast<std::size_t>(size));
   const std::lock_guard lock(planner_mutex);
-  plan_ = fftwf_plan_dft_2d(size, size, as_fftw(block.data()), as_fftw(block.data()),
-                            FFTW_BACKWARD, FFTW_MEASURE);
+  plan_ = fftwf_plan_dft_2d(size, size, as_fftw(block.data()), as_fftw(block.data()), FFTW_BACKWARD,
+                            FFTW_MEASURE);
 }
 BlockIfft::~BlockIfft() {
   if (!plan_) return;
@@ -153,23 +154,47 @@ void BlockIfft::execute(Complex* data) const {
   fftwf_execute_dft(static_cast<fftwf_plan>(plan_), as_fftw(data), as_fftw(data));
 }
 
-SurfaceIfft::SurfaceIfft(const AnalysisGrid& grid) {
-  const auto columns = static_cast<std::size_t>(grid.width / 2 + 1);
-  const auto height = static_cast<std::size_t>(grid.height);
-  AlignedBuffer<Complex> half(columns * height);
-  AlignedBuffer<float> surface(static_cast<std::size_t>(grid.width) * height);
+// One transform at a time, each on aligned scratch: FFTW makes itself buffers at every execute of a
+// strided or unaligned plan.
+SurfaceIfft::SurfaceIfft(const AnalysisGrid& grid)
+    : width_(grid.width),
+      height_(grid.height),
+      half_stride_(static_cast<std::size_t>(grid.width / 2 + 1 + 7) / 8 * 8),
+      real_stride_(static_cast<std::size_t>(grid.width + 15) / 16 * 16),
+      column_(static_cast<std::size_t>(grid.height)),
+      half_rows_(half_stride_ * kRowBlock),
+      real_rows_(real_stride_ * kRowBlock) {
   const std::lock_guard lock(planner_mutex);
-  // FFTW halves the last dimension; ours is kx, stored slowest, so the strides are given by hand.
-  const fftwf_iodim dims[] = {{grid.height, 1, 1}, {grid.width, grid.height, grid.height}};
-  plan_ = fftwf_plan_guru_dft_c2r(2, dims, 0, nullptr, as_fftw(half.data()), surface.data(),
-                                  FFTW_MEASURE);
+  column_plan_ = fftwf_plan_dft_1d(height_, as_fftw(column_.data()), as_fftw(column_.data()),
+                                   FFTW_BACKWARD, FFTW_MEASURE);
+  row_plan_ = fftwf_plan_dft_c2r_1d(width_, as_fftw(half_rows_.data()), real_rows_.data(),
+                                    FFTW_MEASURE | FFTW_DESTROY_INPUT);
 }
 SurfaceIfft::~SurfaceIfft() {
   const std::lock_guard lock(planner_mutex);
-  fftwf_destroy_plan(static_cast<fftwf_plan>(plan_));
+  for (void* plan : {column_plan_, row_plan_}) fftwf_destroy_plan(static_cast<fftwf_plan>(plan));
 }
-void SurfaceIfft::execute(Complex* half, float* surface) const {
-  fftwf_execute_dft_c2r(static_cast<fftwf_plan>(plan_), as_fftw(half), surface);
+void SurfaceIfft::execute(Complex* half, float* surface) {
+  const auto width = static_cast<std::size_t>(width_), height = static_cast<std::size_t>(height_);
+  const std::size_t columns = width / 2 + 1;
+  for (std::size_t kx = 0; kx < columns; ++kx) {
+    std::copy_n(half + kx * height, height, column_.data());
+    fftwf_execute(static_cast<fftwf_plan>(column_plan_));
+    std::copy_n(column_.data(), height, half + kx * height);
+  }
+  for (std::size_t y0 = 0; y0 < height; y0 += kRowBlock) {
+    const std::size_t rows = std::min<std::size_t>(kRowBlock, height - y0);
+    for (std::size_t kx = 0; kx < columns; ++kx)
+      for (std::size_t r = 0; r < rows; ++r)
+        half_rows_[r * half_stride_ + kx] = half[kx * height + y0 + r];
+    for (std::size_t r = 0; r < rows; ++r)
+      fftwf_execute_dft_c2r(static_cast<fftwf_plan>(row_plan_),
+                            as_fftw(half_rows_.data() + r * half_stride_),
+                            real_rows_.data() + r * real_stride_);
+    for (std::size_t x = 0; x < width; ++x)
+      for (std::size_t r = 0; r < rows; ++r)
+        surface[x * height + y0 + r] = real_rows_[r * real_stride_ + x];
+  }
 }
 
 bool load_fft_wisdom(const std::string& path) {

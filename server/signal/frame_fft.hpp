@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The one forward transform of a frame: plane subtraction and taper fused into the row pass, rows
 // transformed in blocks that stay in cache and stored transposed, then only the columns inside the
-// analysis band. FFTW 3.3 (manual 4.4.2 planning, 4.6 new-array execute). Plans are made once, under
-// one lock; execute() is const and may run on many threads, each with its own Workspace.
+// analysis band. FFTW 3.3 (manual 4.4.2 planning, 4.6 new-array execute). Plans are made once,
+// under one lock; execute() is const and may run on many threads, each with its own Workspace.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,8 @@ class ColumnVisitor {
 class FrameFft {
  public:
   struct Workspace {
-    AlignedBuffer<float> rows;      // a block of tapered rows
-    AlignedBuffer<Complex> half;    // their transforms
+    AlignedBuffer<float> rows;    // a block of tapered rows
+    AlignedBuffer<Complex> half;  // their transforms
   };
 
   /// Plans for this grid; may take a second for a new size when no wisdom is stored.
@@ -83,11 +83,17 @@ class SurfaceIfft {
   ~SurfaceIfft();
   SurfaceIfft(const SurfaceIfft&) = delete;
   SurfaceIfft& operator=(const SurfaceIfft&) = delete;
-  /// `half`: (width/2+1) columns of `height` cells, overwritten; `surface`: width x height.
-  void execute(Complex* half, float* surface) const;
+  /// `half`: (width/2+1) columns of `height` cells from an AlignedBuffer, overwritten; `surface`:
+  /// width x height. Track thread only (it owns scratch). Does not allocate.
+  void execute(Complex* half, float* surface);
 
  private:
-  void* plan_ = nullptr;
+  int width_, height_;
+  std::size_t half_stride_, real_stride_;
+  void* column_plan_ = nullptr;
+  void* row_plan_ = nullptr;
+  AlignedBuffer<Complex> column_, half_rows_;
+  AlignedBuffer<float> real_rows_;
 };
 
 /// FFTW's measured plans, kept between starts: `load` at start (a missing file is fine), `store`

@@ -38,13 +38,27 @@ void convert(std::span<const std::byte> raw, std::vector<float>& out) {
 std::vector<float> to_float(std::span<const std::byte> raw, const FrameGeometry& geometry) {
   std::vector<float> out(geometry.pixels());
   switch (geometry.type) {
-    case PixelType::u8: convert<std::uint8_t>(raw, out); break;
-    case PixelType::i8: convert<std::int8_t>(raw, out); break;
-    case PixelType::u16: convert<std::uint16_t>(raw, out); break;
-    case PixelType::i16: convert<std::int16_t>(raw, out); break;
-    case PixelType::u32: convert<std::uint32_t>(raw, out); break;
-    case PixelType::i32: convert<std::int32_t>(raw, out); break;
-    case PixelType::f32: convert<float>(raw, out); break;
+    case PixelType::u8:
+      convert<std::uint8_t>(raw, out);
+      break;
+    case PixelType::i8:
+      convert<std::int8_t>(raw, out);
+      break;
+    case PixelType::u16:
+      convert<std::uint16_t>(raw, out);
+      break;
+    case PixelType::i16:
+      convert<std::int16_t>(raw, out);
+      break;
+    case PixelType::u32:
+      convert<std::uint32_t>(raw, out);
+      break;
+    case PixelType::i32:
+      convert<std::int32_t>(raw, out);
+      break;
+    case PixelType::f32:
+      convert<float>(raw, out);
+      break;
   }
   return out;
 }
@@ -73,8 +87,9 @@ void HotPixelSearch::add(std::span<const std::byte> raw) {
   };
   for (int y = 0; y < height; ++y)
     for (int x = 0; x < width; ++x) {
-      std::array<float, 8> near{at(x - 1, y - 1), at(x, y - 1), at(x + 1, y - 1), at(x - 1, y),
-                                at(x + 1, y),     at(x - 1, y + 1), at(x, y + 1), at(x + 1, y + 1)};
+      std::array<float, 8> near{at(x - 1, y - 1), at(x, y - 1),    at(x + 1, y - 1),
+                                at(x - 1, y),     at(x + 1, y),    at(x - 1, y + 1),
+                                at(x, y + 1),     at(x + 1, y + 1)};
       std::sort(near.begin(), near.end());
       const auto i = static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
                      static_cast<std::size_t>(x);
@@ -94,7 +109,8 @@ std::vector<std::uint32_t> HotPixelSearch::found(double sigmas) const {
   std::vector<std::uint32_t> out;
   if (frames_ < 3) return out;
   for (std::size_t i = 0; i < smallest_excess_.size(); ++i)
-    if (smallest_excess_[i] > static_cast<float>(sigmas)) out.push_back(static_cast<std::uint32_t>(i));
+    if (smallest_excess_[i] > static_cast<float>(sigmas))
+      out.push_back(static_cast<std::uint32_t>(i));
   // So many that they are structure, not defects: better none than a repaired specimen.
   if (out.size() > smallest_excess_.size() / 100) out.clear();
   return out;

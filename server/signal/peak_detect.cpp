@@ -13,6 +13,7 @@ namespace latticed::signal {
 namespace {
 
 constexpr std::size_t kSamplesPerRing = 160;
+constexpr std::size_t kFewestSamples = 96;
 constexpr std::size_t kMaxCandidates = 4096;
 // A bin worth a look under the Hann window: half-way between two bins a spot has lost 84 % of its
 // power, so the first look is far more generous than the test itself.
@@ -26,12 +27,14 @@ float power_of(Complex value) noexcept {
 }
 
 // Largest and sum of |F|^2 over each chunk of a column.
-LATTICED_HOT void survey_chunks(const float* parts, std::size_t chunks, float* largest, float* sum) {
+LATTICED_HOT void survey_chunks(const float* parts, std::size_t chunks, float* largest,
+                                float* sum) {
   constexpr int kChunk = PeakDetector::kChunk;
   for (std::size_t c = 0; c < chunks; ++c) {
     const float* at = parts + c * 2 * kChunk;
     float power[kChunk];
-    for (int i = 0; i < kChunk; ++i) power[i] = at[2 * i] * at[2 * i] + at[2 * i + 1] * at[2 * i + 1];
+    for (int i = 0; i < kChunk; ++i)
+      power[i] = at[2 * i] * at[2 * i] + at[2 * i + 1] * at[2 * i + 1];
     float most = power[0], total = 0.0f;
     for (int i = 0; i < kChunk; ++i) most = power[i] > most ? power[i] : most;
     for (int i = 0; i < kChunk; ++i) total += power[i];
@@ -49,7 +52,8 @@ std::size_t ring_at(const AnalysisGrid& grid, double min_fringes, Vector2 freque
   const double highest = 0.5 * grid.band;
   if (radius < lowest || radius >= highest) return kRings;
   // Square-root spacing: narrow rings where the spectrum is steep, wide ones where it is flat.
-  const double u = (std::sqrt(radius) - std::sqrt(lowest)) / (std::sqrt(highest) - std::sqrt(lowest));
+  const double u =
+      (std::sqrt(radius) - std::sqrt(lowest)) / (std::sqrt(highest) - std::sqrt(lowest));
   return std::min(static_cast<std::size_t>(u * static_cast<double>(kRings)), kRings - 1);
 }
 
@@ -62,10 +66,9 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
   std::array<std::vector<std::uint32_t>, kRings> all;
   for (int kx = 0; kx < grid_.kx_count; ++kx)
     for (int row = 0; row < grid_.height; ++row) {
-      const std::size_t ring =
-          ring_at(grid_, config_.min_fringes,
-                  {static_cast<double>(kx) / grid_.width,
-                   static_cast<double>(grid_.signed_ky(row)) / grid_.height});
+      const std::size_t ring = ring_at(grid_, config_.min_fringes,
+                                       {static_cast<double>(kx) / grid_.width,
+                                        static_cast<double>(grid_.signed_ky(row)) / grid_.height});
       if (ring == kRings) continue;
       ring_of_bin_[grid_.at(kx, row)] = static_cast<std::uint8_t>(ring);
       ++band_bins_;
@@ -89,12 +92,40 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
       }
       chunk_rings_.push_back(rings);
     }
+  const double probability =
+      std::min(config_.false_alarms_per_frame / std::max<double>(band_bins_, 1.0), 0.5);
   for (std::size_t ring = 0; ring < kRings; ++ring) {
-    const std::size_t count = std::min(all[ring].size(), kSamplesPerRing);
+    // A ring of few bins borrows its neighbours', as many on either side as there are.
+    std::vector<std::uint32_t> near = all[ring];
+    for (std::size_t d = 1; d < kRings && near.size() < kFewestSamples; ++d) {
+      if (ring >= d) near.insert(near.end(), all[ring - d].begin(), all[ring - d].end());
+      if (ring + d < kRings) near.insert(near.end(), all[ring + d].begin(), all[ring + d].end());
+    }
+    const std::size_t count = std::min(near.size(), kSamplesPerRing);
     for (std::size_t i = 0; i < count; ++i)
-      samples_of_ring_[ring].push_back(all[ring][i * all[ring].size() / count]);
+      samples_of_ring_[ring].push_back(near[i * near.size() / count]);
+    threshold_[ring] = static_cast<float>(threshold(count, probability));
   }
-  threshold_ = std::log(std::max<double>(band_bins_, 1.0) / config_.false_alarms_per_frame);
+}
+
+// The r-th smallest of n exponential variables is a sum of r independent ones of rates n, n-1, ...
+// (Renyi 1953), so the mean of exp(-T x median / ln 2) over the median is a product.
+double PeakDetector::threshold(std::size_t samples, double probability) {
+  const auto exceeded = [&](double t) {
+    double product = 1.0;
+    for (std::size_t i = 0; i <= samples / 2; ++i) {
+      const auto rate = static_cast<double>(samples - i);
+      product *= rate / (rate + t / std::numbers::ln2);
+    }
+    return product;
+  };
+  if (samples == 0) return std::numeric_limits<float>::max();
+  double low = 0.0, high = 1e9;
+  for (int i = 0; i < 80; ++i) {
+    const double middle = 0.5 * (low + high);
+    (exceeded(middle) > probability ? low : high) = middle;
+  }
+  return high;
 }
 
 PeakDetector::Workspace PeakDetector::make_workspace() const {
@@ -113,18 +144,15 @@ void PeakDetector::survey(int kx, const Complex* column, Workspace& work) const 
 }
 
 void PeakDetector::measure_rings(const Spectrum& spectrum, Workspace& work, RingNoise& out) const {
-  float last = 0.0f;
   for (std::size_t ring = 0; ring < kRings; ++ring) {
     const auto& samples = samples_of_ring_[ring];
-    if (samples.size() >= 8) {
-      for (std::size_t i = 0; i < samples.size(); ++i)
-        work.samples[i] = power_of(spectrum[samples[i]]);
-      const auto middle = work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
-      std::nth_element(work.samples.begin(), middle,
-                       work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size()));
-      last = *middle / std::numbers::ln2_v<float>;
-    }
-    out.mean_power[ring] = last;  // a ring too small to measure takes its inner neighbour's level
+    if (samples.empty()) continue;
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      work.samples[i] = power_of(spectrum[samples[i]]);
+    const auto middle = work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
+    std::nth_element(work.samples.begin(), middle,
+                     work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size()));
+    out.mean_power[ring] = *middle / std::numbers::ln2_v<float>;
   }
   // The outermost rings hold no structure: what is there is shot and read noise.
   std::array<float, 6> edge{};
@@ -133,8 +161,8 @@ void PeakDetector::measure_rings(const Spectrum& spectrum, Workspace& work, Ring
   out.white = 0.5f * (edge[2] + edge[3]);
 }
 
-void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, float ring_mean,
-                            Workspace& work) const {
+void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, std::size_t ring,
+                            float ring_mean, Workspace& work) const {
   if (work.candidates.size() == kMaxCandidates) return;
   // The 5 x 5 neighbourhood, with conjugates left of kx = 0 and wrapped rows.
   std::array<std::array<Complex, 5>, 5> near;
@@ -162,7 +190,7 @@ void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, float rin
   };
   const float centre = hann_power(2, 2);
   const float noise = ring_mean * static_cast<float>(hann_noise_ratio_);
-  if (centre < static_cast<float>(threshold_) * noise) return;
+  if (!(centre > threshold_[ring] * noise) || !(noise > 0.0f)) return;
   for (std::size_t x = 1; x <= 3; ++x)
     for (std::size_t y = 1; y <= 3; ++y)
       if ((x != 2 || y != 2) && hann_power(x, y) > centre) return;
@@ -173,8 +201,8 @@ void PeakDetector::keep_strongest(Workspace& work, PeakList& out) const {
   std::sort(work.candidates.begin(), work.candidates.end(),
             [](const Peak& a, const Peak& b) { return a.power > b.power; });
   for (const Peak& peak : work.candidates) {
-    const bool is_side_lobe = std::any_of(
-        out.peaks.begin(), out.peaks.end(), [&](const Peak& strong) {
+    const bool is_side_lobe =
+        std::any_of(out.peaks.begin(), out.peaks.end(), [&](const Peak& strong) {
           const auto is_near = [&](int kx, int ky) {
             const int dx = std::abs(peak.kx - kx), dy = std::abs(peak.ky - ky);
             if (dx <= 2 && dy <= 2) return true;  // the same maximum, seen twice
@@ -217,7 +245,7 @@ void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& o
         const float power = power_of(spectrum[at]);
         if (!rings.is_whole) out.band_power += static_cast<double>(power);
         if (power <= level[ring] || (kx == 0 && grid_.signed_ky(row) < 0)) continue;
-        consider(spectrum, kx, row, out.noise.mean_power[ring], work);
+        consider(spectrum, kx, row, ring, out.noise.mean_power[ring], work);
       }
     }
   keep_strongest(work, out);

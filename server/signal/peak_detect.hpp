@@ -2,8 +2,9 @@
 // Spots of one spectrum at a computed false-alarm rate. Stateless: runs on the prepare workers.
 //
 // The power of noise in a bin is exponential, so a bin of ring mean m exceeds T m with probability
-// exp(-T); T = ln(bins / alpha) makes alpha false alarms a frame. The ring mean comes from the
-// median (mean = median / ln 2), which spots do not move. Detection is done under a Hann window,
+// exp(-T). The ring mean comes from the median of n of its bins (mean = median / ln 2), which spots
+// do not move but which is itself uncertain: T is chosen per ring so that, on the average over that
+// uncertainty, alpha false alarms a frame are made. Detection is done under a Hann window,
 // applied as the three-point convolution [-1/4, 1/2, -1/4] per axis at candidate bins only.
 #pragma once
 
@@ -35,7 +36,7 @@ struct RingNoise {
 struct PeakList {
   FixedVector<Peak, kMaxPeaks> peaks;  // strongest first
   RingNoise noise;
-  double band_power = 0.0;             // sum of |F|^2 from min_radius_bins to the band's edge
+  double band_power = 0.0;  // sum of |F|^2 from min_radius_bins to the band's edge
   std::uint32_t band_bins = 0;
 };
 
@@ -66,26 +67,29 @@ class PeakDetector {
   /// Second half, when all columns were surveyed. Does not allocate. Any thread.
   void detect(const Spectrum& spectrum, Workspace& work, PeakList& out) const;
 
-  [[nodiscard]] double threshold() const noexcept { return threshold_; }
+  /// T: a power over the ring's level that noise exceeds with `probability` when the level is the
+  /// median of `samples` bins.
+  [[nodiscard]] static double threshold(std::size_t samples, double probability);
 
  private:
   void measure_rings(const Spectrum& spectrum, Workspace& work, RingNoise& out) const;
-  void consider(const Spectrum& spectrum, int kx, int row, float ring_mean, Workspace& work) const;
+  void consider(const Spectrum& spectrum, int kx, int row, std::size_t ring, float ring_mean,
+                Workspace& work) const;
   void keep_strongest(Workspace& work, PeakList& out) const;
 
   AnalysisGrid grid_;
   DetectConfig config_;
   double hann_noise_ratio_;
-  double threshold_ = 0.0;
   std::uint32_t band_bins_ = 0;
-  std::vector<std::uint8_t> ring_of_bin_;                // kx-major as the spectrum; kRings = out
+  std::vector<std::uint8_t> ring_of_bin_;  // kx-major as the spectrum; kRings = out
   std::size_t chunks_per_column_ = 0;
   struct ChunkRings {
     std::uint8_t low, high;  // rings of the chunk's bins inside the band; low > high: none
     bool is_whole;           // all its bins are inside the band
   };
-  std::vector<ChunkRings> chunk_rings_;                  // kx-major
+  std::vector<ChunkRings> chunk_rings_;                             // kx-major
   std::array<std::vector<std::uint32_t>, kRings> samples_of_ring_;  // spectrum indices
+  std::array<float, kRings> threshold_{};                           // T
 };
 
 }  // namespace latticed::signal

@@ -14,37 +14,96 @@ namespace {
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 // Width of the envelope's low-pass, in bins: features down to about a tenth of the field.
 constexpr double kEnvelopeSigmaBins = 1.6;
-// The taper is undone only down to this weight: beyond it the sample is mostly rounding and edge.
-constexpr float kSmallestTaperSquared = 0.05f;
-constexpr int kNewtonSteps = 8;
+// Tapered part of the window the frequency is measured under, in place of the frame's own taper. It
+// must reach zero smoothly: the block repeats, so a sample at the seam sees both ends of the field,
+// where a fringe between two bins has two phases. With it d is 1.3 x the bound; 0.5 makes it 1.5.
+constexpr double kWindowTaper = 0.25;
+constexpr float kNoCrystal = 0.2f;       // of the envelope's largest: below is only noise
+constexpr double kFarFromCentre = 0.05;  // bins
+constexpr int kNewtonSteps = 9;
+
+float envelope_weight(double bins) {
+  const double u = bins / kEnvelopeSigmaBins;
+  return static_cast<float>(std::exp(-0.5 * u * u));
+}
+
+// The variance of noise in each of the block's samples along one axis, 1 = untapered. A sample sees
+// the field through the Dirichlet kernel of the block's bins, so it is the kernel's mean of the
+// taper squared, not the taper at one pixel: near the ends the difference is all there is.
+std::vector<double> noise_along(const std::vector<float>& taper, int size) {
+  std::vector<double> out(static_cast<std::size_t>(size));
+  const auto length = static_cast<double>(taper.size());
+  for (int m = 0; m < size; ++m)
+    for (std::size_t x = 0; x < taper.size(); ++x) {
+      const double u = static_cast<double>(m) / size - (static_cast<double>(x)) / length;
+      const double sine = std::sin(std::numbers::pi * u);
+      const double kernel =
+          std::abs(sine) < 1e-9 ? 1.0 : std::sin(std::numbers::pi * size * u) / (size * sine);
+      const auto w = static_cast<double>(taper[x]);
+      out[static_cast<std::size_t>(m)] += w * w * kernel * kernel * size / length;
+    }
+  return out;
+}
+
+// What the envelope's low-pass makes of the taper itself, at the block's samples along one axis.
+std::vector<double> smoothed(const std::vector<float>& taper, int size) {
+  std::vector<double> out(static_cast<std::size_t>(size));
+  const auto length = static_cast<double>(taper.size());
+  for (int k = -size / 2; k < size / 2; ++k) {
+    std::complex<double> coefficient{};
+    for (std::size_t x = 0; x < taper.size(); ++x)
+      coefficient += static_cast<double>(taper[x]) *
+                     std::polar(1.0 / length, -kTwoPi * k * static_cast<double>(x) / length);
+    for (int m = 0; m < size; ++m)
+      out[static_cast<std::size_t>(m)] +=
+          static_cast<double>(envelope_weight(k)) *
+          (coefficient * std::polar(1.0, kTwoPi * k * m / size)).real();
+  }
+  return out;
+}
 
 }  // namespace
 
-// Sums over the block of u h e, where e = exp(-2 pi i offset.t), t in field lengths about the middle.
+// Sums over the block of u h e, where e = exp(-2 pi i offset.t), t in field lengths about the
+// middle.
 struct SpotRefiner::Sums {
   std::complex<double> c, cx, cy, cxx, cxy, cyy;
 };
 
 SpotRefiner::SpotRefiner(const FrameFft& fft)
     : grid_(fft.grid()),
-      size_(std::min(grid_.width, grid_.height) >= 384 ? 32 : 16),
+      size_(std::min(grid_.width, grid_.height) >= 64 ? 32 : 16),
       ifft_(size_),
-      taper_squared_(static_cast<std::size_t>(size_ * size_)),
+      mean_taper_squared_(0.0),
+      along_x_(along(fft.taper_x())),
+      along_y_(along(fft.taper_y())),
       bins_(static_cast<std::size_t>(size_ * size_)),
       field_(static_cast<std::size_t>(size_ * size_)),
       envelope_(static_cast<std::size_t>(size_ * size_)),
       weight_(static_cast<std::size_t>(size_ * size_)),
-      amplitude_(static_cast<std::size_t>(size_ * size_)) {
-  double sum = 0.0;
+      signal_(static_cast<std::size_t>(size_ * size_)),
+      noise_(static_cast<std::size_t>(size_ * size_)) {
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
-      const float wx = fft.taper_x()[static_cast<std::size_t>(m * grid_.width / size_)];
-      const float wy = fft.taper_y()[static_cast<std::size_t>(n * grid_.height / size_)];
-      const float squared = wx * wx * wy * wy;
-      taper_squared_[static_cast<std::size_t>(m * size_ + n)] = squared;
-      sum += static_cast<double>(squared);
+      const float noise =
+          along_x_[static_cast<std::size_t>(m)].noise * along_y_[static_cast<std::size_t>(n)].noise;
+      noise_[static_cast<std::size_t>(m * size_ + n)] = noise;
+      mean_taper_squared_ += static_cast<double>(noise) / (size_ * size_);
     }
-  mean_taper_squared_ = sum / (size_ * size_);
+}
+
+std::vector<SpotRefiner::Sample> SpotRefiner::along(const std::vector<float>& taper) const {
+  const auto noise = noise_along(taper, size_), low = smoothed(taper, size_);
+  const auto window = tukey(2 * size_, kWindowTaper);  // between its samples lie the block's
+  std::vector<Sample> out(static_cast<std::size_t>(size_));
+  for (std::size_t m = 1; m < out.size(); ++m) {
+    const auto own = taper[m * taper.size() / out.size()];
+    const float wanted = 0.5f * (window[2 * m - 1] + window[2 * m]);
+    out[m] = {own, wanted / std::max(own, 0.1f), static_cast<float>(noise[m]),
+              static_cast<float>(low[m])};
+  }
+  out[0] = {0.0f, 0.0f, static_cast<float>(noise[0]), static_cast<float>(low[0])};
+  return out;
 }
 
 void SpotRefiner::cut(const Spectrum& spectrum, int kx0, int ky0, double* near_power) {
@@ -62,7 +121,8 @@ void SpotRefiner::cut(const Spectrum& spectrum, int kx0, int ky0, double* near_p
         value = spectrum[grid_.at(kx, grid_.row_of(ky))];
         if (is_mirrored) value = std::conj(value);
       }
-      if (std::abs(dx) <= 3 && std::abs(dy) <= 3) *near_power += static_cast<double>(std::norm(value));
+      if (std::abs(dx) <= 3 && std::abs(dy) <= 3)
+        *near_power += static_cast<double>(std::norm(value));
       const int m = dx < 0 ? dx + size_ : dx, n = dy < 0 ? dy + size_ : dy;
       bins_[static_cast<std::size_t>(m * size_ + n)] = value;
     }
@@ -70,33 +130,37 @@ void SpotRefiner::cut(const Spectrum& spectrum, int kx0, int ky0, double* near_p
 
 void SpotRefiner::make_weights(double offset_x, double offset_y) {
   // Only bins near the spot: the fringe's envelope, with most of the noise left out.
-  std::array<float, 32> along_x{}, along_y{};
+  std::array<float, 32> near_x{}, near_y{};
   for (int i = 0; i < size_; ++i) {
     const int d = i < size_ / 2 ? i : i - size_;
-    const auto gauss = [&](double offset) {
-      const double u = (d - offset) / kEnvelopeSigmaBins;
-      return static_cast<float>(std::exp(-0.5 * u * u));
-    };
-    along_x[static_cast<std::size_t>(i)] = gauss(offset_x);
-    along_y[static_cast<std::size_t>(i)] = gauss(offset_y);
+    near_x[static_cast<std::size_t>(i)] = envelope_weight(d - offset_x);
+    near_y[static_cast<std::size_t>(i)] = envelope_weight(d - offset_y);
   }
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
-      envelope_[i] = bins_[i] * (along_x[static_cast<std::size_t>(m)] *
-                                 along_y[static_cast<std::size_t>(n)]);
+      envelope_[i] =
+          bins_[i] * (near_x[static_cast<std::size_t>(m)] * near_y[static_cast<std::size_t>(n)]);
     }
   ifft_.execute(envelope_.data());
+  // The crystal itself, without the frame's taper.
   float largest = 0.0f;
-  for (std::size_t i = 0; i < amplitude_.size(); ++i) {
-    amplitude_[i] = std::abs(envelope_[i]);
-    largest = std::max(largest, amplitude_[i]);
-  }
-  for (std::size_t i = 0; i < amplitude_.size(); ++i) {
-    // Below a fifth of the largest there is no crystal, only the envelope's own noise.
-    if (amplitude_[i] < 0.2f * largest) amplitude_[i] = 0.0f;
-    weight_[i] = amplitude_[i] / std::max(taper_squared_[i], kSmallestTaperSquared);
-  }
+  for (int m = 0; m < size_; ++m)
+    for (int n = 0; n < size_; ++n) {
+      const auto i = static_cast<std::size_t>(m * size_ + n);
+      signal_[i] = std::abs(envelope_[i]) / (along_x_[static_cast<std::size_t>(m)].smoothed *
+                                             along_y_[static_cast<std::size_t>(n)].smoothed);
+      largest = std::max(largest, signal_[i]);
+    }
+  for (int m = 0; m < size_; ++m)
+    for (int n = 0; n < size_; ++n) {
+      const auto i = static_cast<std::size_t>(m * size_ + n);
+      const Sample& x = along_x_[static_cast<std::size_t>(m)];
+      const Sample& y = along_y_[static_cast<std::size_t>(n)];
+      const float crystal = signal_[i] < kNoCrystal * largest ? 0.0f : signal_[i];
+      weight_[i] = crystal * x.weight * y.weight;
+      signal_[i] = crystal * x.taper * y.taper;
+    }
 }
 
 SpotRefiner::Sums SpotRefiner::sum_at(double offset_x, double offset_y) const {
@@ -106,8 +170,10 @@ SpotRefiner::Sums SpotRefiner::sum_at(double offset_x, double offset_y) const {
   for (int i = 0; i < size_; ++i) {
     const double at = static_cast<double>(i) / size_;
     t[static_cast<std::size_t>(i)] = static_cast<float>(at - 0.5);
-    turn_x[static_cast<std::size_t>(i)] = std::polar(1.0f, static_cast<float>(-kTwoPi * offset_x * at));
-    turn_y[static_cast<std::size_t>(i)] = std::polar(1.0f, static_cast<float>(-kTwoPi * offset_y * at));
+    turn_x[static_cast<std::size_t>(i)] =
+        std::polar(1.0f, static_cast<float>(-kTwoPi * offset_x * at));
+    turn_y[static_cast<std::size_t>(i)] =
+        std::polar(1.0f, static_cast<float>(-kTwoPi * offset_y * at));
   }
   for (int m = 0; m < size_; ++m) {
     float re0 = 0, im0 = 0, re1 = 0, im1 = 0, re2 = 0, im2 = 0;
@@ -151,7 +217,7 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   double x = begin_x, y = begin_y;
   make_weights(x, y);
   Sums sums;
-  bool has_converged = false;
+  bool has_converged = false, is_recentred = false;
   for (int step = 0; step < kNewtonSteps && !has_converged; ++step) {
     sums = sum_at(x, y);
     // L = log |c|^2; with t about the middle, dc/dx = -2 pi i cx and so on.
@@ -170,8 +236,13 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
     x += dx;
     y += dy;
     has_converged = std::abs(dx) < 1e-4 && std::abs(dy) < 1e-4;
-    // The envelope was cut about the first guess: once, cut it anew about a better one.
-    if (step == 1 && std::hypot(x - begin_x, y - begin_y) > 0.1) make_weights(x, y);
+    // The envelope was laid about the first guess: once more about where it led.
+    if (!is_recentred && (has_converged || step == 1) &&
+        std::hypot(x - begin_x, y - begin_y) > kFarFromCentre) {
+      make_weights(x, y);
+      is_recentred = true;
+      has_converged = false;
+    }
   }
   if (!has_converged || std::abs(x - begin_x) > 1.5 || std::abs(y - begin_y) > 1.5) return out;
 
@@ -181,11 +252,11 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
-      const double product = static_cast<double>(weight_[i] * amplitude_[i]);
+      const double product = static_cast<double>(weight_[i] * signal_[i]);
       ua += product;
       mx += product * m;
       my += product * n;
-      uu += static_cast<double>(weight_[i] * weight_[i] * taper_squared_[i]);
+      uu += static_cast<double>(weight_[i] * weight_[i] * noise_[i]);
     }
   if (!(ua > 0.0)) return out;
   mx /= ua;
@@ -195,8 +266,8 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
     for (int n = 0; n < size_; ++n) {
       const auto i = static_cast<std::size_t>(m * size_ + n);
       const double tx = (m - mx) / size_, ty = (n - my) / size_;
-      const auto a = static_cast<double>(weight_[i] * amplitude_[i]);
-      const auto b = static_cast<double>(weight_[i] * weight_[i] * taper_squared_[i]) * noise / 2.0;
+      const auto a = static_cast<double>(weight_[i] * signal_[i]);
+      const auto b = static_cast<double>(weight_[i] * weight_[i] * noise_[i]) * noise / 2.0;
       axx += a * tx * tx;
       axy += a * tx * ty;
       ayy += a * ty * ty;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <complex>
+#include <vector>
 
 #include "server/frame/measurements.hpp"
 #include "server/signal/aligned_buffer.hpp"
@@ -15,12 +16,12 @@
 namespace latticed::signal {
 
 struct RefinedSpot {
-  Vector2 frequency;            // cycles per cell, along x and y
+  Vector2 frequency;                                // cycles per cell, along x and y
   double var_xx = 0.0, var_xy = 0.0, var_yy = 0.0;  // of frequency, this frame's noise
   std::complex<double> coefficient;  // sum of w I exp(-2 pi i f.r), r from the grid's cell (0, 0)
-  double snr = 0.0;             // matched amplitude over its noise
-  double power = 0.0;           // |F|^2 summed over the bins within 3 of the spot
-  bool is_valid = false;        // Newton converged within a bin and a half of where it began
+  double snr = 0.0;                  // matched amplitude over its noise
+  double power = 0.0;                // |F|^2 summed over the bins within 3 of the spot
+  bool is_valid = false;             // Newton converged within a bin and a half of where it began
 };
 
 class SpotRefiner {
@@ -44,10 +45,18 @@ class SpotRefiner {
   int size_;
   BlockIfft ifft_;
   double mean_taper_squared_;
-  AlignedBuffer<float> taper_squared_;  // at the block's samples
+  struct Sample {           // of the block, along one axis
+    float taper = 0.0f;     // the frame's
+    float weight = 0.0f;    // that turns it into the wanted window
+    float noise = 0.0f;     // variance, 1 = untapered
+    float smoothed = 0.0f;  // the taper as the envelope shows it
+  };
+  [[nodiscard]] std::vector<Sample> along(const std::vector<float>& taper) const;
+  std::vector<Sample> along_x_, along_y_;
   AlignedBuffer<Complex> bins_, field_, envelope_;
-  AlignedBuffer<float> weight_;         // u
-  AlignedBuffer<float> amplitude_;      // a
+  AlignedBuffer<float> weight_;  // u
+  AlignedBuffer<float> signal_;  // a x taper
+  AlignedBuffer<float> noise_;   // its variance, of E|F|^2 of white noise
 };
 
 }  // namespace latticed::signal

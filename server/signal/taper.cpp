@@ -29,8 +29,7 @@ TaperMoments taper_moments(const std::vector<float>& along_x, const std::vector<
     const auto n = static_cast<double>(window.size());
     for (std::size_t i = 0; i < window.size(); ++i) {
       const double w = static_cast<double>(window[i]);
-      const double hann =
-          0.5 - 0.5 * std::cos(2.0 * std::numbers::pi * static_cast<double>(i) / n);
+      const double hann = 0.5 - 0.5 * std::cos(2.0 * std::numbers::pi * static_cast<double>(i) / n);
       axis.sum += w;
       axis.squares += w * w;
       axis.hann_squares += w * w * hann * hann;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -46,7 +47,12 @@ Result<void> write_pair(const Scenario& scenario, const DetectorModel& model,
                         const std::string& directory, const std::string& suffix, int frames) {
   const Sensor sensor(model, scenario.seed);
   const std::vector<float> dark = mean_of(sensor, model, 0.0f, Purpose::dark_reference, frames);
-  std::vector<float> gain = mean_of(sensor, model, 1.0f, Purpose::flat_reference, frames);
+  // A flat field is taken bright: as bright as a third of the detector's range, at most 100 times
+  // the frames. Taken at the frames' dose, its own noise would be a pattern worse than the gain's.
+  const double full_e = (65535.0 - model.dark_adu) / model.gain_adu_per_e;
+  const auto level =
+      static_cast<float>(std::clamp(0.33 * full_e / model.dose_e_per_px, 1.0, 100.0));
+  std::vector<float> gain = mean_of(sensor, model, level, Purpose::flat_reference, frames);
   double total = 0.0;
   for (std::size_t i = 0; i < gain.size(); ++i) total += gain[i] -= dark[i];
   const double mean = total / static_cast<double>(gain.size());
@@ -55,7 +61,8 @@ Result<void> write_pair(const Scenario& scenario, const DetectorModel& model,
                  fmt::format("gain reference of detector {}: a dose of {} e/px gives no signal",
                              model.name, model.dose_e_per_px)};
   }
-  for (float& value : gain) value = static_cast<float>(value / mean);
+  // What a frame is multiplied by, as cameras' gain references are; 0 for a pixel without signal.
+  for (float& value : gain) value = value > 0.0f ? static_cast<float>(mean / value) : 0.0f;
   if (auto written = write_image(directory + "/dark" + suffix + ".mrc", model, dark); !written)
     return written;
   return write_image(directory + "/gain" + suffix + ".mrc", model, gain);

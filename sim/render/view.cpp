@@ -8,8 +8,6 @@
 namespace latticed::sim {
 namespace {
 
-constexpr double kDeep = 1e6;
-
 /// Smooth 0..1 step, vectorised.
 LATTICED_SIMD void multiply_ramp(float* to, const float* coordinate, float position, float gain,
                                  int count) noexcept {
@@ -71,26 +69,6 @@ double mtf_at(const DetectorModel& detector, double g_per_nm) noexcept {
   const double of_nyquist = 2.0 * g_per_nm * detector.pixel_size_nm;
   return exponential(
       std::max(-500.0, logarithm(detector.mtf_at_nyquist) * of_nyquist * of_nyquist));
-}
-
-double depth_nm(const SpecimenModel& specimen, Vector at) noexcept {
-  double depth = kDeep;
-  if (!specimen.is_particle) return depth;
-  for (const Edge& edge : specimen.edges) {
-    depth = std::min(depth, edge.distance_nm - dot(direction(edge.normal_deg), at));
-  }
-  return depth;
-}
-
-double presence(const SpecimenModel& specimen, const SpecimenState& state, const Domain& domain,
-                Vector at) noexcept {
-  const double depth = depth_nm(specimen, at);
-  double mask = ramp((depth - state.rim_nm) / specimen.rim_softness_nm);
-  for (const Limit& limit : domain.limits) {
-    const double coordinate = limit.of == Limit::Of::depth ? depth : dot(limit.normal, at);
-    mask *= ramp(limit.sign * (coordinate - limit.position_nm) / limit.softness_nm);
-  }
-  return mask;
 }
 
 View::Rows::Rows(int width)
@@ -161,7 +139,7 @@ void View::add_part(const Domain& domain) {
 
 void View::fill_depth(int y, Rows& rows) const {
   const int width = detector_.width;
-  std::fill(rows.depth.begin(), rows.depth.end(), static_cast<float>(kDeep));
+  std::fill(rows.depth.begin(), rows.depth.end(), static_cast<float>(kDeepNm));
   for (std::size_t i = 0; i < edges_.size(); ++i) {
     const double start = edge_nm_[i] - (y * edges_[i].dy + edges_[i].offset);
     lower_to_line(rows.depth.data(), static_cast<float>(start), -edges_[i].dx, width);

@@ -8,23 +8,13 @@
 
 #include "sim/render/film.hpp"
 #include "sim/scenario/scenario.hpp"
+#include "sim/specimen/shape.hpp"
 #include "sim/specimen/specimen.hpp"
 
 namespace latticed::sim {
 
 /// Amplitude transfer of the detector at |g|; a Gaussian through its value at Nyquist.
 [[nodiscard]] double mtf_at(const DetectorModel& detector, double g_per_nm) noexcept;
-
-/// Depth below the particle's surface, nm; a large number everywhere in a whole-field lattice.
-[[nodiscard]] double depth_nm(const SpecimenModel& specimen, Vector at) noexcept;
-/// 0..1 at distance x from the middle of a border of full width 1.
-[[nodiscard]] constexpr double ramp(double x) noexcept {
-  const double t = x < -0.5 ? 0.0 : (x > 0.5 ? 1.0 : x + 0.5);
-  return t * t * (3.0 - 2.0 * t);
-}
-/// How much of a domain's lattice there is at a point of the specimen: rim, edges and its limits.
-[[nodiscard]] double presence(const SpecimenModel& specimen, const SpecimenState& state,
-                              const Domain& domain, Vector at) noexcept;
 
 class View {
  public:

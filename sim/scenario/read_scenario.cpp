@@ -4,12 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 
-#include "sim/scenario/table_reader.hpp"
+#include "drivers/toml/table_reader.hpp"
 
 namespace latticed::sim {
 namespace {
@@ -67,8 +63,7 @@ void read_transition(TableReader& in, Transition& out) {
 
 class ScenarioReader {
  public:
-  ScenarioReader(const toml::table& root, std::string file)
-      : root_(root, file, "", mistakes_), file_(std::move(file)) {}
+  explicit ScenarioReader(TableReader& root) : root_(root) {}
 
   Scenario read() {
     read_top();
@@ -80,13 +75,8 @@ class ScenarioReader {
     root_.finish();
     return std::move(out_);
   }
-  [[nodiscard]] const std::vector<std::string>& mistakes() const noexcept { return mistakes_; }
 
  private:
-  TableReader below(const toml::table& table, const std::string& path) {
-    return {table, file_, path + ".", mistakes_};
-  }
-
   void read_top() {
     std::int64_t seed = 1;
     std::int64_t frames = 0;
@@ -102,9 +92,8 @@ class ScenarioReader {
   }
 
   void read_detectors() {
-    for (const toml::table* table : root_.tables("detector")) {
+    for (TableReader& in : root_.tables("detector")) {
       DetectorModel model;
-      auto in = below(*table, fmt::format("detector[{}]", out_.detectors.size()));
       read_detector(in, model);
       if (model.exposure_s == 0.0) model.exposure_s = out_.frame_period_s;
       if (model.exposure_s > out_.frame_period_s) {
@@ -122,13 +111,11 @@ class ScenarioReader {
   }
 
   void read_specimen() {
-    const toml::table* table = root_.table("specimen");
-    if (table == nullptr) {
-      root_.require("specimen");
-      return;
-    }
+    root_.require("specimen");
+    auto table = root_.table("specimen");
+    if (!table) return;
     SpecimenModel& out = out_.specimen;
-    auto in = below(*table, "specimen");
+    TableReader& in = *table;
     std::size_t field = 0;
     in.choice("field", field, {"particle", "lattice"});
     out.is_particle = field == 0;
@@ -146,85 +133,78 @@ class ScenarioReader {
     in.number("d_layer_factor", out.d_layer_factor, {0.5, 2.0});
     in.curve("d_layer_nm", out.d_layer_nm);
     in.curve("a_nm", out.a_nm);
+    Pair fixed_point{};
+    if (in.pair("fixed_point_nm", fixed_point)) out.fixed_point_nm = fixed_point;
     read_parts(in, out);
     in.finish();
   }
 
   void read_parts(TableReader& in, SpecimenModel& out) {
-    if (const toml::table* table = in.table("shell")) {
-      auto part = below(*table, "specimen.shell");
+    if (auto part = in.table("shell")) {
       Shell& shell = out.shell.emplace();
-      part.require("thickness_nm");
-      part.require("d_layer_nm");
-      part.number("thickness_nm", shell.thickness_nm, kPositive);
-      part.number("d_layer_nm", shell.d_layer_nm, {0.2, 2.0});
-      part.finish();
+      part->require("thickness_nm");
+      part->require("d_layer_nm");
+      part->number("thickness_nm", shell.thickness_nm, kPositive);
+      part->number("d_layer_nm", shell.d_layer_nm, {0.2, 2.0});
+      part->finish();
       if (!out.is_particle) in.mistake("shell", "needs field = \"particle\"");
     }
-    if (const toml::table* table = in.table("strain_step")) {
-      auto part = below(*table, "specimen.strain_step");
+    if (auto part = in.table("strain_step")) {
       StrainStep& step = out.strain_step.emplace();
-      part.number("normal_deg", step.normal_deg, kAngle);
-      part.number("position_nm", step.position_nm);
-      part.require("strain_percent");
-      part.number("strain_percent", step.strain_percent, {-20.0, 20.0});
-      part.number("softness_nm", step.softness_nm, kPositive);
-      part.finish();
+      part->number("normal_deg", step.normal_deg, kAngle);
+      part->number("position_nm", step.position_nm);
+      part->require("strain_percent");
+      part->number("strain_percent", step.strain_percent, {-20.0, 20.0});
+      part->number("softness_nm", step.softness_nm, kPositive);
+      part->finish();
     }
-    if (const toml::table* table = in.table("transition")) {
-      auto part = below(*table, "specimen.transition");
-      read_transition(part, out.transition.emplace());
+    if (auto part = in.table("transition")) {
+      read_transition(*part, out.transition.emplace());
     }
   }
 
   void read_models() {
-    if (const toml::table* table = root_.table("cell")) {
-      auto in = below(*table, "cell");
-      in.number("capacity_c", out_.cell.capacity_c, kPositive);
-      in.number("resistance_ohm", out_.cell.resistance_ohm, kNotNegative);
-      in.number("state_of_charge", out_.cell.state_of_charge, kSocRange);
-      in.number("voltage_limit_v", out_.cell.voltage_limit_v, {0.0, 10.0});
-      in.curve("voltage_v", out_.cell.voltage_v);
-      in.finish();
+    if (auto in = root_.table("cell")) {
+      in->number("capacity_c", out_.cell.capacity_c, kPositive);
+      in->number("resistance_ohm", out_.cell.resistance_ohm, kNotNegative);
+      in->number("state_of_charge", out_.cell.state_of_charge, kSocRange);
+      in->number("voltage_limit_v", out_.cell.voltage_limit_v, {0.0, 10.0});
+      in->curve("voltage_v", out_.cell.voltage_v);
+      in->finish();
     }
-    if (const toml::table* table = root_.table("heat")) {
-      auto in = below(*table, "heat");
-      in.number("temperature_k", out_.heat.temperature_k, kTemperature);
-      in.number("tau_s", out_.heat.tau_s, kPositive);
-      in.number("expansion_c_per_k", out_.heat.expansion_c_per_k, {-1e-3, 1e-3});
-      in.number("expansion_a_per_k", out_.heat.expansion_a_per_k, {-1e-3, 1e-3});
-      in.pair("drift_nm_per_k", out_.heat.drift_nm_per_k);
-      in.number("drift_tau_s", out_.heat.drift_tau_s, kPositive);
-      in.finish();
+    if (auto in = root_.table("heat")) {
+      in->number("temperature_k", out_.heat.temperature_k, kTemperature);
+      in->number("tau_s", out_.heat.tau_s, kPositive);
+      in->number("expansion_c_per_k", out_.heat.expansion_c_per_k, {-1e-3, 1e-3});
+      in->number("expansion_a_per_k", out_.heat.expansion_a_per_k, {-1e-3, 1e-3});
+      in->pair("drift_nm_per_k", out_.heat.drift_nm_per_k);
+      in->number("drift_tau_s", out_.heat.drift_tau_s, kPositive);
+      in->finish();
     }
-    if (const toml::table* table = root_.table("drift")) {
-      auto in = below(*table, "drift");
-      in.pair("rate_nm_per_s", out_.drift.rate_nm_per_s);
-      in.number("walk_nm_per_sqrt_s", out_.drift.walk_nm_per_sqrt_s, kNotNegative);
-      in.pair("vibration_nm", out_.drift.vibration_nm);
-      in.number("vibration_hz", out_.drift.vibration_hz, kNotNegative);
-      in.finish();
+    if (auto in = root_.table("drift")) {
+      in->pair("rate_nm_per_s", out_.drift.rate_nm_per_s);
+      in->number("walk_nm_per_sqrt_s", out_.drift.walk_nm_per_sqrt_s, kNotNegative);
+      in->pair("vibration_nm", out_.drift.vibration_nm);
+      in->number("vibration_hz", out_.drift.vibration_hz, kNotNegative);
+      in->finish();
     }
-    if (const toml::table* table = root_.table("dose")) {
-      auto in = below(*table, "dose");
-      in.number("threshold_e_per_nm2", out_.dose.threshold_e_per_nm2, kNotNegative);
-      in.number("rim_nm_per_e_per_nm2", out_.dose.rim_nm_per_e_per_nm2, kNotNegative);
-      in.number("critical_e_per_nm2", out_.dose.critical_e_per_nm2, kNotNegative);
-      in.finish();
+    if (auto in = root_.table("dose")) {
+      in->number("threshold_e_per_nm2", out_.dose.threshold_e_per_nm2, kNotNegative);
+      in->number("rim_nm_per_e_per_nm2", out_.dose.rim_nm_per_e_per_nm2, kNotNegative);
+      in->number("critical_e_per_nm2", out_.dose.critical_e_per_nm2, kNotNegative);
+      in->finish();
     }
-    if (const toml::table* table = root_.table("air")) {
-      auto in = below(*table, "air");
-      in.number("onset_s", out_.air.onset_s, kNotNegative);
-      in.number("tau_s", out_.air.tau_s, kPositive);
-      in.number("layer_change_percent", out_.air.layer_change_percent, {-50.0, 50.0});
-      in.number("rim_nm_per_s", out_.air.rim_nm_per_s, kNotNegative);
-      in.finish();
+    if (auto in = root_.table("air")) {
+      in->number("onset_s", out_.air.onset_s, kNotNegative);
+      in->number("tau_s", out_.air.tau_s, kPositive);
+      in->number("layer_change_percent", out_.air.layer_change_percent, {-50.0, 50.0});
+      in->number("rim_nm_per_s", out_.air.rim_nm_per_s, kNotNegative);
+      in->finish();
     }
   }
 
   void read_steps() {
-    for (const toml::table* table : root_.tables("step")) {
-      auto in = below(*table, fmt::format("step[{}]", out_.steps.size()));
+    for (TableReader& in : root_.tables("step")) {
       Step step;
       in.require("t_s");
       in.number("t_s", step.t_s, kNotNegative);
@@ -243,8 +223,7 @@ class ScenarioReader {
   }
 
   void read_faults() {
-    for (const toml::table* table : root_.tables("fault")) {
-      auto in = below(*table, fmt::format("fault[{}]", out_.faults.size()));
+    for (TableReader& in : root_.tables("fault")) {
       Fault fault;
       std::int64_t frame = 0;
       std::int64_t count = 1;
@@ -263,37 +242,24 @@ class ScenarioReader {
     }
   }
 
-  std::vector<std::string> mistakes_;
-  TableReader root_;
-  std::string file_;
+  TableReader& root_;
   Scenario out_;
 };
 
 }  // namespace
 
 Result<Scenario> parse_scenario(std::string_view text, const std::string& file) {
-  try {
-    const toml::table root = toml::parse(text, file);
-    ScenarioReader reader(root, file);
-    Scenario scenario = reader.read();
-    if (reader.mistakes().empty()) return scenario;
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("{}", fmt::join(reader.mistakes(), "\n"))};
-  } catch (const toml::parse_error& error) {
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("{}:{}: {}", file, error.source().begin.line, error.description())};
-  }
+  Scenario scenario;
+  const auto read = [&](TableReader& root) { scenario = ScenarioReader(root).read(); };
+  if (auto ok = read_toml(text, file, read); !ok) return ok.error();
+  return scenario;
 }
 
 Result<Scenario> read_scenario(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return Error{ErrorCode::not_found,
-                 fmt::format("read scenario {}: {}", path, std::strerror(errno))};
-  }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_scenario(text.str(), path);
+  Scenario scenario;
+  const auto read = [&](TableReader& root) { scenario = ScenarioReader(root).read(); };
+  if (auto ok = read_toml_file(path, "scenario", read); !ok) return ok.error();
+  return scenario;
 }
 
 }  // namespace latticed::sim

@@ -78,6 +78,7 @@ struct SpecimenModel {
   double d_layer_factor = 1.0;
   Curve d_layer_nm;  // against state of charge; empty = the phase table's
   Curve a_nm;
+  std::optional<Pair> fixed_point_nm;  // about which it expands; none = centre of what is seen
   std::optional<Shell> shell;
   std::optional<StrainStep> strain_step;
   std::optional<Transition> transition;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/score/report.hpp"
+#include "sim/score/series.hpp"
 #include "sim/score/summary.hpp"
 
 int main(int argc, char** argv) {
@@ -21,7 +22,8 @@ int main(int argc, char** argv) {
   ScoreLimits limits;
   app.add_option("--truth", truth_path, "written by sim-world --truth")->required();
   app.add_option("--measurements", measurements_path, "JSON lines, one a frame")->required();
-  app.add_option("--summary", summary_path, "write the summary here, and to stdout what it says in short");
+  app.add_option("--summary", summary_path,
+                 "write the summary here, and to stdout what it says in short");
   app.add_option("--series", series_path, "write true and measured series here (CSV)");
   app.add_option("--alert-window", limits.alert_window,
                  "frames after an event in which its alert counts");

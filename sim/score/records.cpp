@@ -33,6 +33,20 @@ Result<void> for_each_line(const std::string& path, const std::function<void(con
   return {};
 }
 
+TrueCourse true_course(const Json& line) {
+  TrueCourse course;
+  course.t_s = line.value("t_s", 0.0);
+  course.bias_v = line.value("bias_v", 0.0);
+  course.current_a = line.value("current_a", 0.0);
+  course.temperature_k = line.value("temperature_k", 0.0);
+  course.fluence_e_per_nm2 = line.value("fluence_e_per_nm2", 0.0);
+  course.crystallinity = line.value("crystallinity", 0.0);
+  course.phase_fractions = line.value("phase_fractions", std::map<std::string, double>{});
+  for (const Json& domain : line.at("domains"))
+    course.d_layer_nm[domain.value("name", "")] = domain.at("d_layer_nm").get<double>();
+  return course;
+}
+
 TrueFrame true_frame(const Json& line) {
   TrueFrame frame;
   line.at("drift_px").get_to(frame.drift_px);
@@ -47,6 +61,7 @@ TrueFrame true_frame(const Json& line) {
     reflection.at("amplitude").get_to(out.amplitude);
     out.is_layer = reflection.at("hkl").at(0) == 0;
   }
+  frame.course = true_course(line);
   return frame;
 }
 
@@ -54,6 +69,9 @@ MeasuredFrame measured_frame(const Json& line) {
   MeasuredFrame frame;
   line.at("drift_px").get_to(frame.drift_px);
   line.at("sigma_drift_px").get_to(frame.sigma_drift_px);
+  if (line.contains("sigma_drift_sys_px") && line["sigma_drift_sys_px"].is_array()) {
+    line["sigma_drift_sys_px"].get_to(frame.sigma_drift_sys_px);
+  }
   line.at("drift_state").get_to(frame.drift_state);
   frame.cell_ambiguous = line.value("cell_ambiguous", false);
   for (const Json& spot : line.at("spots")) {
@@ -67,6 +85,11 @@ MeasuredFrame measured_frame(const Json& line) {
     }
     out.confirmed = spot.value("confirmed", false);
   }
+  if (line.contains("crystallinity") && line["crystallinity"].is_number())
+    frame.crystallinity = line["crystallinity"].get<double>();
+  for (const Json& phase : line.value("phases", Json::array()))
+    if (phase.contains("fraction") && phase["fraction"].is_number())
+      frame.phase_fractions[phase.at("name").get<std::string>()] = phase["fraction"].get<double>();
   return frame;
 }
 
@@ -75,7 +98,8 @@ void take_alerts(const Json& line, std::uint64_t seq, std::vector<MeasuredAlert>
     if (alert.at("state") != "raised") continue;
     const bool is_dated = alert.contains("since_seq") && alert["since_seq"].is_number();
     alerts.push_back({alert.at("rule").get<std::string>(), seq,
-                      is_dated ? alert["since_seq"].get<std::uint64_t>() : seq});
+                      is_dated ? alert["since_seq"].get<std::uint64_t>() : seq,
+                      alert.value("spot_id", std::int64_t{0})});
   }
 }
 
@@ -86,6 +110,7 @@ Result<Truth> read_truth(const std::string& path) {
   const auto read = for_each_line(path, [&](const Json& line) {
     if (line.contains("truth")) {
       truth = Truth{};
+      truth.scenario = line.value("scenario", "");
       truth.pixel_size_nm = line.at("pixel_size_nm").get<double>();
       truth.field_nm = truth.pixel_size_nm *
                        std::min(line.at("width").get<double>(), line.at("height").get<double>());

@@ -20,12 +20,25 @@ struct TrueReflection {
   bool is_layer = false;  // 00l
 };
 
+/// What was done to the specimen and what became of it, for figures.
+struct TrueCourse {
+  double t_s = 0.0;
+  double bias_v = 0.0;
+  double current_a = 0.0;
+  double temperature_k = 0.0;
+  double fluence_e_per_nm2 = 0.0;
+  double crystallinity = 0.0;
+  std::map<std::string, double> phase_fractions;  // of the field's area
+  std::map<std::string, double> d_layer_nm;       // by domain
+};
+
 struct TrueFrame {
   std::array<double, 2> drift_px{};
-  double d_layer_nm = 0.0;
-  std::string lost;  // empty = delivered
+  double d_layer_nm = 0.0;  // of the first domain
+  std::string lost;         // empty = delivered
   bool blanked = false;
   std::vector<TrueReflection> reflections;  // the visible ones
+  TrueCourse course;
 };
 
 struct TrueEvent {
@@ -34,6 +47,7 @@ struct TrueEvent {
 };
 
 struct Truth {
+  std::string scenario;
   double pixel_size_nm = 0.0;
   double field_nm = 0.0;  // the shorter side
   std::map<std::uint64_t, TrueFrame> frames;
@@ -53,15 +67,19 @@ struct MeasuredAlert {
   std::string rule;
   std::uint64_t seq = 0;
   std::uint64_t since_seq = 0;
+  std::int64_t spot_id = 0;  // 0 = not about a spot
 };
 
 struct MeasuredFrame {
   std::string lost;  // empty = measured
   std::array<double, 2> drift_px{};
   std::array<double, 2> sigma_drift_px{};
+  std::array<double, 2> sigma_drift_sys_px{};  // 0 where it is not given
   std::string drift_state;
   bool cell_ambiguous = false;
   std::vector<MeasuredSpot> spots;
+  std::optional<double> crystallinity;
+  std::map<std::string, double> phase_fractions;  // those that have one
 };
 
 struct Measurements {

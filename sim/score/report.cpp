@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 namespace latticed::sim {
 namespace {
@@ -28,12 +30,38 @@ std::string losses(const Json& summary) {
   return out;
 }
 
-std::string alert(const Json& alert) {
-  const auto text = fmt::format("frame {}: {}", alert["seq"].get<std::uint64_t>(),
-                                alert["rule"].get<std::string>());
-  if (alert["truth_seq"].is_null()) return text + ", caused by nothing that the truth knows";
-  return fmt::format("{}, caused by {} at frame {}", text, alert["truth_event"].get<std::string>(),
-                     alert["truth_seq"].get<std::uint64_t>());
+/// Alerts of one rule about one event are one line: every spot raises its own.
+struct AlertGroup {
+  std::string rule, cause;
+  std::uint64_t first = 0, last = 0, count = 0;
+};
+
+std::vector<AlertGroup> grouped(const Json& alerts) {
+  std::vector<AlertGroup> groups;
+  for (const Json& alert : alerts) {
+    const auto seq = alert["seq"].get<std::uint64_t>();
+    AlertGroup one{alert["rule"].get<std::string>(), "no event of the truth near it", seq, seq, 1};
+    if (!alert["truth_seq"].is_null())
+      one.cause = fmt::format("caused by {} at frame {}", alert["truth_event"].get<std::string>(),
+                              alert["truth_seq"].get<std::uint64_t>());
+    const auto same = std::find_if(groups.begin(), groups.end(), [&](const AlertGroup& group) {
+      return group.rule == one.rule && group.cause == one.cause;
+    });
+    if (same == groups.end()) {
+      groups.push_back(std::move(one));
+    } else {
+      same->last = seq;
+      ++same->count;
+    }
+  }
+  return groups;
+}
+
+std::string line(const AlertGroup& group) {
+  if (group.count == 1)
+    return fmt::format("frame {}: {}, {}", group.first, group.rule, group.cause);
+  return fmt::format("frames {} to {}: {} times {}, {}", group.first, group.last, group.count,
+                     group.rule, group.cause);
 }
 
 }  // namespace
@@ -51,8 +79,8 @@ std::string describe(const Json& summary) {
                               summary["d_rms_nm"].get<double>(), sigmas(d["z_rms"]),
                               d["matched"].get<std::uint64_t>()));
   const char* name = "alerts";
-  for (const Json& raised : summary["alerts"]) {
-    out += row(name, alert(raised));
+  for (const AlertGroup& group : grouped(summary["alerts"])) {
+    out += row(name, line(group));
     name = "";
   }
   if (summary["alerts"].empty()) out += row(name, "none");

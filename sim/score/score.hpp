@@ -38,8 +38,11 @@ struct FrameScore {
 FrameScore score_frames(const Truth& truth, const Measurements& measurements,
                         const ScoreLimits& limits);
 
-/// Over frames whose drift_state is not "lost"; one common offset (the median) is taken off, since
-/// drift is relative to frame 0 and its own error is in all of them. Frame 0 itself is left out.
+/// Over frames whose drift_state is not "lost"; one common offset (the median, each frame
+/// weighted with 1 / sigma) is taken off, since drift is relative to frame 0 and its own error is
+/// in all of them. Frame 0 itself is left out. z: the error in units of the whole stated sigma,
+/// random and systematic (a lattice that swells may take the match along); z_random: of the random
+/// one alone, for information.
 struct DriftScore {
   std::uint64_t frames = 0;
   std::uint64_t locked = 0;
@@ -47,8 +50,9 @@ struct DriftScore {
   std::uint64_t hop_frames = 0;  // frames it stayed there
   double rms_px = 0.0;           // per axis: sqrt of the mean of both axes' squares
   std::array<double, 2> offset_px{};
-  std::array<double, 2> z_rms{};
+  std::array<double, 2> z_rms{};  // against random and systematic sigma together
   std::array<double, 2> z_robust{};
+  std::array<double, 2> z_random_rms{};  // against the random sigma alone
   double outlier_fraction = 0.0;
   std::uint64_t worst_seq = 0;
   double worst_px = 0.0;
@@ -56,19 +60,34 @@ struct DriftScore {
 DriftScore score_drift(const Truth& truth, const Measurements& measurements,
                        const ScoreLimits& limits);
 
+/// One spot id from its first to its last frame.
+struct SpotSeries {
+  std::int64_t id = 0;
+  std::uint64_t samples = 0;
+  double d_true_nm = 0.0;  // at its first frame
+  double offset_nm = 0.0;  // median error
+  double sys_nm = 0.0;     // median sigma_d_sys, 0 when not given
+  double z_rms = 0.0;      // of what is left, against both sigmas
+};
+
 /// Over confirmed spots that belong to one true reflection. The constant offset of each series of
-/// one id (scale, film) is taken off for the random part and reported by itself.
+/// one id (scale, film) is taken off and reported by itself; what is left is the random error and
+/// what of the systematic one changes as the lattice does. z and z_random as for drift.
 struct SpotScore {
   std::uint64_t matched = 0;
   std::uint64_t unmatched = 0;   // confirmed, no true reflection within the gate
   std::uint64_t unresolved = 0;  // several true reflections closer than the field can separate
   double rms_nm = 0.0;
   double layer_rms_nm = 0.0;  // of 00l alone
-  double z_rms = 0.0;
+  double z_rms = 0.0;         // against random and systematic sigma together
   double z_robust = 0.0;
+  double z_random_rms = 0.0;  // against the random sigma alone
   double outlier_fraction = 0.0;
-  double offset_ppm = 0.0;              // median of d_measured / d_true - 1
-  std::optional<double> offset_sigmas;  // in units of sigma_d_sys; none when it is not given
+  double offset_ppm = 0.0;  // median of d_measured / d_true - 1
+  // 95 % of the spots belong to series whose offset is below so many sigma_d_sys; none when not
+  // given.
+  std::optional<double> offset_sigmas;
+  std::vector<SpotSeries> series;
   std::uint64_t worst_seq = 0;
   double worst_nm = 0.0;
 };

@@ -12,6 +12,7 @@ struct Residual {
   std::uint64_t seq = 0;
   std::array<double, 2> error_px{};
   std::array<double, 2> sigma_px{};
+  std::array<double, 2> total_sigma_px{};
   double half_cell_px = 0.0;
   bool is_locked = false;
 };
@@ -38,6 +39,8 @@ std::vector<Residual> residuals(const Truth& truth, const Measurements& measurem
     for (std::size_t axis = 0; axis < 2; ++axis) {
       residual.error_px[axis] = measured.drift_px[axis] - found->second.drift_px[axis];
       residual.sigma_px[axis] = measured.sigma_drift_px[axis];
+      residual.total_sigma_px[axis] =
+          std::hypot(measured.sigma_drift_px[axis], measured.sigma_drift_sys_px[axis]);
     }
     out.push_back(residual);
   }
@@ -47,8 +50,12 @@ std::vector<Residual> residuals(const Truth& truth, const Measurements& measurem
 void take_off_offset(std::vector<Residual>& list, DriftScore& score) {
   for (std::size_t axis = 0; axis < 2; ++axis) {
     std::vector<double> errors;
-    for (const Residual& residual : list) errors.push_back(residual.error_px[axis]);
-    score.offset_px[axis] = median(std::move(errors));
+    std::vector<double> sigmas;
+    for (const Residual& residual : list) {
+      errors.push_back(residual.error_px[axis]);
+      sigmas.push_back(residual.total_sigma_px[axis]);
+    }
+    score.offset_px[axis] = weighted_median(errors, sigmas);
     for (Residual& residual : list) residual.error_px[axis] -= score.offset_px[axis];
   }
 }
@@ -63,6 +70,7 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
   score.frames = list.size();
   std::vector<double> errors;
   std::array<std::vector<double>, 2> z;
+  std::array<std::vector<double>, 2> z_random;
   bool was_hopped = false;
   for (const Residual& residual : list) {
     const double size = std::hypot(residual.error_px[0], residual.error_px[1]);
@@ -72,8 +80,8 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
     }
     for (std::size_t axis = 0; axis < 2; ++axis) {
       errors.push_back(residual.error_px[axis]);
-      const double sigma = residual.sigma_px[axis];
-      z[axis].push_back(sigma > 0.0 ? residual.error_px[axis] / sigma : HUGE_VAL);
+      z[axis].push_back(in_sigmas(residual.error_px[axis], residual.total_sigma_px[axis]));
+      z_random[axis].push_back(in_sigmas(residual.error_px[axis], residual.sigma_px[axis]));
     }
     if (!residual.is_locked) continue;
     ++score.locked;
@@ -86,6 +94,7 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
   for (std::size_t axis = 0; axis < 2; ++axis) {
     score.z_rms[axis] = rms(z[axis]);
     score.z_robust[axis] = robust_std(z[axis]);
+    score.z_random_rms[axis] = rms(z_random[axis]);
     score.outlier_fraction =
         std::max(score.outlier_fraction, fraction_beyond(z[axis], limits.outlier_z));
   }

@@ -21,6 +21,7 @@ struct Sample {
   double error_nm = 0.0;
   double sigma_nm = 0.0;
   std::optional<double> sys_nm;
+  double d_true_nm = 0.0;
   double relative = 0.0;
   bool is_layer = false;
 };
@@ -43,30 +44,37 @@ Series collect(const Truth& truth, const Measurements& measurements, SpotScore& 
         ++score.matched;
         const double error = spot.d_nm - match.reflection->d_nm;
         series[spot.id].push_back({seq, error, spot.sigma_d_nm, spot.sigma_d_sys_nm,
-                                   error / match.reflection->d_nm, match.reflection->is_layer});
+                                   match.reflection->d_nm, error / match.reflection->d_nm,
+                                   match.reflection->is_layer});
       }
     }
   }
   return series;
 }
 
-/// The error of a series against its own median, in units of the stated systematic sigma.
+SpotSeries describe(std::int64_t id, const std::vector<Sample>& samples) {
+  std::vector<double> errors;
+  std::vector<double> sys;
+  for (const Sample& sample : samples) {
+    errors.push_back(sample.error_nm);
+    if (sample.sys_nm) sys.push_back(*sample.sys_nm);
+  }
+  const Sample& first = samples.front();
+  return {id, samples.size(), first.d_true_nm, median(std::move(errors)), median(std::move(sys)),
+          0.0};
+}
+
+/// Each spot counts with its series' offset, so a short series of a wrong match decides nothing.
 void score_offsets(const Series& series, SpotScore& score) {
   std::vector<double> relative;
-  for (const auto& [id, samples] : series) {
-    std::vector<double> errors;
-    std::vector<double> sys;
-    for (const Sample& sample : samples) {
+  std::vector<double> in_sys;
+  for (const SpotSeries& one : score.series) {
+    for (const Sample& sample : series.at(one.id)) {
       relative.push_back(sample.relative);
-      errors.push_back(sample.error_nm);
-      if (sample.sys_nm) sys.push_back(*sample.sys_nm);
-    }
-    const double typical = median(sys);
-    if (typical > 0.0) {
-      const double sigmas = std::abs(median(errors)) / typical;
-      score.offset_sigmas = std::max(score.offset_sigmas.value_or(0.0), sigmas);
+      if (one.sys_nm > 0.0) in_sys.push_back(std::abs(one.offset_nm) / one.sys_nm);
     }
   }
+  if (!in_sys.empty()) score.offset_sigmas = quantile(std::move(in_sys), 0.95);
   score.offset_ppm = 1e6 * median(std::move(relative));
 }
 
@@ -95,29 +103,32 @@ SpotScore score_spots(const Truth& truth, const Measurements& measurements,
                       const ScoreLimits& limits) {
   SpotScore score;
   const Series series = collect(truth, measurements, score);
-  score_offsets(series, score);
   std::vector<double> errors;
   std::vector<double> layer_errors;
   std::vector<double> z;
+  std::vector<double> z_random;
   for (const auto& [id, samples] : series) {
-    std::vector<double> of_series;
-    for (const Sample& sample : samples) of_series.push_back(sample.error_nm);
-    const double offset = median(std::move(of_series));
+    SpotSeries one = describe(id, samples);
+    const std::size_t begin = z.size();
     for (const Sample& sample : samples) {
-      const double random = sample.error_nm - offset;
+      const double random = sample.error_nm - one.offset_nm;
       errors.push_back(random);
       if (sample.is_layer) layer_errors.push_back(random);
-      z.push_back(sample.sigma_nm > 0.0 ? random / sample.sigma_nm : HUGE_VAL);
-      if (std::abs(random) > score.worst_nm) {
-        score.worst_nm = std::abs(random);
-        score.worst_seq = sample.seq;
-      }
+      z.push_back(in_sigmas(random, std::hypot(sample.sigma_nm, sample.sys_nm.value_or(0.0))));
+      z_random.push_back(in_sigmas(random, sample.sigma_nm));
+      if (std::abs(random) <= score.worst_nm) continue;
+      score.worst_nm = std::abs(random);
+      score.worst_seq = sample.seq;
     }
+    one.z_rms = rms(std::span(z).subspan(begin));
+    score.series.push_back(one);
   }
+  score_offsets(series, score);
   score.rms_nm = rms(errors);
   score.layer_rms_nm = rms(layer_errors);
   score.z_rms = rms(z);
   score.z_robust = robust_std(z);
+  score.z_random_rms = rms(z_random);
   score.outlier_fraction = fraction_beyond(z, limits.outlier_z);
   return score;
 }

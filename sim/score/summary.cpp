@@ -2,7 +2,6 @@
 #include "sim/score/summary.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ostream.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -26,6 +25,7 @@ Json alerts_json(const AlertScore& score) {
   for (const auto& raised : score.raised) {
     out.push_back({{"rule", raised.alert.rule},
                    {"seq", raised.alert.seq},
+                   {"since_seq", raised.alert.since_seq},
                    {"truth_seq", raised.event ? Json(raised.event->frame) : Json(nullptr)},
                    {"truth_event", raised.event ? Json(raised.event->kind) : Json(nullptr)}});
   }
@@ -36,6 +36,19 @@ Json events_json(const std::vector<TrueEvent>& events) {
   Json out = Json::array();
   for (const TrueEvent& event : events)
     out.push_back({{"event", event.kind}, {"seq", event.frame}});
+  return out;
+}
+
+Json series_json(const std::vector<SpotSeries>& series) {
+  Json out = Json::array();
+  for (const SpotSeries& one : series) {
+    out.push_back({{"id", one.id},
+                   {"samples", one.samples},
+                   {"d_true_nm", one.d_true_nm},
+                   {"offset_nm", one.offset_nm},
+                   {"sigma_d_sys_nm", one.sys_nm},
+                   {"z_rms", number(one.z_rms)}});
+  }
   return out;
 }
 
@@ -93,7 +106,8 @@ std::vector<std::string> reasons_against(const FrameScore& frames, const DriftSc
                       limits.outlier_z, limits.outlier_fraction));
   const double offset = spots.offset_sigmas.value_or(0.0);
   against(!(offset <= limits.sys_sigmas),
-          fmt::format("d: offset of {:.2f} systematic sigma, limit {}", offset, limits.sys_sigmas));
+          fmt::format("d: offset of {:.2f} systematic sigma in 5 % of the spots or more, limit {}",
+                      offset, limits.sys_sigmas));
   return reasons;
 }
 
@@ -110,6 +124,7 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
           {"alerts", alerts_json(alerts)},
           {"verdict", reasons.empty() ? "pass" : "fail"},
           {"reasons", reasons},
+          {"scenario", truth.scenario},
           {"measured", frames.measured},
           {"blanked", frames.blanked},
           {"lost_by_reason", frames.lost},
@@ -124,6 +139,7 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
             {"offset_px", drift.offset_px},
             {"z_rms", {number(drift.z_rms[0]), number(drift.z_rms[1])}},
             {"z_robust_std", {number(drift.z_robust[0]), number(drift.z_robust[1])}},
+            {"z_random_rms", {number(drift.z_random_rms[0]), number(drift.z_random_rms[1])}},
             {"outlier_fraction", drift.outlier_fraction},
             {"worst", {{"seq", drift.worst_seq}, {"error_px", drift.worst_px}}}}},
           {"d",
@@ -133,43 +149,12 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
             {"layer_rms_nm", spots.layer_rms_nm},
             {"z_rms", number(spots.z_rms)},
             {"z_robust_std", number(spots.z_robust)},
+            {"z_random_rms", number(spots.z_random_rms)},
             {"outlier_fraction", spots.outlier_fraction},
             {"offset_ppm", spots.offset_ppm},
             {"offset_sys_sigmas", optional_number(spots.offset_sigmas)},
-            {"worst", {{"seq", spots.worst_seq}, {"error_nm", spots.worst_nm}}}}}};
-}
-
-void write_series(std::ostream& out, const Truth& truth, const Measurements& measurements) {
-  fmt::print(out,
-             "seq,lost,drift_state,drift_x_true_px,drift_y_true_px,drift_x_px,drift_y_px,"
-             "sigma_x_px,sigma_y_px,d_layer_true_nm,d_layer_nm,sigma_d_nm\n");
-  for (const auto& [seq, frame] : truth.frames) {
-    const auto found = measurements.frames.find(seq);
-    const bool is_measured = found != measurements.frames.end() && found->second.lost.empty();
-    std::string lost = frame.lost;
-    if (found != measurements.frames.end()) lost = found->second.lost;
-    fmt::print(out, "{},{},{},{:.6f},{:.6f},", seq, lost,
-               is_measured ? found->second.drift_state : "", frame.drift_px[0], frame.drift_px[1]);
-    if (!is_measured) {
-      fmt::print(out, ",,,,{:.7f},,\n", frame.d_layer_nm);
-      continue;
-    }
-    const MeasuredFrame& measured = found->second;
-    fmt::print(out, "{:.6f},{:.6f},{:.6f},{:.6f},{:.7f},", measured.drift_px[0],
-               measured.drift_px[1], measured.sigma_drift_px[0], measured.sigma_drift_px[1],
-               frame.d_layer_nm);
-    const MeasuredSpot* layer = nullptr;
-    for (const MeasuredSpot& spot : measured.spots) {
-      const Match match = match_spot(frame, spot.g_per_nm, truth.field_nm);
-      const bool is_first = match.reflection != nullptr && match.reflection->is_layer &&
-                            match.reflection->d_nm > 0.9 * frame.d_layer_nm;
-      if (spot.confirmed && is_first && layer == nullptr) layer = &spot;
-    }
-    if (layer == nullptr)
-      fmt::print(out, ",\n");
-    else
-      fmt::print(out, "{:.7f},{:.7f}\n", layer->d_nm, layer->sigma_d_nm);
-  }
+            {"worst", {{"seq", spots.worst_seq}, {"error_nm", spots.worst_nm}}},
+            {"series", series_json(spots.series)}}}};
 }
 
 }  // namespace latticed::sim

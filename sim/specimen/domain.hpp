@@ -48,8 +48,8 @@ struct Orientation {
 
 [[nodiscard]] Orientation orientation(double layer_normal_deg) noexcept;
 
-/// Where the lattice has its point (bright columns where all waves agree): within 0.3 nm of the
-/// field's centre, made from the seed, so that no phase is 0 by accident.
+/// Where the reference lattice has its point (bright columns where all waves agree): within 0.3 nm
+/// of the field's centre, made from the seed, so that no phase is 0 by accident.
 [[nodiscard]] Vector lattice_origin(std::uint64_t seed) noexcept;
 
 /// The waves of `phase` with the cell (a, layers * d_layer), in phase at `origin`.

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "sim/specimen/curve.hpp"
+#include "sim/specimen/shape.hpp"
 
 namespace latticed::sim {
 
@@ -19,6 +20,9 @@ Specimen::Specimen(const Scenario& scenario, const PhaseTable& phases, double fl
       heat_(scenario.heat, scenario.frame_period_s),
       drift_(scenario.drift, scenario.seed, scenario.frame_period_s),
       damage_(scenario.dose, scenario.air, scenario.specimen.rim_nm) {
+  const auto& fixed = scenario.specimen.fixed_point_nm;
+  fixed_point_nm_ = fixed ? Vector{(*fixed)[0], (*fixed)[1]}
+                          : crystal_centre(scenario.specimen, scenario.detectors.front());
   if (scenario.specimen.transition) {
     product_ = find_phase(phases, scenario.specimen.transition->to);
   }
@@ -98,33 +102,32 @@ void Specimen::describe() {
   state_.domains = build_domains();
 }
 
-Domain Specimen::base_domain(const Phase& phase, double a_nm, double d_nm) const {
-  // The scenario's lattice expands with heat and air about its origin.
-  const double d_now_nm = d_nm * heat_.c_factor() * damage_.layer_factor();
-  const double a_now_nm = a_nm * heat_.a_factor();
+/// The reference lattice, deformed to what heat and air make of the wanted one, about the fixed
+/// point.
+Domain Specimen::domain_of(const Phase& phase, Axes reference, Axes wanted) const {
   Domain domain;
   domain.name = phase.name;
   domain.phase = phase.name;
-  domain.d_layer_nm = d_now_nm;
-  domain.a_nm = a_now_nm;
-  domain.waves = waves_of(phase, a_now_nm, d_now_nm, axes_, lattice_origin(scenario_.seed));
+  domain.d_layer_nm = wanted.d_layer_nm * heat_.c_factor() * damage_.layer_factor();
+  domain.a_nm = wanted.a_nm * heat_.a_factor();
+  domain.deformation = stretch(axes_.layer_normal, domain.d_layer_nm / reference.d_layer_nm,
+                               domain.a_nm / reference.a_nm);
+  domain.waves =
+      waves_of(phase, reference.a_nm, reference.d_layer_nm, axes_, lattice_origin(scenario_.seed));
+  deform(domain.waves, domain.deformation, fixed_point_nm_);
   for (PlaneWave& wave : domain.waves) wave.amplitude *= damage_.crystallinity();
   return domain;
 }
 
 std::vector<Domain> Specimen::build_domains() const {
   const SpecimenModel& model = scenario_.specimen;
-  const double soc = cell_.state_of_charge();
-  const double d_start_nm =
-      value_at(model.d_layer_nm, scenario_.cell.state_of_charge, phase_->d_layer_nm()) *
-      model.d_layer_factor;
-  const double a_start_nm = value_at(model.a_nm, scenario_.cell.state_of_charge, phase_->a_nm);
-  Domain parent =
-      base_domain(*phase_, value_at(model.a_nm, soc, phase_->a_nm),
-                  value_at(model.d_layer_nm, soc, phase_->d_layer_nm()) * model.d_layer_factor);
-  parent.deformation =
-      stretch(axes_.layer_normal, parent.d_layer_nm / d_start_nm, parent.a_nm / a_start_nm);
-  std::vector<Domain> domains{std::move(parent)};
+  const auto axes_at = [&](double soc) {
+    return Axes{value_at(model.a_nm, soc, phase_->a_nm),
+                value_at(model.d_layer_nm, soc, phase_->d_layer_nm()) * model.d_layer_factor};
+  };
+  std::vector<Domain> domains;
+  domains.push_back(domain_of(*phase_, axes_at(scenario_.cell.state_of_charge),
+                              axes_at(cell_.state_of_charge())));
   if (model.shell) split_by_shell(domains);
   if (model.strain_step) split_by_strain(domains);
   if (state_.transition > 0.0) split_by_transition(domains);
@@ -178,13 +181,11 @@ void Specimen::split_by_transition(std::vector<Domain>& domains) const {
   Limit limit{Limit::Of::axis, normal, front_nm, transition.front_softness_nm, -1.0};
   for (Domain& domain : domains) domain.limits.push_back(limit);
   limit.sign = 1.0;
-  const double onset_nm =
-      value_at(transition.d_layer_nm, transition.onset_soc, product_->d_layer_nm());
+  const auto axes_at = [&](double soc) {
+    return Axes{product_->a_nm, value_at(transition.d_layer_nm, soc, product_->d_layer_nm())};
+  };
   Domain product =
-      base_domain(*product_, product_->a_nm,
-                  value_at(transition.d_layer_nm, state_.state_of_charge, product_->d_layer_nm()));
-  product.deformation =
-      stretch(axes_.layer_normal, product.d_layer_nm / onset_nm, product.a_nm / product_->a_nm);
+      domain_of(*product_, axes_at(transition.onset_soc), axes_at(state_.state_of_charge));
   product.limits.push_back(limit);
   domains.push_back(std::move(product));
 }

@@ -54,11 +54,15 @@ class Specimen {
   [[nodiscard]] const SpecimenState& state() const noexcept { return state_; }
 
  private:
+  struct Axes {
+    double a_nm = 0.0;
+    double d_layer_nm = 0.0;
+  };
   void let_time_pass();
   void apply(const Step& step, const char* kind);
   void describe();
   std::vector<Domain> build_domains() const;
-  Domain base_domain(const Phase& phase, double a_nm, double d_nm) const;
+  Domain domain_of(const Phase& phase, Axes reference, Axes wanted) const;
   void split_by_transition(std::vector<Domain>& domains) const;
   void split_by_strain(std::vector<Domain>& domains) const;
   void split_by_shell(std::vector<Domain>& domains) const;
@@ -67,6 +71,7 @@ class Specimen {
   const Phase* phase_;
   const Phase* product_ = nullptr;
   Orientation axes_;
+  Vector fixed_point_nm_;
   double fluence_per_frame_;
   Cell cell_;
   Heat heat_;

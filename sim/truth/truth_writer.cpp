@@ -159,7 +159,7 @@ double TruthWriter::area_fraction(const SpecimenState& state, const Domain& doma
     for (int i = 0; i < kGrid; ++i) {
       const Vector pixel{(i + 0.5) * detector_.width / kGrid - 0.5 * detector_.width,
                          (j + 0.5) * detector_.height / kGrid - 0.5 * detector_.height};
-      sum += presence(scenario_.specimen, state, domain, px * pixel - state.shift_nm);
+      sum += presence(scenario_.specimen, state.rim_nm, domain, px * pixel - state.shift_nm);
     }
   }
   return sum / (kGrid * kGrid);

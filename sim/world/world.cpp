@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "sim/scenario/joined.hpp"
+
 namespace latticed::sim {
 namespace {
 
@@ -18,7 +20,7 @@ Error wrong_state(const char* command, const char* wanted) {
 std::string phase_names(const PhaseTable& phases) {
   std::vector<std::string> names;
   for (const Phase& phase : phases) names.push_back(phase.name);
-  return fmt::format("{}", fmt::join(names, ", "));
+  return joined(names, ", ");
 }
 
 }  // namespace
@@ -120,8 +122,8 @@ Result<Json> World::open(Client& client, const Json& command, int& fd) {
   }
   std::vector<std::string> names;
   for (const auto& run : runs_) names.push_back(run->model().name);
-  return Error{ErrorCode::not_found, fmt::format("open detector \"{}\": this world has {}", name,
-                                                 fmt::join(names, ", "))};
+  return Error{ErrorCode::not_found,
+               fmt::format("open detector \"{}\": this world has {}", name, joined(names, ", "))};
 }
 
 Result<Json> World::configure(Client& client, const Json& command) {

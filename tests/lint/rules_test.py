@@ -62,6 +62,7 @@ class Mirror(unittest.TestCase):
         self.assertEqual(found(rules.mirror, listed), [])
         self.assertIn("has a test now", found(rules.mirror, {**listed, "tests/server/base/hot_test.cpp": ""})[0])
         self.assertIn("does not exist", found(rules.mirror, {owed: "server/gone.cpp why\n"})[0])
+        self.assertEqual(rules.strike(rules.Tree("/", {owed: "# why\nserver/gone.cpp why\n"})), "# why\n")
         self.assertIn("no reason", found(rules.mirror, {**self.SOURCE, owed: "server/base/hot.cpp\n"})[0])
 
 

@@ -110,9 +110,10 @@ TEST(SimDetector, WorldKilledInARunIsOneErrorWithinTheTimeout) {
   sut->stop();
 }
 
+// With one slot the world cannot come to its fault before somebody reads, and start() has returned.
 TEST(SimDetector, ComesBackFromFaultWhenTheWorldDoes) {
   WorldProcess world(small_scenario(5, "[[fault]]\nframe = 3\nkind = \"close\"\n"),
-                     {"--speed", "0"});
+                     {"--speed", "0", "--slots", "1"});
   const auto sut = open_at(world);
   const Outcome first = read_all(*sut);
   ASSERT_TRUE(first.error.has_value());
@@ -125,7 +126,7 @@ TEST(SimDetector, ComesBackFromFaultWhenTheWorldDoes) {
 
 TEST(SimDetector, ExitOfTheWorldOnScriptIsUnavailable) {
   WorldProcess world(small_scenario(5, "[[fault]]\nframe = 2\nkind = \"exit\"\n"),
-                     {"--speed", "0"});
+                     {"--speed", "0", "--slots", "1"});
   const auto sut = open_at(world);
   const Outcome outcome = read_all(*sut);
   ASSERT_TRUE(outcome.error.has_value());

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -99,6 +100,33 @@ TEST(LinePlot, DrawsWhateverItIsGiven) {
     EXPECT_EQ(picture.rgb.size(), static_cast<std::size_t>(picture.width * picture.height * 3));
     EXPECT_GE(picture.width, 240);
   }
+}
+
+TEST(LinePlot, MarksStretchesAndKeepsThemApart) {
+  LinePlot plot = flat_plot(std::vector<double>(101, 1.0));
+  const auto line = columns_with(plot.draw(), series_colour(0));
+  const Colour red{200, 0, 0};
+  const Colour green{0, 160, 0};
+  plot.marked = {{"", {{20.0, 40.0}}, red}, {"", {{60.0, 60.0}}, green}, {"none", {}, {9, 9, 9}}};
+  const Picture sut = plot.draw();
+  const auto stretch = columns_with(sut, red, 120);
+  const auto tick = columns_with(sut, green, 120);
+  const double left = line.front();
+  const double width = line.back() - line.front();
+  // The legend's samples are at the left edge, before the frame.
+  const auto in_frame = std::count_if(stretch.begin(), stretch.end(), [&](int x) {
+    return x > left + 0.19 * width && x < left + 0.41 * width;
+  });
+  EXPECT_NEAR(static_cast<double>(in_frame), 0.2 * width, 4.0);
+  EXPECT_TRUE(std::any_of(tick.begin(), tick.end(),
+                          [&](int x) { return std::abs(x - (left + 0.6 * width)) < 4.0; }));
+}
+
+TEST(LinePlot, DrawsABandWithoutACurve) {
+  LinePlot plot = flat_plot(std::vector<double>(101, 1.0));
+  plot.series[0].sigma.assign(101, 0.5);
+  plot.series[0].style = SeriesStyle::band;
+  EXPECT_TRUE(columns_with(plot.draw(), series_colour(0)).empty());
 }
 
 }  // namespace

@@ -55,5 +55,11 @@ TEST(Ticks, ScaleBarsAreRoundedDown) {
   EXPECT_DOUBLE_EQ(round_down_125(1000.0), 1000.0);
 }
 
+TEST(Ticks, AreAtLeastTwoWhereTwoAreWanted) {
+  const Ticks sut = nice_ticks(-4.9, 4.9, 3);  // a step of 5 would leave 0 alone
+  EXPECT_EQ(sut.step, 2.0);
+  EXPECT_EQ(sut.values.size(), 5u);
+}
+
 }  // namespace
 }  // namespace latticed

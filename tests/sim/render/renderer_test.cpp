@@ -175,9 +175,9 @@ TEST(Presence, FollowsTheRimAndTheFront) {
   Specimen specimen(scenario, phases(), 1.0);
   SpecimenState state = specimen.advance({});
   const Domain& domain = state.domains.front();
-  EXPECT_EQ(presence(scenario.specimen, state, domain, {2.5, 0.0}), 0.0);  // outside
-  EXPECT_EQ(presence(scenario.specimen, state, domain, {1.8, 0.0}), 0.0);  // in the rim
-  EXPECT_EQ(presence(scenario.specimen, state, domain, {0.0, 0.0}), 1.0);
+  EXPECT_EQ(presence(scenario.specimen, state.rim_nm, domain, {2.5, 0.0}), 0.0);  // outside
+  EXPECT_EQ(presence(scenario.specimen, state.rim_nm, domain, {1.8, 0.0}), 0.0);  // in the rim
+  EXPECT_EQ(presence(scenario.specimen, state.rim_nm, domain, {0.0, 0.0}), 1.0);
 }
 
 }  // namespace

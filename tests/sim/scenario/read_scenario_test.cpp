@@ -43,14 +43,17 @@ TEST(ReadScenario, ReportsEveryMistakeAtOnceWithItsLine) {
       "edges = [[1.0]]\n"       // 8 not pairs
       "[[step]]\n"              // 9 t_s missing
       "temperature_k = -5\n");  // 10
-  EXPECT_THAT(found, HasSubstr("s.toml:2: seed: \"seven\" is not a whole number"));
-  EXPECT_THAT(found, HasSubstr("s.toml:3: colour: unknown key"));
-  EXPECT_THAT(found, HasSubstr("s.toml:5: detector[0].width: 7 must be from 32 to 8192"));
+  EXPECT_THAT(found, HasSubstr("s.toml:2:8: seed: \"seven\" (expected a whole number, 0 or more)"));
+  EXPECT_THAT(found, HasSubstr("s.toml:3:1: colour: unknown key"));
   EXPECT_THAT(found,
-              HasSubstr("s.toml:7: specimen.field: \"sphere\" must be one of particle, lattice"));
-  EXPECT_THAT(found, HasSubstr("s.toml:8: specimen.edges"));
-  EXPECT_THAT(found, HasSubstr("s.toml:9: step[0].t_s: missing"));
-  EXPECT_THAT(found, HasSubstr("s.toml:10: step[0].temperature_k: -5 must be from 1 to 2000"));
+              HasSubstr("s.toml:5:9: detector[0].width: 7 (expected a whole number, 32 to 8192)"));
+  EXPECT_THAT(
+      found,
+      HasSubstr("s.toml:7:9: specimen.field: \"sphere\" (expected one of particle, lattice)"));
+  EXPECT_THAT(found, HasSubstr("s.toml:8:10: specimen.edges"));
+  EXPECT_THAT(found, HasSubstr("s.toml:9:1: step[0].t_s: missing"));
+  EXPECT_THAT(found,
+              HasSubstr("s.toml:10:17: step[0].temperature_k: -5 (expected a number, 1 to 2000)"));
 }
 
 TEST(ReadScenario, ReportsAFileThatIsNoToml) {
@@ -68,14 +71,15 @@ TEST(ReadScenario, RefusesAnExposureLongerThanThePeriod) {
   const std::string found = mistakes_of(
       "name = \"x\"\nframe_period_s = 0.1\n[[detector]]\nexposure_s = 0.2\n[specimen]\nedges = "
       "[[0, 1]]\n");
-  EXPECT_EQ(found, "s.toml:4: detector[0].exposure_s: 0.2 must not be above frame_period_s 0.1");
+  EXPECT_EQ(found, "s.toml:4:14: detector[0].exposure_s: 0.2 must not be above frame_period_s 0.1");
 }
 
 TEST(ReadScenario, RefusesACurveThatGoesBack) {
   const std::string found = mistakes_of(
       "name = \"x\"\n[[detector]]\n[specimen]\nedges = [[0, 1]]\nd_layer_nm = [[0.5, 0.55], [0.2, "
       "0.56]]\n");
-  EXPECT_EQ(found, "s.toml:5: specimen.d_layer_nm: point 1: 0.2 must be above the one before, 0.5");
+  EXPECT_EQ(found,
+            "s.toml:5:14: specimen.d_layer_nm: point 1: 0.2 must be above the one before, 0.5");
 }
 
 TEST(ReadScenario, NamesAFileThatIsNotThere) {

@@ -37,8 +37,16 @@ TEST(Report, NamesWhatCausedAnAlert) {
   const std::string text = describe(summary());
   EXPECT_THAT(text,
               HasSubstr("alerts   frame 4: spacing_change, caused by spacing_change at frame 1\n"));
-  EXPECT_THAT(text, HasSubstr("frame 500: drift_lost, caused by nothing that the truth knows\n"));
+  EXPECT_THAT(text, HasSubstr("frame 500: drift_lost, no event of the truth near it\n"));
   EXPECT_THAT(text, HasSubstr("unseen   jump at frame 900 raised no alert\n"));
+}
+
+TEST(Report, TakesAlertsOfOneRuleAndCauseTogether) {
+  auto many = summary();
+  many["alerts"].push_back(many["alerts"][0]);
+  many["alerts"].back()["seq"] = 9;
+  EXPECT_THAT(describe(many), HasSubstr("frames 4 to 9: 2 times spacing_change, caused by "
+                                        "spacing_change at frame 1\n"));
 }
 
 TEST(Report, EndsWithTheVerdict) {

@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "sim/random/counter_random.hpp"
 #include "sim/score/summary.hpp"
@@ -79,12 +79,29 @@ TEST(Score, ForgivesOneCommonOffset) {
   EXPECT_NEAR(summary["d"]["offset_ppm"].get<double>(), 500.0, 30.0);
 }
 
+TEST(Score, TakesTheOffsetFromFramesThatAreCertain) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) {
+    if (seq < kFrames / 3) continue;
+    frame.drift_px[0] += 10.0 * kSigmaPx;  // taken along by the lattice, and it says so
+    frame.sigma_drift_sys_px = {20.0 * kSigmaPx, 0.0};
+  }
+  const auto summary = summarise(run.truth, run.measured, {});
+  EXPECT_NEAR(summary["drift"]["offset_px"][0].get<double>(), 0.0, kSigmaPx);
+  EXPECT_THAT(reasons(run), ElementsAre());
+}
+
 TEST(Score, FailsSigmasThatPromiseTooMuch) {
   ScoredRun run = honest_run();
   for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_px[1] /= 3.0;
   EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("drift y: rms error")));
   run = honest_run();
-  for (auto& [seq, frame] : run.measured.frames) frame.spots[0].sigma_d_nm /= 5.0;
+  for (auto& [seq, frame] : run.measured.frames) {
+    for (MeasuredSpot& spot : frame.spots) {
+      spot.sigma_d_nm /= 5.0;
+      spot.sigma_d_sys_nm.reset();
+    }
+  }
   EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("d: rms error")));
   run = honest_run();
   for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_px = {0.0, 0.0};
@@ -95,6 +112,30 @@ TEST(Score, FailsASystematicErrorBeyondItsSigma) {
   ScoredRun run = honest_run();
   for (auto& [seq, frame] : run.measured.frames) frame.spots[0].d_nm += 1.2e-3;
   EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("systematic sigma")));
+}
+
+TEST(Score, CountsTheSystematicSigmaWhereItIsGiven) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.measured.frames) {
+    const double wander = 0.3 * std::sin(0.02 * static_cast<double>(seq));
+    frame.drift_px[0] += wander;
+    frame.spots[0].d_nm += 0.003 * wander / 3.0;
+  }
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("drift x: rms error")));
+  for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_sys_px = {0.2, 0.2};
+  EXPECT_THAT(reasons(run), ElementsAre());
+  EXPECT_GT(score_drift(run.truth, run.measured, {}).z_random_rms[0], 3.0);
+}
+
+TEST(Score, LetsAShortSeriesOfAWrongMatchDecideNothing) {
+  ScoredRun run = honest_run();
+  for (std::uint64_t seq = 10; seq < 15; ++seq) {
+    MeasuredSpot stray = run.measured.frames[seq].spots[0];
+    stray.id = 99;
+    stray.d_nm += 0.005;
+    run.measured.frames[seq].spots.push_back(stray);
+  }
+  EXPECT_THAT(reasons(run), ElementsAre());
 }
 
 TEST(Score, FindsFramesThatVanishedWithoutAWord) {
@@ -189,16 +230,33 @@ TEST(ScoreAlerts, MatchesAlertsToEventsByTheirDatedOnset) {
   EXPECT_EQ(score.missed[0].kind, "transition_onset");
 }
 
+TEST(ScoreAlerts, NamesTheFrameAtWhichASpacingLeftItsFirstValueHoweverLateTheAlert) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames)
+    if (seq >= 120) frame.reflections[0].d_nm = 0.5555 * (1.0 + 2e-4);
+  run.measured.alerts = {{"spacing_change", 390, 385, 1}, {"spacing_change", 390, 385, 2}};
+  ScoreLimits limits;
+  limits.alert_window = 10;
+  const AlertScore score = score_alerts(run.truth, run.measured, limits);
+  ASSERT_EQ(score.raised.size(), 2u);
+  ASSERT_TRUE(score.raised[0].event);
+  EXPECT_EQ(score.raised[0].event->kind, "spacing_moved");
+  EXPECT_EQ(score.raised[0].event->frame, 120u);
+  EXPECT_FALSE(score.raised[1].event);  // the other reflection never moved
+}
+
 TEST(ReadRecords, TakesTheContractsLines) {
   const test::TemporaryDirectory directory;
   std::ofstream(directory.file("m.jsonl"))
-      << R"({"seq":0,"time_ns":null,"drift_px":[0.0,0.0],"sigma_drift_px":[0.01,0.01],"drift_state":"locked","cell_ambiguous":false,"spots":[{"id":1,"g_per_nm":[1.71,0.52],"d_nm":0.5583,"sigma_d_nm":0.0001,"sigma_d_sys_nm":0.0003,"snr":41.0,"amplitude":0.12,"phase_rad":0.31,"age_frames":1,"confirmed":false}],"lattice":null,"phases":[],"strain":null,"crystallinity":0.63,"alerts":[{"rule":"d","state":"raised","value":1,"unit":"nm","sigma":0.1,"since_seq":0}]})"
+      << R"({"seq":0,"time_ns":null,"drift_px":[0.0,0.0],"sigma_drift_px":[0.01,0.01],"sigma_drift_sys_px":[0.0,0.2],"drift_state":"locked","cell_ambiguous":false,"spots":[{"id":1,"g_per_nm":[1.71,0.52],"d_nm":0.5583,"sigma_d_nm":0.0001,"sigma_d_sys_nm":0.0003,"snr":41.0,"amplitude":0.12,"phase_rad":0.31,"age_frames":1,"confirmed":false}],"lattice":null,"phases":[],"strain":null,"crystallinity":0.63,"alerts":[{"rule":"d","state":"raised","value":1,"unit":"nm","sigma":0.1,"since_seq":0}]})"
       << "\n"
       << R"({"seq":1,"lost":"sequence_gap"})"
       << "\n";
   const auto read = read_measurements(directory.file("m.jsonl"));
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->frames.at(0).spots.at(0).d_nm, 0.5583);
+  EXPECT_EQ(read->frames.at(0).sigma_drift_sys_px[1], 0.2);
+  EXPECT_EQ(read->frames.at(0).crystallinity, 0.63);
   EXPECT_EQ(read->frames.at(1).lost, "sequence_gap");
   ASSERT_EQ(read->alerts.size(), 1u);
 }
@@ -211,17 +269,22 @@ TEST(ReadRecords, NamesTheLineItCannotTake) {
   EXPECT_THAT(read.error().message, HasSubstr("m.jsonl:2:"));
 }
 
-TEST(WriteSeries, HasOneRowForEachFrameOfTheTruth) {
+TEST(Score, JudgesErrorsByRandomAndSystematicSigmaTogether) {
   ScoredRun run = honest_run();
-  run.measured.frames.erase(3);
-  std::ostringstream out;
-  write_series(out, run.truth, run.measured);
-  const std::string text = out.str();
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), static_cast<std::ptrdiff_t>(kFrames) + 1);
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    ASSERT_EQ(std::count(line.begin(), line.end(), ','), 11) << line;
+  for (auto& [seq, frame] : run.measured.frames) {
+    // The lattice swells and takes the match along: up to 8 random sigmas, said beforehand.
+    const double share = static_cast<double>(seq) / kFrames;
+    frame.drift_px[0] += 8.0 * kSigmaPx * share;
+    frame.sigma_drift_sys_px = {8.0 * kSigmaPx * share, 0.0};
+    frame.spots[0].d_nm += 5.0 * kSigmaNm * share;
   }
+  EXPECT_THAT(reasons(run), ElementsAre());
+  const auto summary = summarise(run.truth, run.measured, {});
+  EXPECT_LT(summary["drift"]["z_rms"][0].get<double>(), 1.5);
+  EXPECT_GT(summary["drift"]["z_random_rms"][0].get<double>(), 2.0);
+  EXPECT_GT(summary["d"]["z_random_rms"].get<double>(), summary["d"]["z_rms"].get<double>());
+  for (auto& [seq, frame] : run.measured.frames) frame.sigma_drift_sys_px = {0.0, 0.0};
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("drift x: rms error")));
 }
 
 }  // namespace

@@ -85,6 +85,23 @@ TEST(Specimen, HeatExpandsTheLatticeAndMovesTheSupportLater) {
   EXPECT_NEAR(sut.state().shift_nm.x, 2.0, 1e-6);
 }
 
+TEST(Specimen, ExpandsAboutItsFixedPoint) {
+  Scenario scenario = still_scenario();
+  scenario.specimen.fixed_point_nm = Pair{-1.3, 0.8};
+  scenario.heat.expansion_c_per_k = 1e-4;
+  scenario.heat.expansion_a_per_k = 3e-5;
+  scenario.steps = {
+      {.t_s = 1.0, .current_a = {}, .temperature_k = 393.0, .beam_on = {}, .jump_nm = {}}};
+  Specimen sut(scenario, phases(), 1.0);
+  const std::vector<PlaneWave> cold = sut.advance({}).domains.front().waves;
+  sut.advance({});
+  const std::vector<PlaneWave> hot = sut.advance({}).domains.front().waves;
+  for (std::size_t i = 0; i < cold.size(); ++i) {
+    EXPECT_NE(cold[i].g_per_nm.x, hot[i].g_per_nm.x);
+    EXPECT_NEAR(wave_turns(cold[i], {-1.3, 0.8}), wave_turns(hot[i], {-1.3, 0.8}), 1e-9);
+  }
+}
+
 TEST(Specimen, BlankedBeamAddsNoDose) {
   Scenario scenario = still_scenario();
   scenario.steps = {

@@ -82,8 +82,8 @@ TEST_F(Programs, WorldReportsAllMistakesOfAScenarioAndExits2) {
   const auto path = write("bad.toml", "name = 1\nsped = 2\n");
   const Outcome outcome = call(world("--check --scenario " + path));
   EXPECT_EQ(outcome.status, 2);
-  EXPECT_THAT(outcome.text, HasSubstr("bad.toml:1: name: 1 is not a text"));
-  EXPECT_THAT(outcome.text, HasSubstr("bad.toml:2: sped: unknown key"));
+  EXPECT_THAT(outcome.text, HasSubstr("bad.toml:1:8: name: 1 (expected a text"));
+  EXPECT_THAT(outcome.text, HasSubstr("bad.toml:2:1: sped: unknown key"));
 }
 
 TEST_F(Programs, WorldSaysWhatItNeedsToDoSomething) {

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// `latticed acquire`: one run of the configured detectors, measurements to files.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+
+#include "server/app/commands.hpp"
+#include "server/app/composition.hpp"
+#include "server/app/stop_signals.hpp"
+#include "server/config/config.hpp"
+#include "server/publish/figures_sink.hpp"
+#include "server/publish/json_lines_sink.hpp"
+#include "server/publish/view_sink.hpp"
+
+namespace latticed {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A detector of the run, and its sinks that are asked for something. The line owns the sinks.
+struct Member {
+  std::string name;
+  Line* line = nullptr;
+  const JsonLinesSink* json = nullptr;
+  ViewSink* view = nullptr;
+  std::shared_ptr<AlertBoard> alerts = std::make_shared<AlertBoard>();
+};
+
+/// The path of an output. What an earlier run left there is kept under the next free number.
+Result<std::string> output_path(const std::string& directory, const std::string& name) {
+  const fs::path path = fs::path(directory) / name;
+  std::error_code problem;
+  if (!fs::exists(path, problem)) return path.string();
+  int number = 1;
+  const auto numbered = [&] { return fs::path(fmt::format("{}.{}", path.string(), number)); };
+  while (fs::exists(numbered(), problem)) ++number;
+  fs::rename(path, numbered(), problem);
+  if (problem)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("keep {} of an earlier run as {}: {}", path.string(),
+                             numbered().string(), problem.message())};
+  spdlog::info("{} of an earlier run is kept as {}", path.string(), numbered().string());
+  return path.string();
+}
+
+Result<Member> add_detector(Run& run, const DetectorConfig& detector, const Config& config,
+                            Screen& screen) {
+  Member member{.name = detector.name};
+  std::vector<std::unique_ptr<Sink>> sinks;
+  if (config.output.json) {
+    auto path = output_path(config.output.directory, detector.name + ".jsonl");
+    if (!path) return path.error();
+    auto sink = std::make_unique<JsonLinesSink>(*path);
+    member.json = sink.get();
+    sinks.push_back(run.reported(std::move(sink), Run::OnFailure::go_on));
+  }
+  if (config.output.csv) {
+    auto path = output_path(config.output.directory, detector.name + ".csv");
+    if (!path) return path.error();
+    sinks.push_back(run.reported(std::make_unique<CsvSink>(*path), Run::OnFailure::go_on));
+  }
+  if (config.output.figures) {
+    auto path = output_path(config.output.directory, detector.name + "-figures");
+    if (!path) return path.error();
+    sinks.push_back(run.reported(std::make_unique<FiguresSink>(*path), Run::OnFailure::go_on));
+  }
+  sinks.push_back(std::make_unique<AlertLogSink>(detector.name, member.alerts));
+  if (config.output.view) {
+    auto sink = std::make_unique<ViewSink>(detector.name, screen, member.alerts);
+    member.view = sink.get();
+    sinks.push_back(std::move(sink));
+  }
+  auto line = run.add(detector, config.rules, std::move(sinks));
+  if (!line)
+    return Error{line.error().code,
+                 fmt::format("detector {}: {}", detector.name, line.error().message)};
+  member.line = *line;
+  if (member.view) member.view->watch(**line);
+  return member;
+}
+
+/// Frames the source knows of, and that have no line in the list of measurements.
+std::uint64_t unlisted(const Member& member) {
+  if (!member.json) return 0;
+  const EdgeCounters& source = member.line->source().counters();
+  const auto stale = source.lost[static_cast<std::size_t>(LossReason::stale_epoch)].load();
+  const std::uint64_t known = source.out.load() + source.lost_total() - stale;
+  return known > member.json->listed() ? known - member.json->listed() : 0;
+}
+
+bool summarise(const Member& member) {
+  const auto lost = member.line->source().counters().lost_total();
+  spdlog::info("{}: {} frames measured, {} lost, {} alerts raised", member.name,
+               member.line->measured(), lost, member.alerts->raised_so_far());
+  const auto missing = unlisted(member);
+  if (missing)
+    spdlog::error("{}: {} frames have no line in the measurements", member.name, missing);
+  return missing == 0;
+}
+
+}  // namespace
+
+int acquire(const AcquireOptions& options, Console console) {
+  const auto fail = [](const Error& error) {
+    spdlog::error("{}", error.message);
+    return 2;
+  };
+  auto config = read_config(options.config);
+  if (!config) return fail(config.error());
+  if (auto ok = console.log.configure(config->log); !ok) return fail(ok.error());
+  if (!options.directory.empty()) config->output.directory = options.directory;
+  std::error_code problem;
+  fs::create_directories(config->output.directory, problem);
+  if (problem)
+    return fail({ErrorCode::unavailable, fmt::format("create directory {}: {}",
+                                                     config->output.directory, problem.message())});
+
+  Run run(config->pipeline);
+  std::vector<Member> members;
+  for (const DetectorConfig& detector : config->detectors) {
+    auto member = add_detector(run, detector, *config, console.screen);
+    if (!member) return fail(member.error());
+    members.push_back(std::move(*member));
+    if (const int signal = stop_signal()) return exit_status_of(signal);
+  }
+  const auto outcome = run.execute();
+  if (!outcome) spdlog::error("{}", outcome.error().message);
+  bool is_complete = true;
+  for (const Member& member : members) is_complete &= summarise(member);
+  spdlog::info("edges\n{}", run.pipeline().counters_table());
+  if (!outcome || !is_complete) return 1;
+  return stop_signal() ? exit_status_of(stop_signal()) : 0;
+}
+
+}  // namespace latticed

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/process/lattice_stage.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "tests/support/analysed_frame.hpp"
+#include "tests/support/synthetic_scene.hpp"
+
+namespace latticed {
+namespace {
+
+using test::FrameAnalysis;
+using test::Scene;
+using test::Wave;
+
+constexpr double kPi = std::numbers::pi;
+
+/// Frames through analysis and stage, as the track thread does it.
+class Chain {
+ public:
+  explicit Chain(int width, int height, int bin = 1, LatticeConfig config = {})
+      : analysis_(width, height, {.bin = bin, .detect = {}}),
+        sut_(analysis_.fft(), analysis_.geometry(), config) {}
+
+  Measurements operator()(const std::vector<float>& image) {
+    const Prepared& prepared = analysis_(image);
+    Measurements out;
+    out.mean_counts = prepared.statistics.mean;
+    frame_.seq = seq_++;
+    sut_.process(frame_, prepared, out);
+    return out;
+  }
+  void skip() { sut_.skip(frame_); }
+
+ private:
+  FrameAnalysis analysis_;
+  LatticeStage sut_;
+  Frame frame_;
+  std::uint64_t seq_ = 0;
+};
+
+const Spot* nearest(const Measurements& out, Vector2 g) {
+  const Spot* best = nullptr;
+  double distance = 0.02 * std::hypot(g.x, g.y);
+  for (const Spot& spot : out.spots) {
+    const double d = std::hypot(spot.g_per_nm.x - g.x, spot.g_per_nm.y - g.y);
+    if (d < distance) best = &spot, distance = d;
+  }
+  return best;
+}
+
+// C and p of I0 (1 + sum C cos(2 pi g.r + p)), r from the frame's centre: sizes that are even, odd,
+// cut to the analysis grid, binned. Noise-free, so the tolerance is the tapered window's leakage.
+TEST(LatticeStage, MeasuresAmplitudeAndPhaseAboutTheFramesCentre) {
+  for (int bin : {1, 2})
+    for (const auto& [width, height] : {std::pair{256, 256}, {257, 255}, {301, 211}, {402, 310}}) {
+      Chain sut(width, height, bin, {.pixel_size_nm = 0.02});
+      Scene scene{.width = width, .height = height, .counts = 80.0};
+      scene.lattice = test::layered_lattice();
+      const Measurements out = sut(test::expect(scene));
+      for (const Wave& wave : scene.lattice) {
+        const Vector2 g{wave.f.x / 0.02, wave.f.y / 0.02};
+        const bool is_right = g.x > 0.0;
+        const Spot* spot = nearest(out, is_right ? g : Vector2{-g.x, -g.y});
+        ASSERT_TRUE(spot) << width << " bin " << bin;
+        EXPECT_NEAR(spot->d_nm, 1.0 / std::hypot(g.x, g.y),
+                    5e-5 * spot->d_nm);  // three fringes in each other's tails
+        EXPECT_NEAR(spot->amplitude, wave.contrast, 0.005 * wave.contrast)
+            << width << " bin " << bin;
+        const double phase = is_right ? wave.phase : -wave.phase;
+        EXPECT_NEAR(std::remainder(spot->phase_rad - phase, 2 * kPi), 0.0, 0.01)
+            << width << "x" << height << " bin " << bin;
+      }
+    }
+}
+
+TEST(LatticeStage, FollowsThePhaseOfAMovingLattice) {
+  Chain sut(256, 256);
+  test::ShotNoise noise(7);
+  Scene scene{.counts = 1000.0};
+  scene.lattice = {test::layered_lattice()[1]};
+  const Wave& wave = scene.lattice[0];
+  for (int frame = 0; frame < 6; ++frame) {
+    const Vector2 shift{1.7 * frame, -0.9 * frame};
+    const Measurements out = sut(noise(test::expect(scene, shift)));
+    ASSERT_EQ(out.spots.size(), 1u);
+    // Drift is not removed: moving right by s takes 2 pi g.s off the phase. Listed with g_x > 0.
+    const double sign = wave.f.x > 0.0 ? 1.0 : -1.0;
+    const double expected =
+        sign * (wave.phase - 2 * kPi * (wave.f.x * shift.x + wave.f.y * shift.y));
+    EXPECT_NEAR(std::remainder(out.spots[0].phase_rad - expected, 2 * kPi), 0.0, 0.01) << frame;
+  }
+}
+
+TEST(LatticeStage, ReportsTheSameErrorsItMakes) {
+  Chain sut(256, 256, 1, {.pixel_size_nm = 0.02});
+  Scene scene{.counts = 10.0};
+  scene.lattice = test::layered_lattice();
+  test::ShotNoise noise(11);
+  const auto expectation = test::expect(scene);
+  test::Series z, amplitude;
+  for (int frame = 0; frame < 150; ++frame) {
+    const Measurements out = sut(noise(expectation));
+    const Spot* spot = nearest(out, {scene.lattice[0].f.x / 0.02, scene.lattice[0].f.y / 0.02});
+    ASSERT_TRUE(spot) << frame;
+    z.add((spot->d_nm - 0.533) / spot->sigma_d_nm);
+    amplitude.add(spot->amplitude);
+  }
+  std::printf("d of the planes at 10 e/px: z %.2f, mean %.2f\n", z.deviation(), z.mean());
+  EXPECT_GT(z.deviation(), 0.8);
+  EXPECT_LT(z.deviation(), 1.25);
+  EXPECT_NEAR(z.mean(), 0.0, 0.35);  // four standard errors
+  EXPECT_NEAR(amplitude.mean(), 0.2, 0.002);
+}
+
+TEST(LatticeStage, KeepsIdentityAndConfirmsAfterThreeFrames) {
+  Chain sut(256, 256);
+  Scene scene{.counts = 40.0};
+  scene.lattice = test::layered_lattice();
+  test::ShotNoise noise(13);
+  std::vector<std::uint32_t> first;
+  for (int frame = 0; frame < 12; ++frame) {
+    const Measurements out = sut(noise(test::expect(scene, {0.4 * frame, 0.0})));
+    ASSERT_EQ(out.spots.size(), 3u) << frame;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const Spot& spot = out.spots[i];
+      if (frame == 0) first.push_back(spot.id);
+      EXPECT_EQ(spot.id, first[i]);
+      EXPECT_EQ(spot.age_frames, static_cast<std::uint32_t>(frame));
+      EXPECT_EQ(spot.is_confirmed, frame >= 2);
+    }
+  }
+}
+
+TEST(LatticeStage, ListsTheRightHandSpotOfAPairAtBirth) {
+  test::ShotNoise noise(9);
+  for (double angle : {0.3, 1.5, 1.6, 2.8, -0.4, -1.5}) {
+    Chain sut(256, 256);
+    Scene scene{.counts = 40.0};
+    scene.lattice = {{{std::cos(angle) / 14.0, std::sin(angle) / 14.0}, 0.2, 0.3}};
+    const Measurements out = sut(noise(test::expect(scene)));
+    ASSERT_EQ(out.spots.size(), 1u) << angle;
+    EXPECT_GT(out.spots[0].g_per_nm.x, 0.0) << angle;
+  }
+  Chain upright(256, 256);
+  Scene rows{.counts = 40.0};
+  rows.lattice = {{{0.0, -1.0 / 16.0}, 0.2, 0.3}};
+  const Measurements out = upright(noise(test::expect(rows)));
+  ASSERT_EQ(out.spots.size(), 1u);
+  EXPECT_NEAR(out.spots[0].g_per_nm.x, 0.0, 1e-4);
+}
+
+TEST(LatticeStage, DropsASpotThatHasGoneAndKeepsOneThroughAGap) {
+  Chain sut(256, 256);
+  Scene scene{.counts = 40.0};
+  scene.lattice = {test::layered_lattice()[0]};
+  test::ShotNoise noise(17);
+  for (int frame = 0; frame < 5; ++frame) (void)sut(noise(test::expect(scene)));
+  for (int frame = 0; frame < 20; ++frame) sut.skip();  // lost frames are no evidence
+  Measurements out = sut(noise(test::expect(scene)));
+  ASSERT_EQ(out.spots.size(), 1u);
+  EXPECT_EQ(out.spots[0].id, 1u);
+  scene.lattice.clear();
+  for (int frame = 0; frame < 8; ++frame) out = sut(noise(test::expect(scene)));
+  EXPECT_TRUE(out.spots.empty());
+  scene.lattice = {test::layered_lattice()[0]};
+  out = sut(noise(test::expect(scene)));
+  ASSERT_EQ(out.spots.size(), 1u);
+  EXPECT_EQ(out.spots[0].id, 2u);
+}
+
+TEST(LatticeStage, CountsHarmonicsIntoTheirFundamental) {
+  Chain sut(256, 256, 1, {.pixel_size_nm = 0.02});
+  Scene scene{.counts = 4.0};
+  const Wave base = test::layered_lattice()[0];
+  scene.lattice = {
+      base, {{2 * base.f.x, 2 * base.f.y}, 0.1, 0.9}, {{3 * base.f.x, 3 * base.f.y}, 0.1, 0.2}};
+  Scene alone = scene;
+  alone.lattice.resize(1);
+  Chain single(256, 256, 1, {.pixel_size_nm = 0.02});
+  test::ShotNoise noise(19), again(19);
+  test::Series z, joined, plain;
+  const Vector2 g{base.f.x / 0.02, base.f.y / 0.02};
+  for (int frame = 0; frame < 120; ++frame) {
+    const Measurements out = sut(noise(test::expect(scene)));
+    const Spot* spot = nearest(out, g);
+    ASSERT_TRUE(spot);
+    joined.add(spot->d_nm);
+    z.add((spot->d_nm - 0.533) / spot->sigma_d_nm);
+    plain.add(nearest(single(again(test::expect(alone))), g)->d_nm);
+    int second = 0;
+    for (const Spot& other : out.spots) second += other.harmonic_order == 2 ? 1 : 0;
+    EXPECT_EQ(second, 1) << frame;
+  }
+  std::printf("d %.4f %% alone, %.4f %% with harmonics, z %.2f\n", 100 * plain.deviation() / 0.533,
+              100 * joined.deviation() / 0.533, z.deviation());
+  // Half the contrast at two and three times the frequency: 1 + 1 + 2.25 times the information.
+  EXPECT_LT(joined.deviation(), 0.65 * plain.deviation());
+  EXPECT_GT(z.deviation(), 0.8);
+  EXPECT_LT(z.deviation(), 1.25);
+}
+
+TEST(LatticeStage, MeasuresNothingInFramesThatAreNotGood) {
+  FrameAnalysis analysis(256, 256);
+  LatticeStage sut(analysis.fft(), analysis.geometry(), {});
+  Scene scene{.counts = 40.0};
+  scene.lattice = test::layered_lattice();
+  Prepared bad;
+  bad.spectrum = signal::Spectrum(analysis.grid().spectrum_size());
+  bad.quality = FrameQuality::saturated;
+  Measurements out;
+  sut.process(Frame{}, bad, out);
+  EXPECT_TRUE(out.spots.empty());
+  EXPECT_FALSE(out.crystallinity.has_value());
+}
+
+TEST(LatticeStage, SeesTheCrystalFade) {
+  Chain sut(256, 256);
+  test::ShotNoise noise(23);
+  double last = 1.1;
+  for (double contrast : {1.0, 0.6, 0.3, 0.1}) {
+    Scene scene{.counts = 40.0};
+    scene.lattice = test::layered_lattice();
+    for (Wave& wave : scene.lattice) wave.contrast *= contrast;
+    scene.film = std::make_shared<test::Film>(256, 256, 5, 0.05);
+    const Measurements out = sut(noise(test::expect(scene)));
+    ASSERT_TRUE(out.crystallinity.has_value());
+    EXPECT_LT(*out.crystallinity, last);
+    last = *out.crystallinity;
+  }
+}
+
+}  // namespace
+}  // namespace latticed

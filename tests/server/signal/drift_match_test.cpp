@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/signal/drift_match.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+#include <random>
+
+#include "tests/support/analysed_frame.hpp"
+#include "tests/support/synthetic_scene.hpp"
+
+namespace latticed::signal {
+namespace {
+
+using Value = std::complex<double>;
+constexpr double kTwoPi = 2.0 * std::numbers::pi;
+
+/// A template of random bins, a frame that is the same moved by `shift`, and a list of two labels.
+struct Fixture {
+  explicit Fixture(Vector2 shift, int height = 44)
+      : grid(make_grid({40, height, PixelType::f32}, 1, {}, 0.8).value()),
+        full(grid.spectrum_size()),
+        frame(grid.spectrum_size()),
+        sut(grid, 64),
+        ramps(grid) {
+    std::mt19937_64 random(7);
+    std::normal_distribution<float> normal;
+    for (int kx = 0; kx < grid.kx_count; ++kx)
+      for (int row = 0; row < grid.height; ++row) {
+        const Complex value{normal(random), normal(random)};
+        full[grid.at(kx, row)] = value;
+        const double turn = kx * shift.x / grid.width + grid.signed_ky(row) * shift.y / grid.height;
+        frame[grid.at(kx, row)] = Complex(Value(value) * std::polar(1.0, -kTwoPi * turn));
+      }
+    for (int kx = 1; kx < 9; ++kx) blocks.push_back({kx, 0});
+    for (int kx = 2; kx < 7; ++kx) blocks.push_back({kx, 40});  // the last, partial block
+    begin.fill(13);
+    begin[0] = 0;
+    begin[1] = 8;
+    sut.choose(blocks, begin, full);
+    noise.fill(4.0);
+    sut.weigh(0.0, noise);
+    sut.load(frame);
+  }
+  /// J of one label by the letter: 2 W / v Re(F conj(T) e^(+2 pi i k.s)), W = 1 without template
+  /// noise.
+  [[nodiscard]] double direct(std::size_t label, Vector2 s) const {
+    double sum = 0.0;
+    for (std::size_t b = begin[label]; b < begin[label + 1]; ++b)
+      for (int i = 0; i < kBlock && blocks[b].row + i < grid.height; ++i) {
+        const int kx = blocks[b].kx, row = blocks[b].row + i;
+        const double turn = kx * s.x / grid.width + grid.signed_ky(row) * s.y / grid.height;
+        sum += (Value(frame[grid.at(kx, row)]) * std::conj(Value(full[grid.at(kx, row)])) *
+                std::polar(2.0 / 4.0, kTwoPi * turn))
+                   .real();
+      }
+    return sum;
+  }
+
+  AnalysisGrid grid;
+  Spectrum full, frame;
+  MatchList sut;
+  PhaseRamps ramps;
+  std::vector<MatchBlock> blocks;
+  std::array<std::uint32_t, kLabels + 1> begin{};
+  std::array<double, kLabels> noise{};
+};
+
+TEST(MatchList, SumsWhatItsFormulaSays) {
+  Fixture f({1.3, -2.1}, 44);
+  for (const Vector2 s : {Vector2{0, 0}, {1.3, -2.1}, {-7.7, 4.2}, {0.25, 19.0}})
+    for (std::size_t label : {0u, 1u}) {
+      f.ramps.set(s);
+      const MatchSums sums = f.sut.sum(label, f.ramps);
+      constexpr double kStep = 0.01;
+      const auto at = [&](double dx, double dy) { return f.direct(label, {s.x + dx, s.y + dy}); };
+      EXPECT_NEAR(sums.j, at(0, 0), 1e-3);
+      // Derivatives against differences.
+      EXPECT_NEAR(sums.gx, (at(kStep, 0) - at(-kStep, 0)) / (2 * kStep), 2e-3);
+      EXPECT_NEAR(sums.gy, (at(0, kStep) - at(0, -kStep)) / (2 * kStep), 2e-3);
+      EXPECT_NEAR(sums.hxx, (at(kStep, 0) - 2 * at(0, 0) + at(-kStep, 0)) / (kStep * kStep), 5e-3);
+      EXPECT_NEAR(sums.hyy, (at(0, kStep) - 2 * at(0, 0) + at(0, -kStep)) / (kStep * kStep), 5e-3);
+      EXPECT_NEAR(sums.hxy,
+                  (at(kStep, kStep) - at(kStep, -kStep) - at(-kStep, kStep) + at(-kStep, -kStep)) /
+                      (4 * kStep * kStep),
+                  5e-3);
+    }
+  EXPECT_EQ(f.sut.sum(5, f.ramps).j, 0.0);  // an empty label
+}
+
+TEST(MatchList, PromisesTheJOfAPerfectMatch) {
+  Fixture f({1.3, -2.1});
+  f.ramps.set({1.3, -2.1});
+  for (std::size_t label : {0u, 1u})
+    EXPECT_NEAR(f.sut.sum(label, f.ramps).j, f.sut.expected(label).j,
+                1e-3 * f.sut.expected(label).j);
+}
+
+TEST(MatchList, FindsTheShiftItWasGiven) {
+  const Vector2 truth{1.37, -0.82};
+  Fixture f(truth);
+  const WindowOverlap no_pull(std::vector<float>(40, 0.0f), std::vector<float>(44, 0.0f));
+  const MatchResult out = maximise(f.sut, ~0u, {0.6, -0.2}, 1.0, no_pull, {}, f.ramps);
+  ASSERT_TRUE(out.is_peak);
+  EXPECT_NEAR(out.shift_cells.x, truth.x, 2e-4);
+  EXPECT_NEAR(out.shift_cells.y, truth.y, 2e-4);
+}
+
+TEST(MatchList, LearnsAFrameAtItsShift) {
+  const Vector2 shift{2.2, 1.1};
+  Fixture f(shift);
+  // The frame moved back is the template itself: a full blend changes nothing.
+  f.ramps.set(shift);
+  f.sut.update(f.frame, f.ramps, 1.0f);
+  Spectrum back(f.grid.spectrum_size());
+  f.sut.write_back(back);
+  for (const MatchBlock& block : f.blocks)
+    for (int i = 0; i < kBlock && block.row + i < f.grid.height; ++i)
+      ASSERT_NEAR(std::abs(back[f.grid.at(block.kx, block.row + i)] -
+                           f.full[f.grid.at(block.kx, block.row + i)]),
+                  0.0f, 1e-4f);
+}
+
+TEST(PhaseRamps, AreTheTurnsOfTheirShift) {
+  for (int height : {44, 48}) {
+    const AnalysisGrid grid = make_grid({40, height, PixelType::f32}, 1, {}, 0.8).value();
+    PhaseRamps sut(grid);
+    const Vector2 s{-17.31, 9.77};
+    sut.set(s);
+    for (int kx = 0; kx < grid.kx_count; ++kx)
+      ASSERT_NEAR(std::abs(Value(sut.x()[kx]) - std::polar(1.0, kTwoPi * kx * s.x / grid.width)),
+                  0.0, 1e-6);
+    for (int row = 0; row < grid.height; ++row)
+      ASSERT_NEAR(std::abs(Value(sut.y()[row]) -
+                           std::polar(1.0, kTwoPi * grid.signed_ky(row) * s.y / grid.height)),
+                  0.0, 1e-6)
+          << row;
+  }
+}
+
+TEST(GridSearch, FindsTheHighestPlaceOfItsGrid) {
+  Fixture f({3.0, -4.0});
+  GridSearch sut(f.grid);
+  const Vector2 best = sut.best(f.sut, ~0u, {0.5, 0.5}, 0.5, f.ramps);
+  EXPECT_NEAR(best.x, 3.0, 0.26);
+  EXPECT_NEAR(best.y, -4.0, 0.26);
+}
+
+TEST(WindowOverlap, IsTheSlopeOfTheTapersAutocorrelation) {
+  const std::vector<float> taper = tukey(64, 0.5);
+  const WindowOverlap sut(taper, taper);
+  const auto overlap = [&](int shift) {
+    double sum = 0.0;
+    for (std::size_t i = 0; i + static_cast<std::size_t>(shift) < taper.size(); ++i)
+      sum += static_cast<double>(taper[i]) *
+             static_cast<double>(taper[i + static_cast<std::size_t>(shift)]);
+    return sum;
+  };
+  for (int shift : {2, 7, 15}) {
+    const double slope = (std::log(overlap(shift + 1)) - std::log(overlap(shift - 1))) / 2.0;
+    EXPECT_NEAR(sut.log_slope({static_cast<double>(shift), 0.0}).x, slope, 2e-3) << shift;
+    EXPECT_NEAR(sut.log_slope({0.0, static_cast<double>(-shift)}).y, -slope, 2e-3) << shift;
+  }
+  EXPECT_EQ(sut.log_slope({0.0, 0.0}).x, 0.0);
+}
+
+}  // namespace
+}  // namespace latticed::signal

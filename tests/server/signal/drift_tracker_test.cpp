@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/signal/drift_tracker.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/drift_run.hpp"
+
+namespace latticed::signal {
+namespace {
+
+using test::DriftRun;
+using test::Scene;
+using test::Series;
+
+Scene particle_on_film(double counts, double film = 0.08) {
+  Scene scene{.counts = counts};
+  scene.lattice = test::layered_lattice();
+  scene.radius = 75.0;
+  scene.centre = {10.0, -8.0};
+  if (film > 0.0) scene.film = std::make_shared<test::Film>(256, 256, 3, film);
+  return scene;
+}
+
+double off(const DriftMeasurement& measured, Vector2 truth) {
+  return std::hypot(measured.drift_px.x - truth.x, measured.drift_px.y - truth.y);
+}
+
+bool is_flagged(const DriftMeasurement& measured) {
+  return measured.state != DriftState::locked || measured.is_cell_ambiguous;
+}
+
+constexpr double kCell = 12.25;  // the shortest lattice translation is a little longer, pixels
+
+constexpr int kMemory = 32;  // DriftConfig's default: frames in the running mean
+
+struct Accuracy {
+  Series x, y, zx, zy;
+  int hops = 0, flagged = 0;
+};
+
+Accuracy run(const Scene& scene, const std::vector<Vector2>& path, int from, std::uint64_t seed,
+             DriftConfig config = {}) {
+  DriftRun sut(scene, seed, config);
+  std::vector<Vector2> errors, sigmas;
+  Accuracy out;
+  Vector2 mean;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const DriftMeasurement measured = sut(scene, path[i]);
+    if (static_cast<int>(i) < from) continue;
+    if (is_flagged(measured)) ++out.flagged;
+    const Vector2 error{measured.drift_px.x - path[i].x, measured.drift_px.y - path[i].y};
+    if (std::hypot(error.x, error.y) > 0.4 * kCell) ++out.hops;
+    errors.push_back(error);
+    sigmas.push_back(measured.sigma_drift_px);
+    mean.x += error.x, mean.y += error.y;
+  }
+  const auto n = static_cast<double>(errors.size());
+  // Frame 0's own error is common to all: sigma_drift_px leaves it out, so does the mean.
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    const double ex = errors[i].x - mean.x / n, ey = errors[i].y - mean.y / n;
+    out.x.add(ex), out.y.add(ey);
+    out.zx.add(ex / sigmas[i].x), out.zy.add(ey / sigmas[i].y);
+  }
+  return out;
+}
+
+void expect_calibrated(const Accuracy& sut, Vector2 bound, const char* what) {
+  std::printf("%s: rms %.4f %.4f px, %.2f %.2f x bound, z %.2f %.2f, %d hops, %d flagged\n", what,
+              sut.x.rms(), sut.y.rms(), sut.x.rms() / bound.x, sut.y.rms() / bound.y, sut.zx.rms(),
+              sut.zy.rms(), sut.hops, sut.flagged);
+  const Vector2 tolerance{1.5 * bound.x, 1.5 * bound.y};
+  EXPECT_EQ(sut.hops, 0) << what;
+  EXPECT_EQ(sut.flagged, 0) << what;
+  EXPECT_LT(sut.x.rms(), tolerance.x) << what;
+  EXPECT_LT(sut.y.rms(), tolerance.y) << what;
+  for (double z : {sut.zx.rms(), sut.zy.rms()}) {  // 96 frames know a deviation to 7 %
+    EXPECT_GT(z, 0.8) << what;
+    EXPECT_LT(z, 1.3) << what;
+  }
+}
+
+TEST(DriftTracker, IsAsGoodAsItSaysOnAParticleOnFilm) {
+  for (double counts : {40.0, 10.0, 2.0}) {
+    const Scene scene = particle_on_film(counts);
+    const auto path = test::path(120, {0.15, -0.08}, 0.3, 7);
+    expect_calibrated(run(scene, path, 24, 11), test::drift_bound(scene, kMemory),
+                      ("particle, " + std::to_string(counts) + " e/px").c_str());
+  }
+}
+
+TEST(DriftTracker, IsAsGoodAsItSaysOnALatticeThatFillsTheField) {
+  for (double counts : {40.0, 2.0}) {
+    Scene scene = particle_on_film(counts);
+    scene.radius = 0.0;
+    const auto path = test::path(120, {0.15, -0.08}, 0.3, 13);
+    expect_calibrated(run(scene, path, 24, 17), test::drift_bound(scene, kMemory),
+                      ("whole field, " + std::to_string(counts) + " e/px").c_str());
+  }
+}
+
+TEST(DriftTracker, FollowsFastDriftWithoutLosingScale) {
+  const Scene scene = particle_on_film(40.0);
+  const auto path = test::path(60, {1.0, 0.6}, 0.2, 19);
+  const Accuracy sut = run(scene, path, 10, 23);
+  std::printf("fast: rms %.3f %.3f px over 59 x 35 px\n", sut.x.rms(), sut.y.rms());
+  EXPECT_EQ(sut.hops, 0);
+  // A percent of scale would be 0.15 px rms; 0.1 px is what a moving window may cost at most.
+  EXPECT_LT(sut.x.rms(), 0.1);
+  EXPECT_LT(sut.y.rms(), 0.1);
+}
+
+TEST(DriftTracker, ReacquiresAfterAJump) {
+  const Scene scene = particle_on_film(10.0);
+  for (const Vector2 jump : {Vector2{30, 0}, {0, -40}, {-64, 0}, {45, 45}, {7, -9}}) {
+    DriftRun sut(scene, 29);
+    for (int i = 0; i < 20; ++i) (void)sut(scene, {0.1 * i, 0.0});
+    int flagged = 0;
+    for (int i = 0; i < 20; ++i) {
+      const Vector2 truth{2.0 + jump.x + 0.1 * i, jump.y};
+      const DriftMeasurement measured = sut(scene, truth);
+      if (is_flagged(measured))
+        ++flagged;
+      else
+        EXPECT_LT(off(measured, truth), 1.0) << jump.x << ", " << jump.y << ", " << i;
+    }
+    EXPECT_LE(flagged, 3) << jump.x << ", " << jump.y;
+  }
+}
+
+// By exactly one lattice translation the lattice looks as if nothing had happened.
+TEST(DriftTracker, NeverTakesACellForNothingSilently) {
+  const auto waves = test::layered_lattice();
+  const Vector2 g1 = waves[1].f, g2 = waves[0].f;
+  const double det = g1.x * g2.y - g1.y * g2.x;
+  const Vector2 a{g2.y / det, -g2.x / det}, b{-g1.y / det, g1.x / det};
+  for (double counts : {40.0, 10.0, 2.0})
+    for (double radius : {75.0, 0.0})
+      for (const Vector2 cell : {a, b, Vector2{a.x + b.x, a.y + b.y}, Vector2{-a.x, -a.y}}) {
+        Scene scene = particle_on_film(counts, 0.08);
+        scene.radius = radius;
+        DriftRun sut(scene, 31);
+        for (int i = 0; i < 12; ++i) (void)sut(scene, {});
+        int recovered = 0, flagged = 0;
+        for (int i = 0; i < 5; ++i) {
+          const DriftMeasurement measured = sut(scene, cell);
+          if (off(measured, cell) < 1.0)
+            ++recovered;
+          else if (is_flagged(measured))
+            ++flagged;
+          else
+            ADD_FAILURE() << "silent at " << counts << " e/px, radius " << radius << ", frame " << i
+                          << ": says " << measured.drift_px.x << ", " << measured.drift_px.y
+                          << ", jumped by " << cell.x << ", " << cell.y;
+        }
+        EXPECT_EQ(recovered + flagged, 5);
+        if (counts >= 10.0) {
+          EXPECT_GE(recovered, 4) << counts << " radius " << radius;
+        }
+      }
+}
+
+TEST(DriftTracker, SaysLostOnUnrelatedContent) {
+  const Scene scene = particle_on_film(10.0);
+  Scene other{.counts = 10.0};
+  other.film = std::make_shared<test::Film>(256, 256, 99, 0.08);
+  DriftRun sut(scene, 37);
+  DriftMeasurement last;
+  for (int i = 0; i < 30; ++i) last = sut(scene, {0.5 * i, 0.0});
+  const double before = last.drift_px.x;
+  for (int i = 1; i <= 5; ++i) {
+    const DriftMeasurement measured = sut(other, {});
+    EXPECT_EQ(measured.state, DriftState::lost) << i;
+    EXPECT_NEAR(measured.drift_px.x, before + 0.5 * i, 0.8) << i;  // the prediction goes on
+    EXPECT_GE(measured.sigma_drift_px.x, 0.5 * kCell - 0.5);
+    EXPECT_GE(measured.sigma_drift_px.y, 0.5 * kCell - 0.5);
+  }
+  // And finds its way back.
+  const DriftMeasurement back = sut(scene, {18.0, 0.0});
+  EXPECT_LT(off(back, {18.0, 0.0}), 0.5);
+}
+
+TEST(DriftTracker, SaysLostOnNothingButNoise) {
+  const Scene scene = particle_on_film(10.0);
+  const Scene empty{.counts = 10.0};
+  DriftRun sut(scene, 41);
+  for (int i = 0; i < 20; ++i) (void)sut(scene, {});
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(sut(empty, {}).state, DriftState::lost) << i;
+}
+
+TEST(DriftTracker, NeverLocksOnAFieldWithoutContent) {
+  const Scene empty{.counts = 10.0};
+  DriftRun sut(empty, 43);
+  (void)sut(empty, {});
+  for (int i = 1; i < 40; ++i) {
+    const DriftMeasurement measured = sut(empty, {});
+    EXPECT_NE(measured.state, DriftState::locked) << i;
+    EXPECT_TRUE(std::isfinite(measured.drift_px.x) && std::isfinite(measured.sigma_drift_px.x));
+    EXPECT_GT(measured.sigma_drift_px.x, 0.0);
+  }
+}
+
+TEST(DriftTracker, GoesOnAtThePredictionThroughSkippedFrames) {
+  const Scene scene = particle_on_film(40.0);
+  DriftRun sut(scene, 47);
+  DriftMeasurement last;
+  for (int i = 0; i < 40; ++i) last = sut(scene, {0.4 * i, -0.2 * i});
+  for (int i = 40; i < 46; ++i) {
+    const DriftMeasurement skipped = sut.tracker().skip();
+    EXPECT_EQ(skipped.state, DriftState::lost);
+    EXPECT_NEAR(skipped.drift_px.x, 0.4 * i, 0.3) << i;
+    EXPECT_NEAR(skipped.drift_px.y, -0.2 * i, 0.3) << i;
+    EXPECT_GE(skipped.sigma_drift_px.x, 0.5 * kCell - 0.5);
+  }
+  const DriftMeasurement back = sut(scene, {0.4 * 46, -0.2 * 46});
+  EXPECT_EQ(back.state, DriftState::locked);
+  EXPECT_LT(off(back, {0.4 * 46, -0.2 * 46}), 0.1);
+}
+
+TEST(DriftTracker, KnowsNothingOfDriftBeforeItsFirstFrame) {
+  const Scene scene = particle_on_film(10.0);
+  DriftRun sut(scene, 53);
+  EXPECT_EQ(sut.tracker().skip().state, DriftState::lost);
+  const DriftMeasurement first = sut(scene, {5.0, 6.0});  // wherever it is: this is zero
+  EXPECT_EQ(first.drift_px.x, 0.0);
+  EXPECT_EQ(first.drift_px.y, 0.0);
+  EXPECT_LT(off(sut(scene, {6.0, 6.0}), {1.0, 0.0}), 0.2);
+}
+
+TEST(DriftTracker, BeginsAtZeroAfterReset) {
+  const Scene scene = particle_on_film(10.0);
+  DriftRun sut(scene, 59);
+  for (int i = 0; i < 10; ++i) (void)sut(scene, {1.0 * i, 0.0});
+  sut.tracker().reset();
+  const DriftMeasurement first = sut(scene, {20.0, 3.0});
+  EXPECT_EQ(first.drift_px.x, 0.0);
+  EXPECT_LT(off(sut(scene, {20.5, 3.0}), {0.5, 0.0}), 0.2);
+}
+
+TEST(DriftTracker, BeginsAnewWhereItWasPredictedWhenTheFieldIsGone) {
+  const Scene scene = particle_on_film(10.0);
+  Scene other = particle_on_film(10.0);
+  other.film = std::make_shared<test::Film>(256, 256, 77, 0.08);
+  other.lattice = test::layered_lattice(1.1);
+  other.radius = 0.0;
+  DriftRun sut(scene, 61);
+  DriftMeasurement last;
+  for (int i = 0; i < 30; ++i) last = sut(scene, {0.2 * i, 0.0});
+  int lost = 0;
+  while (sut(other, {}).state == DriftState::lost) ASSERT_LT(++lost, 80);
+  EXPECT_GT(lost, 20);
+  // From then on the new field is followed, from the place the old velocity led to.
+  const DriftMeasurement here = sut(other, {}), there = sut(other, {1.5, -1.0});
+  EXPECT_NEAR(here.drift_px.x, 0.2 * (30 + lost), 5.0);
+  EXPECT_NEAR(there.drift_px.x - here.drift_px.x, 1.5, 0.3);
+  EXPECT_NEAR(there.drift_px.y - here.drift_px.y, -1.0, 0.3);
+}
+
+// The list of bins is renewed at every power of two and then every 32 frames: no step may show.
+TEST(DriftTracker, DoesNotStepWhenTheListIsRenewed) {
+  const Scene scene = particle_on_film(40.0);
+  DriftRun sut(scene, 67);
+  std::vector<double> x;
+  for (int i = 0; i < 200; ++i) x.push_back(sut(scene, {}).drift_px.x);
+  const double sigma = test::drift_bound(scene).x;
+  for (std::size_t renewal : {36u, 68u, 100u, 132u, 164u}) {
+    double before = 0.0, after = 0.0;
+    for (std::size_t i = 0; i < 16; ++i)
+      before += x[renewal - 1 - i] / 16, after += x[renewal + i] / 16;
+    // Means of 16 frames on either side, each good to sigma / 4.
+    EXPECT_LT(std::abs(after - before), 5.0 * 1.3 * sigma * std::sqrt(2.0 / 16)) << renewal;
+  }
+  double first = 0.0, last = 0.0;
+  for (std::size_t i = 0; i < 30; ++i) first += x[i + 10] / 30, last += x[199 - i] / 30;
+  std::printf("a specimen at rest has wandered by %.4f px in 200 frames, sigma %.4f\n",
+              last - first, sigma);
+  EXPECT_LT(std::abs(last - first), 1.5 * sigma);
+}
+
+}  // namespace
+}  // namespace latticed::signal

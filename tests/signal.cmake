@@ -1,0 +1,19 @@
+# Tests of the mathematics in server/signal, and of the two stages that are thin shells around it.
+foreach(name analysis_grid taper bin_image frame_fft change_detector)
+  latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
+endforeach()
+foreach(name hot_pixels peak_detect spot_refine drift_match drift_tracker)
+  latticed_add_test(server/signal/${name}_test LINKS latticed::process latticed::sim_specimen)
+endforeach()
+foreach(name lattice_stage drift_stage)
+  latticed_add_test(server/process/${name}_test LINKS latticed::process latticed::sim_specimen)
+endforeach()
+
+# The whole program, against a real movie and against another program. Debian's interpreter by path.
+add_test(NAME server/app/real_movie_test
+  COMMAND /usr/bin/python3 ${PROJECT_SOURCE_DIR}/tests/server/app/real_movie_test.py
+          $<TARGET_FILE:latticed> ${PROJECT_SOURCE_DIR})
+add_test(NAME server/app/drift_reference_test
+  COMMAND /usr/bin/python3 ${PROJECT_SOURCE_DIR}/tests/server/app/drift_reference_test.py $<TARGET_FILE:latticed>)
+set_tests_properties(server/app/real_movie_test server/app/drift_reference_test
+  PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
