@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/cpus.hpp"
 #include "tests/support/deadline.hpp"
 
 namespace latticed::test {
@@ -75,18 +76,21 @@ TEST(Doorbell, LosesNoWakeUpBetweenTwoThreads) {
     }
   };
   const auto before = Clock::now();
-  std::thread other([&] {
+  std::thread other = thread_on_cpu(0, [&] {
     for (std::uint32_t i = 1; i <= kRounds; ++i) {
       await(to_there, there, i);
       here.store(i, std::memory_order_release);
       to_here.ring();
     }
   });
-  for (std::uint32_t i = 1; i <= kRounds; ++i) {
-    there.store(i, std::memory_order_release);
-    to_there.ring();
-    await(to_here, here, i);
-  }
+  std::thread one = thread_on_cpu(1, [&] {
+    for (std::uint32_t i = 1; i <= kRounds; ++i) {
+      there.store(i, std::memory_order_release);
+      to_there.ring();
+      await(to_here, here, i);
+    }
+  });
+  one.join();
   other.join();
   EXPECT_LT(Clock::now() - before, kPatience) << "a wake-up was lost";
 }

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/cpus.hpp"
 #include "tests/support/deadline.hpp"
 
 namespace latticed::test {
@@ -181,7 +182,7 @@ TEST_P(LeaseQueueStress, LosesNothingUncountedAndShowsNothingTwice) {
   Order got;
   got.reserve(kFrames);
   std::atomic<bool> is_wrong{false};
-  std::thread taker([&] {
+  std::thread taker = thread_on_cpu(0, [&] {
     while (!sut.is_over()) {
       const FrameLease lease = sut.take(kPatience);
       if (!lease) continue;
@@ -191,13 +192,15 @@ TEST_P(LeaseQueueStress, LosesNothingUncountedAndShowsNothingTwice) {
     }
   });
   std::uint64_t refused = 0;
-  for (std::uint64_t i = 0; i < kFrames; ++i) {
-    FrameLease lease = frame(i);
-    lease->header.hardware_sequence = i + 7;
-    if (!sut.offer(std::move(lease), kPatience)) ++refused;
-    if (i % 64 == 0) std::this_thread::yield();
-  }
-  sut.end();
+  std::thread giver = thread_on_cpu(1, [&] {
+    for (std::uint64_t i = 0; i < kFrames; ++i) {
+      FrameLease lease = frame(i);
+      lease->header.hardware_sequence = i + 7;
+      if (!sut.offer(std::move(lease), kPatience)) ++refused;
+    }
+    sut.end();
+  });
+  giver.join();
   taker.join();
   EXPECT_FALSE(is_wrong);
   for (std::size_t i = 1; i < got.size(); ++i) ASSERT_LT(got[i - 1], got[i]);
@@ -221,21 +224,24 @@ TEST_P(LeaseQueueStress, LosesNothingUncountedAndShowsNothingTwice) {
 // Giver and taker do nothing but move the head of a queue of one: whoever wins, each frame has one
 // owner. Two at a time would give its slot back twice, and the pool would not be whole.
 TEST_F(LeaseQueueTest, GivesEachFrameToGiverOrTakerAndNeverToBoth) {
-  constexpr int kRounds = 300000;
+  constexpr std::uint64_t kRounds = 300000;
   LeaseQueue sut(1, drop_oldest);
   std::uint64_t taken = 0;
-  std::thread taker([&] {
+  std::thread taker = thread_on_cpu(0, [&] {
     while (!sut.is_over())
       if (sut.take(0ns)) ++taken;
   });
-  for (int i = 0; i < kRounds; ++i) {
-    FrameLease lease = frames_.try_acquire();
-    if (!lease) break;
-    (void)sut.offer(std::move(lease), 0ns);
-  }
-  sut.end();
+  std::thread giver = thread_on_cpu(1, [&] {
+    for (std::uint64_t i = 0; i < kRounds; ++i) {
+      FrameLease lease = frames_.try_acquire();
+      if (!lease) break;
+      (void)sut.offer(std::move(lease), 0ns);
+    }
+    sut.end();
+  });
+  giver.join();
   taker.join();
-  EXPECT_EQ(sut.counters().in, static_cast<std::uint64_t>(kRounds));
+  EXPECT_EQ(sut.counters().in, kRounds);
   EXPECT_EQ(sut.counters().out, taken);
   expect_honest(sut, 0);
   expect_at_rest();

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/cpus.hpp"
 #include "tests/support/deadline.hpp"
 
 namespace latticed::test {
@@ -113,7 +114,7 @@ TEST(Pool, LendsNoSlotTwiceAndLosesNoneUnderManyThreads) {
   std::atomic<int> shared{0}, got{0};
   std::vector<std::thread> threads;
   for (int t = 1; t <= kThreads; ++t)
-    threads.emplace_back([&, t] {
+    threads.push_back(thread_on_cpu(t, [&, t] {
       for (int round = 0; round < kRounds; ++round) {
         ThingLease lease = round % 3 ? sut->try_acquire() : sut->acquire(10us);
         if (!lease) continue;
@@ -123,7 +124,7 @@ TEST(Pool, LendsNoSlotTwiceAndLosesNoneUnderManyThreads) {
         lease.reset();
         if (copy->owner.exchange(0) != t) ++shared;
       }
-    });
+    }));
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(shared, 0);
   EXPECT_GT(got, kRounds / 10);
@@ -136,6 +137,31 @@ TEST(Pool, LendsNoSlotTwiceAndLosesNoneUnderManyThreads) {
     all.push_back(std::move(lease));
   }
   EXPECT_EQ(recycled, got);
+}
+
+// ABA itself: a thread is interrupted between reading the head's successor and taking the head, and
+// meanwhile the head leaves, its successor leaves, the head comes back. It takes an interruption
+// just there, so many threads for a while; without the change count in the head this fails.
+TEST(Pool, NoticesThatTheHeadOfItsFreeListLeftAndCameBack) {
+  constexpr int kThreads = 8, kRounds = 400000;
+  const auto sut = pool_of(4);
+  std::atomic<int> shared{0};
+  std::vector<std::thread> threads;
+  for (int t = 1; t <= kThreads; ++t)
+    threads.push_back(thread_on_cpu(t, [&, t] {
+      for (int round = 0; round < kRounds && shared == 0; ++round) {
+        ThingLease first = sut->try_acquire();
+        ThingLease second = sut->try_acquire();
+        for (ThingLease* lease : {&first, &second})
+          if (*lease && (*lease)->owner.exchange(t) != 0) ++shared;
+        for (ThingLease* lease : {&first, &second})
+          if (*lease && (*lease)->owner.exchange(0) != t) ++shared;
+        first.reset();
+      }
+    }));
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(shared, 0);
+  expect_at_rest(*sut);
 }
 
 TEST(Pool, GivesASlotBackFromAnyThreadThatDropsTheLastLease) {

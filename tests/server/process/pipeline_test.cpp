@@ -493,8 +493,10 @@ TEST_F(PipelineTest, WhoWaitsBehindASlowSinkHasTheSinksPatience) {
     return pipeline().find_stall(line, steady_now() + ahead);
   };
   // Until all have come to where they wait, one or the other is at work of its own.
-  EXPECT_TRUE(happens(
-      [&] { return line.source().activity().patience == Patience::behind_sinks && !in(590s); }));
+  EXPECT_TRUE(happens([&] {
+    return first_.arrived() == 1 && line.source().activity().patience == Patience::behind_sinks &&
+           !in(590s);
+  }));
   ASSERT_TRUE(in(601s));
   EXPECT_THAT(in(601s)->message, HasSubstr("sink collect works on a frame (frame 0)"));
   EXPECT_THAT(in(10000s)->message, HasSubstr("sink collect works on a frame (frame 0)"));

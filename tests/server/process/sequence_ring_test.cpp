@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/cpus.hpp"
 #include "tests/support/deadline.hpp"
 
 namespace latticed::test {
@@ -90,26 +91,37 @@ TEST_F(SequenceRingTest, GivesBackWhatItStillHoldsWhenItGoes) {
   EXPECT_EQ(frames_.count_free(), frames_.size());
 }
 
+// Threads that do nothing but claim, let go together again and again.
 TEST(SequenceRing, GivesEachPositionToOneOfManyThreadsThatClaimAtOnce) {
-  constexpr std::size_t kFrames = 4096;
-  for (int round = 0; round < 10; ++round) {
-    FramePool frames(kFrames, [](Frame&) {});
-    Doorbell work;
-    SequenceRing sut(kFrames, work);
-    for (std::size_t i = 0; i < kFrames; ++i) sut.push(frames.try_acquire());
-    std::vector<std::atomic<int>> claims(kFrames);
-    std::atomic<int> waiting{4};
-    std::vector<std::thread> workers;
-    for (int w = 0; w < 4; ++w)
-      workers.emplace_back([&] {
-        --waiting;
-        while (waiting > 0) {
+  constexpr std::uint64_t kFrames = 1024, kRounds = 300;
+  FramePool frames(kFrames, [](Frame&) {});
+  Doorbell work;
+  SequenceRing sut(kFrames, work);
+  std::vector<std::atomic<int>> claims(kFrames * kRounds);
+  std::atomic<std::uint64_t> round{0}, claimed{0};
+  std::vector<std::thread> workers;
+  for (int w = 0; w < 3; ++w)
+    workers.push_back(thread_on_cpu(w, [&] {
+      while (round.load() < kRounds)
+        while (const auto position = sut.claim()) {
+          ++claims[*position];
+          ++claimed;
         }
-        while (const auto position = sut.claim()) ++claims[*position];
-      });
-    for (auto& worker : workers) worker.join();
-    for (const auto& count : claims) ASSERT_EQ(count, 1);
+    }));
+  for (std::uint64_t r = 0; r < kRounds; ++r) {
+    for (std::uint64_t i = 0; i < kFrames; ++i) sut.push(frames.try_acquire());
+    ASSERT_TRUE(happens([&] { return claimed >= (r + 1) * kFrames; }));
+    for (std::uint64_t i = 0; i < kFrames; ++i) {
+      sut.mark_ready(r * kFrames + i);
+      SequenceRing::Cell* cell = sut.next(kPatience);
+      ASSERT_NE(cell, nullptr);
+      const FrameLease held = std::move(cell->frame);
+      sut.release();
+    }
+    round = r + 1;
   }
+  for (auto& worker : workers) worker.join();
+  for (const auto& count : claims) ASSERT_EQ(count, 1);
 }
 
 // One source, four workers with fewer places than cells, one track: as in a run. Each frame is
@@ -119,7 +131,7 @@ TEST_F(SequenceRingTest, KeepsTheOrderWithFourWorkersClaiming) {
   std::atomic<bool> is_over{false};
   std::vector<std::thread> workers;
   for (int w = 0; w < 4; ++w)
-    workers.emplace_back([&] {
+    workers.push_back(thread_on_cpu(w, [&] {
       while (!is_over) {
         const auto seen = work_.listen();
         PreparedLease place = prepared_.try_acquire();
@@ -134,7 +146,7 @@ TEST_F(SequenceRingTest, KeepsTheOrderWithFourWorkersClaiming) {
         cell.prepared = std::move(place);
         sut_.mark_ready(*position);
       }
-    });
+    }));
   std::thread source([&] {
     for (std::uint64_t i = 0; i < kFrames; ++i) sut_.push(frame(i));
   });
