@@ -47,7 +47,7 @@ TEST(PeakDetector, AlarmsFalselyAtTheConfiguredRateOnShotNoise) {
 /// A field of noise whose power falls with the frequency, as an amorphous film's does: f0 at half.
 std::vector<float> film_field(const AnalysisGrid& grid, double rms, double f0,
                               std::mt19937_64& random) {
-  const SurfaceIfft to_surface(grid);
+  SurfaceIfft to_surface(grid);
   const auto width = static_cast<std::size_t>(grid.width),
              height = static_cast<std::size_t>(grid.height);
   AlignedBuffer<Complex> half((width / 2 + 1) * height);
