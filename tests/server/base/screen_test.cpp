@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -29,11 +30,17 @@ class Terminal {
     close(master_);
   }
   [[nodiscard]] std::FILE* out() { return out_; }
+  /// All that was written; the line discipline may hand it over in pieces, so until it is quiet.
   std::string written() {
     std::fflush(out_);
-    char buffer[4096];
-    const auto size = read(master_, buffer, sizeof(buffer));
-    return {buffer, size > 0 ? static_cast<std::size_t>(size) : 0};
+    std::string all;
+    for (pollfd ready{master_, POLLIN, 0}; poll(&ready, 1, all.empty() ? 2000 : 50) > 0;) {
+      char buffer[4096];
+      const auto size = read(master_, buffer, sizeof(buffer));
+      if (size <= 0) break;
+      all.append(buffer, static_cast<std::size_t>(size));
+    }
+    return all;
   }
 
  private:
