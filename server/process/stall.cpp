@@ -21,12 +21,7 @@ StallDeadlines::StallDeadlines(const StallLimits& limits,
     : exposure_s_(configuration.exposure_s), frame_period_s_(configuration.frame_period_s) {
   const double frame_s = std::max(exposure_s_, frame_period_s_);
   own_ = nanoseconds_of(std::max(limits.min_s, 10.0 * frame_s));
-  // Where the detector waits for us nothing is lost meanwhile: a reader (less, a slow disk) may
-  // take its time, a day.
-  constexpr double kDay_s = 86400.0;
-  const double patience_s =
-      configuration.is_paced ? limits.sink_s : std::max(limits.sink_s, kDay_s);
-  sink_ = nanoseconds_of(std::max(patience_s, 10.0 * frame_s));
+  sink_ = nanoseconds_of(std::max(limits.sink_s, 10.0 * frame_s));
 }
 
 std::chrono::nanoseconds StallDeadlines::of(Patience patience) const noexcept {
