@@ -41,11 +41,13 @@ Counted allocations_in(const Script& warm_up, const Script& counted, std::uint64
     scene.x = 0.4 * static_cast<double>(i < 4 ? i : 8 - i);
     images.push_back(lattice_frame(scene, i));
   }
-  // The images of the second half lack a fringe and show another: spots vanish and appear, alerts
-  // are raised.
+  // The images of the second half have jumped, lack a fringe and show another: the tracker looks
+  // for the field again, spots vanish and appear, alerts are raised.
   for (std::uint64_t i = 0; i < 8; ++i) {
     Scene scene = still;
     scene.fringes.back() = {6.0, 60.0, 0.3};
+    scene.x = 17.3;
+    scene.y = -9.1;
     images.push_back(lattice_frame(scene, 100 + i));
   }
   std::atomic<std::uint64_t> seen{0};
