@@ -6,7 +6,7 @@ import pathlib
 import re
 import subprocess
 
-TOPS = (".ci", "cmake", "deploy", "docs", "drivers", "server", "sim", "tests")
+TOPS = (".ci", "clients", "cmake", "deploy", "docs", "drivers", "proto", "server", "sim", "tests")
 SKIPPED = {".git", "build", "rehearsal", "__pycache__"}
 
 # Who may include whom, by folder. A folder may always include itself; the standard library and POSIX
@@ -26,7 +26,16 @@ MAY_INCLUDE = {
     "server/figure": ["drivers/kit", "server/base"],
     "server/publish": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
                        "server/figure"],
+    "server/holder": ["drivers/kit", "server/base"],
+    "server/guard": ["drivers/*", "server/base"],
+    "server/record": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
+                      "server/holder"],
+    "server/live": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
+                    "server/holder", "server/publish"],
+    "server/control": ["drivers/*", "server/base", "server/frame", "server/signal", "server/process",
+                       "server/holder", "server/config", "server/record", "server/live", "server/publish"],
     "server/app": ["drivers/*", "server/*"],
+    "clients/latticectl": ["drivers/kit", "server/base", "server/guard", "server/figure"],
     "sim": ["drivers/kit", "drivers/toml", "sim/*"],
     "tests": ["*"],
 }
@@ -35,7 +44,7 @@ MAY_INCLUDE = {
 LIBRARIES = {
     "fftw3.h": ["server/signal/frame_fft.cpp", "server/app/bench.cpp"],  # bench: the floor alone
     "opencv2/*": ["server/figure/*.cpp", "server/figure/canvas.hpp", "server/publish/*.cpp"],
-    "hdf5.h": ["drivers/files/*.cpp", "drivers/files/hdf5_*.hpp"],
+    "hdf5.h": ["drivers/files/*.cpp", "drivers/files/hdf5_*.hpp", "server/record/*"],
     "tiffio.h": ["drivers/files/tiff_*.cpp", "drivers/files/tiff_image.hpp"],
     "toml++/*": ["drivers/toml/table_reader.cpp"],
     "boost/*": ["sim/world/link_server.cpp"],
@@ -44,6 +53,12 @@ LIBRARIES = {
     "fmt/*": ["*.cpp"],
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
     "nlohmann/*": ["*.cpp"],
+    "latticed/v1/*.h": ["server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],  # generated
+    "grpc/health/*.h": ["server/control/*.cpp"],  # generated
+    "grpcpp/*": ["server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],
+    "google/protobuf/*": ["server/live/*.cpp", "server/control/*.cpp", "clients/*.cpp"],
+    "zmq.h*": ["server/live/zmq_*.cpp"],
+    "openssl/*": ["server/control/*.cpp"],
     "gtest/*": ["tests/*"],
     "gmock/*": ["tests/*"],
 }
