@@ -30,9 +30,10 @@ MAY_INCLUDE = {
     "server/guard": ["drivers/*", "server/base"],
     "server/record": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
                       "server/holder"],
-    "server/live": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
+    "server/rpc": ["drivers/kit", "server/base"],
+    "server/live": ["server/rpc", "drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
                     "server/holder", "server/publish"],
-    "server/control": ["drivers/*", "server/base", "server/frame", "server/signal", "server/process",
+    "server/control": ["drivers/*", "server/rpc", "server/base", "server/frame", "server/signal", "server/process",
                        "server/holder", "server/config", "server/record", "server/live", "server/publish"],
     "server/app": ["drivers/*", "server/*"],
     "clients/latticectl": ["drivers/kit", "server/base", "server/guard", "server/figure"],
@@ -53,9 +54,9 @@ LIBRARIES = {
     "fmt/*": ["*.cpp"],
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
     "nlohmann/*": ["*.cpp"],
-    "latticed/v1/*.h": ["server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],  # generated
+    "latticed/v1/*.h": ["server/rpc/*", "server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],  # generated
     "grpc/health/*.h": ["server/control/*.cpp"],  # generated
-    "grpcpp/*": ["server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],
+    "grpcpp/*": ["server/rpc/*", "server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],
     "google/protobuf/*": ["server/live/*.cpp", "server/control/*.cpp", "clients/*.cpp"],
     "zmq.h*": ["server/live/zmq_*.cpp"],
     "openssl/*": ["server/control/*.cpp"],
