@@ -50,7 +50,7 @@ LIBRARIES = {
     "toml++/*": ["drivers/toml/table_reader.cpp"],
     "boost/*": ["sim/world/link_server.cpp"],
     "CLI/*": ["server/app/*.cpp", "sim/*/main.cpp"],
-    "spdlog/*": ["server/app/*.cpp", "server/base/log.cpp", "server/publish/*.cpp"],
+    "spdlog/*": ["server/app/*.cpp", "server/control/*.cpp", "server/live/*.cpp", "server/record/*.cpp", "server/guard/*.cpp", "server/holder/*.cpp", "server/base/log.cpp", "server/publish/*.cpp"],
     "fmt/*": ["*.cpp"],
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
     "nlohmann/*": ["*.cpp"],
