@@ -11,7 +11,8 @@ namespace latticed {
 
 class ControlThread::Loop {
  public:
-  Loop() : work_(io_.get_executor()), thread_({"latd-control"}, [this] { io_.run(); }) {}
+  explicit Loop(const char* name)
+      : work_(io_.get_executor()), thread_({name}, [this] { io_.run(); }) {}
 
   void post(std::function<void()> task) { boost::asio::post(io_, std::move(task)); }
   void finish() {
@@ -25,7 +26,7 @@ class ControlThread::Loop {
   NamedThread thread_;
 };
 
-ControlThread::ControlThread() : loop_(std::make_unique<Loop>()) {}
+ControlThread::ControlThread(const char* name) : loop_(std::make_unique<Loop>(name)) {}
 ControlThread::~ControlThread() { finish(); }
 void ControlThread::post(std::function<void()> task) { loop_->post(std::move(task)); }
 void ControlThread::finish() { loop_->finish(); }

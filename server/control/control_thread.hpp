@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The one thread that commands runs: services post to it, so the state machine needs no locks and
-// commands happen one after the other. Never used for safe-off, which waits for nobody.
+// A thread for commands: services post to it, so what it commands needs no locks and things happen
+// one after the other. Runs have one, holders another, since a detector that is slow to configure
+// must not keep a voltage waiting. Safe-off uses neither: it waits for nobody.
 #pragma once
 
 #include <functional>
@@ -10,10 +11,11 @@ namespace latticed {
 
 class ControlThread {
  public:
-  ControlThread();
+  /// `name`: of the thread.
+  explicit ControlThread(const char* name);
   ~ControlThread();  // as finish()
 
-  /// Any thread; `task` runs on latd-control, after what was posted before.
+  /// Any thread; `task` runs on this one, after what was posted before.
   void post(std::function<void()> task);
   /// Runs what was posted, then ends the thread; later posts are dropped.
   void finish();

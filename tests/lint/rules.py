@@ -36,7 +36,7 @@ MAY_INCLUDE = {
     "server/live": ["server/rpc", "drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
                     "server/holder", "server/publish"],
     "server/control": ["drivers/*", "server/rpc", "server/base", "server/frame", "server/signal", "server/process",
-                       "server/holder", "server/config", "server/record", "server/live", "server/publish"],
+                       "server/holder", "server/config", "server/record", "server/live", "server/publish", "server/guard"],
     "server/app": ["drivers/*", "server/*"],
     "clients/latticectl": ["drivers/kit", "server/base", "server/guard", "server/figure"],
     "sim": ["drivers/kit", "drivers/toml", "sim/*"],
@@ -58,7 +58,7 @@ LIBRARIES = {
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
     "nlohmann/*": ["*.cpp"],
     "latticed/v1/*.h": ["server/rpc/*", "server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],  # generated
-    "grpc/health/*.h": ["server/control/*.cpp"],  # generated
+    "grpc/health/*.h": ["server/control/health_service.hpp"],  # generated
     "grpcpp/*": ["server/rpc/*", "server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],
     "google/protobuf/*": ["server/rpc/*.cpp", "server/live/*.cpp", "server/control/*.cpp", "clients/*.cpp"],
     "zmq.h*": ["server/live/zmq_*.cpp"],
