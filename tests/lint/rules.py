@@ -67,7 +67,7 @@ LIBRARIES = {
     "gmock/*": ["tests/*"],
 }
 POSIX = re.compile(
-    r"(execinfo|fcntl|poll|pthread|sched|signal|stdlib|unistd)\.h$|(sys|linux)/\w+\.h$|\w+intrin\.h$")
+    r"(execinfo|fcntl|netdb|poll|pthread|sched|signal|stdlib|unistd)\.h$|(sys|linux)/\w+\.h$|\w+intrin\.h$")
 
 BANNED_NAMES = {"common", "misc", "data"}  # as the whole name
 BANNED_ENDINGS = {"util", "utils", "manager", "helper", "helpers", "impl"}  # also as its last word
