@@ -158,7 +158,7 @@ Result<void> Acquisition::arm() {
   for (ConfiguredDetector& detector : configured_) {
     const std::string name = detector.config.name;
     auto sinks = participants_.make_sinks(*run, detector, epoch);
-    auto line = sinks ? run->add(std::move(detector), rules_, std::move(*sinks))
+    auto line = sinks ? run->add(std::move(detector), rules(), std::move(*sinks))
                       : Result<Line*>(sinks.error());
     if (line) continue;
     const Error error{line.error().code, fmt::format("arm {}: {}", name, line.error().message)};
@@ -337,6 +337,16 @@ RunState Acquisition::state() const {
 std::shared_ptr<const Run> Acquisition::run() const {
   const std::lock_guard lock(mutex_);
   return run_;
+}
+
+void Acquisition::set_rules(std::vector<AlertRule> rules) {
+  const std::lock_guard lock(mutex_);
+  rules_ = std::move(rules);
+}
+
+std::vector<AlertRule> Acquisition::rules() const {
+  const std::lock_guard lock(mutex_);
+  return rules_;
 }
 
 std::vector<KnownDetector> Acquisition::known_detectors() const {

@@ -101,9 +101,6 @@ class Acquisition {
   using Done = std::function<void()>;
   void stop(RunEnd how, Done done);  // stopped or cancelled
   void abort(Done done);
-  /// Which rules the runs from now on have; a running one is asked by its lines.
-  void set_rules(std::vector<AlertRule> rules) { rules_ = std::move(rules); }
-  [[nodiscard]] const std::vector<AlertRule>& rules() const noexcept { return rules_; }
   [[nodiscard]] std::vector<DetectorConfig>& detectors() noexcept { return detectors_; }
 
   /// A run of one detector for itself, without the participants: `sinks` get its frames. From idle
@@ -112,6 +109,9 @@ class Acquisition {
                          std::function<void(const Result<void>&)> done);
 
   // Any thread.
+  /// Of the runs armed from now on; the running one's lines are told by whoever calls this.
+  void set_rules(std::vector<AlertRule> rules);
+  [[nodiscard]] std::vector<AlertRule> rules() const;
   [[nodiscard]] AcquisitionStatus status() const;
   [[nodiscard]] std::vector<KnownDetector> known_detectors() const;
   /// The present run, or the last one; its lines live as long as it is held. Null before the first.
@@ -135,7 +135,6 @@ class Acquisition {
 
   // Control thread.
   std::vector<DetectorConfig> detectors_;
-  std::vector<AlertRule> rules_;
   std::vector<ConfiguredDetector> configured_;
   std::vector<Done> waiting_;
   RunEnd wanted_end_ = RunEnd::completed;
@@ -143,6 +142,7 @@ class Acquisition {
   mutable std::mutex mutex_;                 // guards what follows: read by any thread
   mutable std::condition_variable changed_;  // state_
   std::shared_ptr<Run> run_;
+  std::vector<AlertRule> rules_;
   std::vector<KnownDetector> known_;
   RunState state_ = RunState::idle;
   std::string fault_;
