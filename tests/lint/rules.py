@@ -41,7 +41,7 @@ LIBRARIES = {
     "tiffio.h": ["drivers/files/tiff_*.cpp", "drivers/files/tiff_image.hpp"],
     "toml++/*": ["drivers/toml/table_reader.cpp"],
     "boost/*": ["sim/world/link_server.cpp"],
-    "CLI/*": ["server/app/*.cpp", "sim/*/main.cpp"],
+    "CLI/*": ["server/app/*.cpp", "server/guard/main.cpp", "sim/*/main.cpp"],
     "spdlog/*": ["server/app/*.cpp", "server/base/log.cpp", "server/publish/*.cpp"],
     "fmt/*": ["*.cpp"],
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
