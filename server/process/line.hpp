@@ -92,6 +92,7 @@ class Line {
   [[nodiscard]] const FramePool& frames() const noexcept { return *frames_; }
   [[nodiscard]] const PreparedPool& prepared() const noexcept { return *prepared_; }
   [[nodiscard]] const FrameSource& source() const noexcept { return *source_; }
+  [[nodiscard]] LossPolicy source_policy() const noexcept { return config_.source_policy; }
   [[nodiscard]] const SequenceRing& ring() const noexcept { return *ring_; }
   [[nodiscard]] const std::vector<std::unique_ptr<SinkRunner>>& sinks() const noexcept {
     return sinks_;
