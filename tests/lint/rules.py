@@ -52,7 +52,7 @@ LIBRARIES = {
     "tiffio.h": ["drivers/files/tiff_*.cpp", "drivers/files/tiff_image.hpp"],
     "toml++/*": ["drivers/toml/table_reader.cpp"],
     "boost/*": ["sim/world/link_server.cpp", "server/control/control_thread.cpp"],
-    "CLI/*": ["server/app/*.cpp", "sim/*/main.cpp"],
+    "CLI/*": ["server/app/*.cpp", "server/guard/main.cpp", "sim/*/main.cpp"],
     "spdlog/*": ["server/app/*.cpp", "server/control/*.cpp", "server/live/*.cpp", "server/record/*.cpp", "server/guard/*.cpp", "server/holder/*.cpp", "server/base/log.cpp", "server/publish/*.cpp"],
     "fmt/*": ["*.cpp"],
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
