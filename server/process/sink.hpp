@@ -46,6 +46,8 @@ class Sink {
   /// Frames and lost entries in order, never the end. The sink's own thread. May throw; the run
   /// then goes on without this sink, does not call finish(), and ends with its error.
   virtual void consume(const Frame& frame) = 0;
+  /// Nothing came for a tenth of a second. The sink's own thread, on the terms of consume().
+  virtual void idle() {}
   /// After the last frame; the sink's own thread.
   virtual Result<void> finish() { return {}; }
 };

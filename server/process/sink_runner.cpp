@@ -40,8 +40,16 @@ void SinkRunner::run() {
   };
   std::uint64_t last_seq = 0;
   while (!queue_.is_over()) {
-    const FrameLease frame = queue_.take(200ms);
-    if (!frame) continue;
+    const FrameLease frame = queue_.take(100ms);
+    if (!frame) {
+      activity_.now("works between frames", last_seq, Patience::sink);
+      guarded([&]() -> Result<void> {
+        sink_->idle();
+        return {};
+      });
+      activity_.idle();
+      continue;
+    }
     last_seq = frame->seq;
     activity_.now("works on a frame", last_seq, Patience::sink);
     guarded([&]() -> Result<void> {
