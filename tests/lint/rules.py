@@ -30,7 +30,7 @@ MAY_INCLUDE = {
                        "server/figure"],
     "server/holder": ["drivers/kit", "server/base"],
     "server/guard": ["drivers/*", "server/base"],
-    "server/record": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
+    "server/record": ["drivers/kit", "drivers/files", "server/base", "server/frame", "server/signal", "server/process",
                       "server/holder"],
     "server/live": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
                     "server/holder", "server/publish"],
