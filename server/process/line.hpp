@@ -103,6 +103,7 @@ class Line {
   /// Only while no region is being changed.
   [[nodiscard]] const PreparedPool& prepared() const noexcept { return *setup_->prepared; }
   [[nodiscard]] const FrameSource& source() const noexcept { return *source_; }
+  [[nodiscard]] LossPolicy source_policy() const noexcept { return config_.source_policy; }
   [[nodiscard]] const SequenceRing& ring() const noexcept { return *ring_; }
   [[nodiscard]] const std::vector<std::unique_ptr<SinkRunner>>& sinks() const noexcept {
     return sinks_;

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// gRPC Track, and the rules of Alerts: changes of what is measured, made between two frames of the
+// running run and kept for those that follow. On a thread of their own: a change waits for a frame,
+// and a stop must not wait for it.
+#pragma once
+
+#include <latticed/v1/track.grpc.pb.h>
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/control/acquisition.hpp"
+#include "server/control/call.hpp"
+#include "server/process/track_change.hpp"
+
+namespace latticed {
+
+class TrackService final : public v1::Track::CallbackService {
+ public:
+  /// `context`'s control thread is the one changes wait on; `runs` is that of the acquisition.
+  TrackService(CallContext& context, Acquisition& acquisition, ControlThread& runs)
+      : context_(context), acquisition_(acquisition), runs_(runs) {}
+
+  /// For the running run and those that follow. `answer`: the first frame they hold for, by
+  /// detector, empty without a run. Called on the thread of changes. Any thread may ask.
+  using RulesAnswer =
+      std::function<void(const Result<std::map<std::string, std::uint64_t>>& from_seq)>;
+  void set_rules(std::vector<AlertRule> rules, std::chrono::milliseconds timeout,
+                 RulesAnswer answer);
+  using Call = grpc::CallbackServerContext;
+  using Unary = grpc::ServerUnaryReactor;
+  Unary* Get(Call*, const v1::GetTrackRequest*, v1::TrackReply*) override;
+  Unary* SetRegion(Call*, const v1::SetRegionRequest*, v1::TrackReply*) override;
+  Unary* SetReference(Call*, const v1::SetReferenceRequest*, v1::TrackReply*) override;
+  Unary* WatchSpot(Call*, const v1::WatchSpotRequest*, v1::TrackReply*) override;
+  Unary* ForgetSpot(Call*, const v1::ForgetSpotRequest*, v1::TrackReply*) override;
+  Unary* Reset(Call*, const v1::ResetTrackRequest*, v1::TrackReply*) override;
+
+ private:
+  struct Watched {
+    std::uint32_t spot_id = 0;
+    Vector2 g_per_nm;
+  };
+  struct Followed {           // of one detector
+    std::uint32_t epoch = 0;  // of the run the spots are watched in
+    signal::Region region;    // width 0 = the whole frame
+    std::vector<Watched> watched;
+  };
+  struct Made {  // a change, from this frame on; not set: no run is on, it holds for those to come
+    std::optional<std::uint64_t> from_seq;
+    std::uint32_t spot_id = 0;
+  };
+  Result<std::string> resolve(const std::string& detector) const;
+  /// In the armed or running run; error failed_precondition without one.
+  Result<Made> change(const std::string& detector, TrackChange change,
+                      std::chrono::milliseconds timeout);
+  /// `make(detector, timeout)` on the thread of changes, then the reply.
+  using Make = std::function<Result<Made>(const std::string&, std::chrono::milliseconds)>;
+  Unary* changed(Call* call, const char* method, const std::string& request_id,
+                 const std::string& detector, v1::TrackReply* reply, Make make);
+  void fill(const std::string& detector, v1::TrackReply& out) const;
+
+  CallContext& context_;
+  Acquisition& acquisition_;
+  ControlThread& runs_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::map<std::string, Followed> followed_;
+};
+
+}  // namespace latticed
