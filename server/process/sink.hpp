@@ -7,7 +7,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "drivers/kit/detector.hpp"
 #include "server/base/edge_counters.hpp"
@@ -28,7 +27,7 @@ struct RunInfo {
   double frame_period_s = 0.0;           // what rates are computed with; never 0
   bool is_frame_period_assumed = false;  // neither the detector nor the user said one
   std::uint64_t first_seq = 0;           // of the first frame (a replay may begin later)
-  std::vector<AlertRule> rules;
+  RuleBook rules;                        // AlertEvent::rule is a number in it
   const signal::CorrectionMaps* maps =
       nullptr;  // what frames are corrected with; lives for the run
 };

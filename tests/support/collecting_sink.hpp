@@ -19,6 +19,7 @@ struct SeenFrame {
   std::uint32_t epoch = 0;
   FrameHeader header;
   Measurements measurements;
+  std::shared_ptr<const AppliedChange> change;
 };
 
 /// Written by the sink's thread, read by the test; lives longer than the pipeline.
@@ -26,7 +27,7 @@ class Collection {
  public:
   void add(const Frame& frame) {
     const std::lock_guard lock(guard_);
-    frames_.push_back({frame.seq, frame.epoch, frame.header, frame.measurements});
+    frames_.push_back({frame.seq, frame.epoch, frame.header, frame.measurements, frame.change});
   }
   [[nodiscard]] std::vector<SeenFrame> frames() const {
     const std::lock_guard lock(guard_);
