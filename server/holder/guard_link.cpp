@@ -122,16 +122,18 @@ class GuardLink::Loop {
     std::optional<GuardError> why;
     {
       const std::lock_guard lock(mutex_);
-      if (!is_connected_)
+      if (!is_connected_) {
         why = problem_of(ErrorCode::unavailable, fmt::format("{}: no link to the guard: {}",
                                                              to_string(command.verb), problem_));
-      else if (waiting_.size() >= kMostWaiting)
+      } else if (waiting_.size() >= kMostWaiting) {
         why = problem_of(ErrorCode::resource_exhausted,
                          fmt::format("{}: {} requests wait for the guard", to_string(command.verb),
                                      waiting_.size()));
-      else
-        waiting_[next_id_++] = {line_of(command, next_id_ - 1), std::move(done),
-                                Clock::now() + options_.request_timeout, false};
+      } else {
+        const std::uint64_t id = next_id_++;
+        waiting_[id] = {line_of(command, id), std::move(done),
+                        Clock::now() + options_.request_timeout, false};
+      }
     }
     if (why)
       done(std::move(why));
@@ -168,8 +170,8 @@ class GuardLink::Loop {
     const bool is_there = socket_->receive([this](std::string_view line) { hear(line); });
     if (is_refused_)
       disconnect("another daemon has the guard");
-    else if (is_nonsense_)
-      disconnect("the guard said what is not understood");
+    else if (!nonsense_.empty())
+      disconnect(nonsense_);
     else if (!is_there || !socket_->flush())
       disconnect("the guard closed the link");
   }
@@ -191,7 +193,8 @@ class GuardLink::Loop {
       return;
     }
     socket_.emplace(std::move(*fd));
-    is_refused_ = is_nonsense_ = false;
+    is_refused_ = false;
+    nonsense_.clear();
     next_heartbeat_ = now;
     clocks_.clear();
     socket_->send("{\"do\":\"list\",\"id\":0}\n");
@@ -261,15 +264,15 @@ class GuardLink::Loop {
   }
 
   void hear(std::string_view line) {
-    if (is_refused_ || is_nonsense_) return;
+    if (is_refused_ || !nonsense_.empty()) return;
     try {
       const Json json = Json::parse(line);
       if (!json.contains("event"))
         take_answer(json);
       else
         take_event(json.at("event").get<std::string>(), json);
-    } catch (const Json::exception&) {
-      is_nonsense_ = true;
+    } catch (const Json::exception& error) {
+      nonsense_ = fmt::format("the guard said what is not understood: {}", error.what());
     }
   }
 
@@ -388,7 +391,8 @@ class GuardLink::Loop {
   Clock::time_point next_attempt_{}, next_heartbeat_{};
   std::chrono::milliseconds backoff_{kFirstBackoff};
   std::map<std::string, std::uint32_t> clocks_;  // of this connection
-  bool is_refused_ = false, is_nonsense_ = false;
+  bool is_refused_ = false;
+  std::string nonsense_;
 
   mutable std::mutex mutex_;  // guards all below
   bool is_connected_ = false;
