@@ -158,7 +158,7 @@ Result<void> Acquisition::arm() {
   for (ConfiguredDetector& detector : configured_) {
     const std::string name = detector.config.name;
     auto sinks = participants_.make_sinks(*run, detector, epoch);
-    auto line = sinks ? run->add(std::move(detector), rules_, std::move(*sinks))
+    auto line = sinks ? run->add(std::move(detector), rules(), std::move(*sinks))
                       : Result<Line*>(sinks.error());
     if (line) continue;
     const Error error{line.error().code, fmt::format("arm {}: {}", name, line.error().message)};
@@ -337,6 +337,53 @@ RunState Acquisition::state() const {
 std::shared_ptr<const Run> Acquisition::run() const {
   const std::lock_guard lock(mutex_);
   return run_;
+}
+
+Result<Acquisition::Changed> Acquisition::change(const std::string& detector, TrackChange change,
+                                                 std::chrono::milliseconds timeout) const {
+  const std::string what(name_of(change));
+  const RunState now = state();
+  const auto run = this->run();
+  Line* line = nullptr;
+  if (run && (now == RunState::armed || now == RunState::running))
+    for (const auto& one : run->pipeline().lines())
+      if (one->run().detector.name == detector) line = one.get();
+  if (!line) return wrong_state(what, "armed or running");
+  if (now == RunState::armed) {
+    // Nothing flows yet: it holds from the first frame on.
+    if (auto posted = line->post(std::move(change)); !posted) return posted.error();
+    return Changed{line->run().first_seq, 0};
+  }
+  auto applied = line->apply(std::move(change), timeout);
+  if (!applied) {
+    if (applied.error().code != ErrorCode::timeout) return applied.error();
+    return Error{ErrorCode::timeout,
+                 fmt::format("{}: {} gave no frame within {} ms", what, detector, timeout.count())};
+  }
+  return Changed{(*applied)->seq, (*applied)->spot_id};
+}
+
+Result<std::map<std::string, std::uint64_t>> Acquisition::set_rules(
+    std::vector<AlertRule> rules, std::chrono::milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  std::map<std::string, std::uint64_t> from_seq;
+  for (const KnownDetector& detector : known_detectors()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    const auto made = change(detector.name, SetRules{rules}, std::max(left, 0ms));
+    // No run, or one that has ended meanwhile: they hold for the next.
+    if (!made && made.error().code == ErrorCode::failed_precondition) continue;
+    if (!made) return made.error();
+    from_seq[detector.name] = made->from_seq;
+  }
+  const std::lock_guard lock(mutex_);
+  rules_ = std::move(rules);
+  return from_seq;
+}
+
+std::vector<AlertRule> Acquisition::rules() const {
+  const std::lock_guard lock(mutex_);
+  return rules_;
 }
 
 std::vector<KnownDetector> Acquisition::known_detectors() const {

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,6 +23,7 @@
 #include "server/config/config.hpp"
 #include "server/control/control_thread.hpp"
 #include "server/control/run.hpp"
+#include "server/process/track_change.hpp"
 
 namespace latticed {
 
@@ -101,9 +103,6 @@ class Acquisition {
   using Done = std::function<void()>;
   void stop(RunEnd how, Done done);  // stopped or cancelled
   void abort(Done done);
-  /// Which rules the runs from now on have; a running one is asked by its lines.
-  void set_rules(std::vector<AlertRule> rules) { rules_ = std::move(rules); }
-  [[nodiscard]] const std::vector<AlertRule>& rules() const noexcept { return rules_; }
   [[nodiscard]] std::vector<DetectorConfig>& detectors() noexcept { return detectors_; }
 
   /// A run of one detector for itself, without the participants: `sinks` get its frames. From idle
@@ -111,7 +110,21 @@ class Acquisition {
   Result<void> run_alone(DetectorConfig detector, std::vector<std::unique_ptr<Sink>> sinks,
                          std::function<void(const Result<void>&)> done);
 
+  // Any thread; these wait for a frame of the running run, at most `timeout`.
+  struct Changed {
+    std::uint64_t from_seq = 0;  // the first frame it holds for
+    std::uint32_t spot_id = 0;   // watch_spot, forget_spot: which
+  };
+  /// In the armed or running run; error failed_precondition without one.
+  Result<Changed> change(const std::string& detector, TrackChange change,
+                         std::chrono::milliseconds timeout) const;
+  /// In the armed or running run, and for those that follow. The first frame they hold for, by
+  /// detector; empty without a run.
+  Result<std::map<std::string, std::uint64_t>> set_rules(std::vector<AlertRule> rules,
+                                                         std::chrono::milliseconds timeout);
+
   // Any thread.
+  [[nodiscard]] std::vector<AlertRule> rules() const;
   [[nodiscard]] AcquisitionStatus status() const;
   [[nodiscard]] std::vector<KnownDetector> known_detectors() const;
   /// The present run, or the last one; its lines live as long as it is held. Null before the first.
@@ -135,7 +148,6 @@ class Acquisition {
 
   // Control thread.
   std::vector<DetectorConfig> detectors_;
-  std::vector<AlertRule> rules_;
   std::vector<ConfiguredDetector> configured_;
   std::vector<Done> waiting_;
   RunEnd wanted_end_ = RunEnd::completed;
@@ -143,6 +155,7 @@ class Acquisition {
   mutable std::mutex mutex_;                 // guards what follows: read by any thread
   mutable std::condition_variable changed_;  // state_
   std::shared_ptr<Run> run_;
+  std::vector<AlertRule> rules_;
   std::vector<KnownDetector> known_;
   RunState state_ = RunState::idle;
   std::string fault_;

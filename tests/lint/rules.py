@@ -28,7 +28,7 @@ MAY_INCLUDE = {
                        "server/figure"],
     "server/holder": ["drivers/kit", "server/base", "server/guard"],  # the guard's words
     "server/guard": ["drivers/*", "server/base"],
-    "server/record": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
+    "server/record": ["drivers/kit", "drivers/files", "server/base", "server/frame", "server/signal", "server/process",
                       "server/holder"],
     "server/rpc": ["drivers/kit", "server/base"],
     "server/live": ["server/rpc", "drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
