@@ -1,5 +1,5 @@
 # Recordings: what is written, and what other programs make of it.
-foreach(name crc32c)
+foreach(name crc32c compound hdf5_file holder_states recording)
   latticed_add_test(server/record/${name}_test LINKS latticed::record)
 endforeach()
 
