@@ -1,5 +1,5 @@
 # Recordings: what is written, and what other programs make of it.
-foreach(name crc32c compound hdf5_file holder_states recording)
+foreach(name crc32c compound disk_sync hdf5_file holder_logs_writer holder_states record_sink recording)
   latticed_add_test(server/record/${name}_test LINKS latticed::record)
 endforeach()
 
