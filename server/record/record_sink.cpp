@@ -107,8 +107,8 @@ Result<void> RecordSink::begin(const RunInfo& run) {
   return {};
 }
 
-void RecordSink::consume(const Frame& frame) {
-  if (Result<void> ok = write(frame); !ok) throw std::runtime_error(give_up(ok.error()).message);
+void RecordSink::consume(const FrameLease& frame) {
+  if (Result<void> ok = write(*frame); !ok) throw std::runtime_error(give_up(ok.error()).message);
 }
 
 void RecordSink::idle() {

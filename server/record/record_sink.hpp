@@ -73,7 +73,7 @@ class RecordSink final : public Sink {
   }
   /// Makes the file. Refuses when the directory is missing, not writable or too full.
   Result<void> begin(const RunInfo& run) override;
-  void consume(const Frame& frame) override;
+  void consume(const FrameLease& frame) override;
   void idle() override;
   Result<void> finish() override;
 
