@@ -1,0 +1,9 @@
+# latticectl: its parts, against a real gRPC server that answers by script.
+add_library(latticectl_test_support STATIC
+  clients/latticectl/scripted_server.cpp)
+target_link_libraries(latticectl_test_support
+  PUBLIC latticed_flags latticed_test_support latticed::latticectl_parts GTest::gtest
+         nlohmann_json::nlohmann_json)
+foreach(name call_problem client)
+  latticed_add_test(clients/latticectl/${name}_test LINKS latticectl_test_support)
+endforeach()
