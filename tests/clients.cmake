@@ -4,6 +4,6 @@ add_library(latticectl_test_support STATIC
 target_link_libraries(latticectl_test_support
   PUBLIC latticed_flags latticed_test_support latticed::latticectl_parts GTest::gtest
          nlohmann_json::nlohmann_json)
-foreach(name call_problem client)
+foreach(name call_problem client live_view numbers render text_table)
   latticed_add_test(clients/latticectl/${name}_test LINKS latticectl_test_support)
 endforeach()
