@@ -1,9 +1,9 @@
 # latticectl: its parts, against a real gRPC server that answers by script.
 add_library(latticectl_test_support STATIC
-  clients/latticectl/scripted_server.cpp)
+  clients/latticectl/scripted_guard.cpp clients/latticectl/scripted_server.cpp)
 target_link_libraries(latticectl_test_support
   PUBLIC latticed_flags latticed_test_support latticed::latticectl_parts GTest::gtest
          nlohmann_json::nlohmann_json)
-foreach(name call_problem client live_view numbers render text_table)
+foreach(name call_problem client guard_socket holder_steps live_view numbers render rules_file run_progress session_words snapshot text_table)
   latticed_add_test(clients/latticectl/${name}_test LINKS latticectl_test_support)
 endforeach()
