@@ -6,9 +6,10 @@
 #include <filesystem>
 
 #include "server/app/commands.hpp"
-#include "server/app/composition.hpp"
+#include "server/app/run_until_stopped.hpp"
 #include "server/app/stop_signals.hpp"
 #include "server/config/config.hpp"
+#include "server/control/run.hpp"
 #include "server/publish/figures_sink.hpp"
 #include "server/publish/json_lines_sink.hpp"
 #include "server/publish/view_sink.hpp"
@@ -125,7 +126,7 @@ int acquire(const AcquireOptions& options, Console console) {
     members.push_back(std::move(*member));
     if (const int signal = stop_signal()) return exit_status_of(signal);
   }
-  const auto outcome = run.execute();
+  const auto outcome = run_until_stopped(run);
   if (!outcome) spdlog::error("{}", outcome.error().message);
   bool is_complete = true;
   for (const Member& member : members) is_complete &= summarise(member);

@@ -39,6 +39,13 @@ class Survey final : public signal::ColumnVisitor {
 Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
                                                  const PrepareConfig& config,
                                                  signal::CorrectionMaps maps) {
+  return make(geometry, config, std::make_shared<const signal::CorrectionMaps>(std::move(maps)));
+}
+
+Result<std::unique_ptr<Preparer>> Preparer::make(
+    const FrameGeometry& geometry, const PrepareConfig& config,
+    std::shared_ptr<const signal::CorrectionMaps> shared_maps) {
+  const signal::CorrectionMaps& maps = *shared_maps;
   if (auto ok = check_map(maps.dark, geometry, "dark"); !ok) return ok.error();
   if (auto ok = check_map(maps.gain, geometry, "gain"); !ok) return ok.error();
   auto grid = signal::make_grid(geometry, config.bin, config.region, config.band);
@@ -58,7 +65,7 @@ Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
         return x >= grid->x0 && x < grid->x0 + grid->width * grid->bin && y >= grid->y0 &&
                y < grid->y0 + grid->height * grid->bin;
       }));
-  out->maps_ = std::move(maps);
+  out->maps_ = std::move(shared_maps);
   if (grid->is_measurable()) {
     out->fft_ = std::make_unique<signal::FrameFft>(*grid, config.taper);
     out->detector_ = std::make_unique<signal::PeakDetector>(*grid, config.detect,
@@ -95,7 +102,7 @@ FrameQuality Preparer::judge(const Frame& frame,
 void Preparer::prepare(const Frame& frame, Scratch& scratch, Prepared& out) const noexcept {
   const auto started = thread_cpu_now();
   out.stage_cpu = {};
-  out.statistics = signal::bin_image(frame.raw(), geometry_, grid_, maps_, repair_,
+  out.statistics = signal::bin_image(frame.raw(), geometry_, grid_, *maps_, repair_,
                                      config_.saturation, scratch.row.span(), scratch.cells.span());
   out.repaired_pixels = hot_pixels_ + static_cast<std::uint32_t>(out.statistics.not_finite);
   out.quality = judge(frame, out.statistics);

@@ -26,7 +26,7 @@ class AlertBoard {
 };
 
 /// "spacing_change: spot 3 at 0.5612 +- 0.0004 nm since frame 120"
-std::string describe(const AlertEvent& alert, const std::vector<AlertRule>& rules);
+std::string describe(const AlertEvent& alert, const RuleBook& rules);
 
 class AlertLogSink final : public Sink {
  public:
@@ -36,12 +36,12 @@ class AlertLogSink final : public Sink {
   [[nodiscard]] std::string_view name() const noexcept override { return "alerts"; }
   [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 4}; }
   Result<void> begin(const RunInfo& run) override;
-  void consume(const Frame& frame) override;
+  void consume(const FrameLease& frame) override;
 
  private:
   std::string detector_;
   std::shared_ptr<AlertBoard> board_;
-  std::vector<AlertRule> rules_;
+  RuleBook rules_;
 };
 
 }  // namespace latticed

@@ -107,14 +107,41 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 
 void DriftTracker::reset() {
   frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
-  has_anchor_ = has_jumped_ = false;
+  has_anchor_ = false;
   misfit_.fill(1.0);
   label_phase_.fill(0.0);
   used_labels_ = ~0u;
   shortest_period_cells_ = finest_period_cells_ = 0.0;
-  shift_ = velocity_ = origin_ = template_mean_ = {};
+  shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
   innovation_ = 0.0;
   usual_aperiodic_ = 1.0;
+}
+
+void DriftTracker::restart(const DriftPlace& place) {
+  reset();
+  origin_ = place.drift;
+  origin_sigma_ = last_sigma_ = place.sigma;
+  velocity_ = place.velocity;
+  innovation_ = place.innovation;
+}
+
+DriftPlace DriftTracker::place() const noexcept {
+  return {{origin_.x + shift_.x, origin_.y + shift_.y}, last_sigma_, velocity_, innovation_};
+}
+
+DriftPlace DriftTracker::expected_place() const noexcept {
+  DriftPlace out = place();
+  if (frames_learnt_ == 0) return out;  // before the first frame there is no way to have gone
+  const DriftMeasurement next = doubtful({shift_.x + velocity_.x, shift_.y + velocity_.y});
+  out.drift = next.drift_px;
+  out.sigma = next.sigma_drift_px;
+  return out;
+}
+
+bool DriftTracker::set_reference() {
+  if (frames_learnt_ == 0) return false;
+  make_anchor();
+  return true;
 }
 
 MatchResult DriftTracker::match_near(std::uint32_t labels, Vector2 start) {
@@ -563,12 +590,11 @@ void DriftTracker::watch_reflections(const MatchResult& match) {
   }
 }
 
-void DriftTracker::make_anchor(const RingNoise& noise) {
+void DriftTracker::make_anchor() {
   list_.write_back(template_);
   anchor_.choose(list_.block_list(), list_.label_begin(), template_);
   std::array<double, kLabels> frame_noise;
-  for (std::size_t l = 0; l < kLabels; ++l)
-    frame_noise[l] = static_cast<double>(noise.white) * misfit_[l];
+  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
   anchor_.weigh(template_noise_, frame_noise);
   anchor_place_ = shift_;
   anchor_mean_ = template_mean_;
@@ -603,7 +629,7 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   return {shift.x + kAnchorPull * off.x, shift.y + kAnchorPull * off.y};
 }
 
-void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise) {
+void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   const double away =
       std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
   if (away > kAnchorReach * std::min(grid_.width, grid_.height))
@@ -637,14 +663,14 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const 
   full_noise_ =
       is_young ? template_noise_
                : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
-  if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor(noise);
+  if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor();
 }
 
 DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
   DriftMeasurement out;
   out.drift_px = {origin_.x + shift.x, origin_.y + shift.y};
   const double doubt = half_cell() + innovation_ * std::sqrt(1.0 + frames_lost_);
-  out.sigma_drift_px = {doubt, doubt};
+  out.sigma_drift_px = {std::hypot(doubt, origin_sigma_.x), std::hypot(doubt, origin_sigma_.y)};
   out.state = DriftState::lost;
   return out;
 }
@@ -654,7 +680,9 @@ DriftMeasurement DriftTracker::skip() {
     shift_ = {shift_.x + velocity_.x, shift_.y + velocity_.y};
     ++frames_lost_;
   }
-  return doubtful(shift_);
+  const DriftMeasurement out = doubtful(shift_);
+  last_sigma_ = out.sigma_drift_px;
+  return out;
 }
 
 DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& verdict,
@@ -669,13 +697,16 @@ DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& v
   out.state = verdict.significance < kWeakSignificance || sigma > 0.5 * half_cell() || is_ambiguous
                   ? DriftState::weak
                   : DriftState::locked;
+  out.sigma_drift_px = {std::hypot(out.sigma_drift_px.x, origin_sigma_.x),
+                        std::hypot(out.sigma_drift_px.y, origin_sigma_.y)};
+  last_sigma_ = out.sigma_drift_px;
   return out;
 }
 
 DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noise,
                                      std::span<const Peak> peaks) {
   white_ = std::max(static_cast<double>(noise.white), 1e-20);
-  has_jumped_ = false;
+  bool has_jumped = false;
   const bool is_first = frames_learnt_ == 0;
   if (is_first) begin(frame, noise, peaks);
   const bool is_due =
@@ -725,17 +756,13 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       lost.match = verdict.match;
       if (frames_lost_ > kPatience) {
         // Nothing left of the old field: begin anew here, at the place that was predicted.
-        const Vector2 here{origin_.x + shift_.x, origin_.y + shift_.y};
-        const double doubt = innovation_;
-        reset();
-        origin_ = here;
-        innovation_ = doubt;
+        restart({lost.drift_px, lost.sigma_drift_px, {}, innovation_});
         begin(frame, noise, peaks);
       }
       return lost;
     }
     apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
-    has_jumped_ = apart > half_cell();
+    has_jumped = apart > half_cell();
   }
   // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
   // no shifted copy of the field but a distorted one.
@@ -744,7 +771,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     (void)average_of_reflections(frame, match);
   frames_lost_ = 0;
   const Vector2 residual{match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y};
-  if (has_jumped_) {
+  if (has_jumped) {
     velocity_ = {};
   } else {
     velocity_ = {velocity_.x + 0.15 * residual.x, velocity_.y + 0.15 * residual.y};
@@ -754,7 +781,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const DriftMeasurement out = report(match, verdict, is_ambiguous);
   frames_ambiguous_ = is_ambiguous ? frames_ambiguous_ + 1 : 0;
   // A doubt that stays is no jump: film or edge have changed for good, and are learnt anew.
-  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match, noise);
+  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match);
   return out;
 }
 

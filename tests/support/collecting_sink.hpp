@@ -19,6 +19,7 @@ struct SeenFrame {
   std::uint32_t epoch = 0;
   FrameHeader header;
   Measurements measurements;
+  std::shared_ptr<const AppliedChange> change;
 };
 
 /// Written by the sink's thread, read by the test; lives longer than the pipeline.
@@ -26,7 +27,7 @@ class Collection {
  public:
   void add(const Frame& frame) {
     const std::lock_guard lock(guard_);
-    frames_.push_back({frame.seq, frame.epoch, frame.header, frame.measurements});
+    frames_.push_back({frame.seq, frame.epoch, frame.header, frame.measurements, frame.change});
   }
   [[nodiscard]] std::vector<SeenFrame> frames() const {
     const std::lock_guard lock(guard_);
@@ -68,6 +69,8 @@ class Collection {
   std::string name = "collect";
   std::optional<Error> begin_error, finish_error;
   std::function<void(const Frame&)> on_frame;  // sink's thread
+  std::shared_ptr<SharedThread> thread;        // null = one of its own
+  std::function<void()> on_idle;               // sink's thread
 
  private:
   mutable std::mutex guard_;
@@ -82,15 +85,19 @@ class CollectingSink final : public Sink {
   explicit CollectingSink(Collection& into) : into_(into) {}
   [[nodiscard]] std::string_view name() const noexcept override { return into_.name; }
   [[nodiscard]] SinkOptions options() const noexcept override { return into_.options; }
+  [[nodiscard]] std::shared_ptr<SharedThread> thread() const override { return into_.thread; }
   Result<void> begin(const RunInfo& run) override {
     into_.run = run;
     if (into_.begin_error) return *into_.begin_error;
     return {};
   }
-  void consume(const Frame& frame) override {
+  void consume(const FrameLease& frame) override {
     into_.pass();
-    if (into_.on_frame) into_.on_frame(frame);
-    into_.add(frame);
+    if (into_.on_frame) into_.on_frame(*frame);
+    into_.add(*frame);
+  }
+  void idle() override {
+    if (into_.on_idle) into_.on_idle();
   }
   Result<void> finish() override {
     ++into_.finished;

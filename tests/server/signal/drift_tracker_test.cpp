@@ -230,7 +230,7 @@ TEST(DriftTracker, BeginsAtZeroAfterReset) {
   const Scene scene = particle_on_film(10.0);
   DriftRun sut(scene, 59);
   for (int i = 0; i < 10; ++i) (void)sut(scene, {1.0 * i, 0.0});
-  sut.tracker().reset();
+  sut.tracker().restart({});
   const DriftMeasurement first = sut(scene, {20.0, 3.0});
   EXPECT_EQ(first.drift_px.x, 0.0);
   EXPECT_LT(off(sut(scene, {20.5, 3.0}), {0.5, 0.0}), 0.2);

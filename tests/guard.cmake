@@ -1,0 +1,5 @@
+# The holder: its log, the guard that owns its outputs, the daemon's link to it.
+latticed_add_test(server/holder/holder_log_test LINKS latticed::holder)
+foreach(name holder_core spsc_queue)
+  latticed_add_test(server/guard/${name}_test LINKS latticed::guard)
+endforeach()
