@@ -251,7 +251,9 @@ void RecordSink::complete_as(const Result<std::string>& path) {
   progress_.is_complete = true;
   progress_.bytes_per_s = 0.0;
   progress_.minutes_left.reset();
-  if (path) progress_.file = *path;
+  if (!path) return;
+  progress_.file = *path;
+  progress_.flushed_ns = utc_now_ns();
 }
 
 }  // namespace latticed
