@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -328,6 +329,44 @@ TEST_F(RecordSinkTest, ARunThatNeverStartedLeavesNoFile) {
   EXPECT_THAT(folder_.names(), ElementsAre("run.nxs.part"));
   pipeline_.reset();
   EXPECT_TRUE(folder_.names().empty());
+}
+
+TEST_F(RecordSinkTest, TheRecordingEndsBeforeTheDiskIsFullAndTheRunGoesOn) {
+  std::atomic<std::uint64_t> free{5'000'000};
+  options_.least_free_bytes = 4'000'000;
+  options_.free_bytes = [&](const std::string&) -> Result<std::uint64_t> { return free.load(); };
+  ScriptedDetector* scripted = detector(Script().frames(5).wait_for_permit().frames(5));
+  parts_.sinks.push_back(recorder());
+  parts_.sinks.push_back(std::make_unique<CollectingSink>(viewer_));
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames == 5; }));
+  free = 3'000'000;
+  // It looks after a second with something to write.
+  EXPECT_TRUE(happens([&] {
+    recorder_->add_event({});
+    return recorder_->progress().error.has_value();
+  }));
+  scripted->permit();
+  const auto outcome = pipeline_->wait();
+  ASSERT_FALSE(outcome);
+  EXPECT_THAT(outcome.error().message, AllOf(HasSubstr("3.0 MB free"), HasSubstr("4.0 MB")));
+  EXPECT_EQ(recorder_->progress().error->code, ErrorCode::resource_exhausted);
+  EXPECT_EQ(viewer_.size(), 10u);
+  expect_images(folder_ / "run.nxs", numbers(5));
+}
+
+TEST_F(RecordSinkTest, ASimulatedDetectorsFileSaysSoThoughNobodyElseDid) {
+  for (const char* driver : {"replay", "simulator"}) {
+    detector(Script().frames(1))->is_called().driver = driver;
+    options_.name = driver;
+    parts_.sinks.clear();
+    parts_.sinks.push_back(recorder());
+    ASSERT_TRUE(run());
+    const ReadRecording file(recorder_->progress().file);
+    EXPECT_EQ(file.column<signed char>("/entry/sample1/is_simulation").at(0),
+              driver == std::string("simulator"));
+  }
 }
 
 TEST_F(RecordSinkTest, ADiskThatFailsEndsTheRecordingWithItsErrorAndNothingElse) {
