@@ -1,6 +1,7 @@
 # Recordings: what is written, and what other programs make of it.
-foreach(name crc32c compound disk_sync hdf5_file holder_logs_writer holder_states record_sink recording)
-  latticed_add_test(server/record/${name}_test LINKS latticed::record)
+foreach(name crc32c compound disk_sync hdf5_file holder_logs_writer holder_states record_sink recording run_events
+             tables)
+  latticed_add_test(server/record/${name}_test LINKS latticed::record nlohmann_json::nlohmann_json)
 endforeach()
 
 add_executable(record_movie ${PROJECT_SOURCE_DIR}/tests/server/record/record_movie.cpp)

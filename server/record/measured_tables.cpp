@@ -25,6 +25,7 @@ SpotTable SpotTable::create(Hdf5Author& author, hid_t group) {
       {"id", offsetof(SpotRow, id), H5T_NATIVE_UINT32},
       {"age_frames", offsetof(SpotRow, age_frames), H5T_NATIVE_UINT32},
       {"confirmed", offsetof(SpotRow, confirmed), H5T_NATIVE_UINT8},
+      {"watched", offsetof(SpotRow, watched), H5T_NATIVE_UINT8},
       {"harmonic_order", offsetof(SpotRow, harmonic_order), H5T_NATIVE_UINT8},
       {"g_x_per_nm", offsetof(SpotRow, g_x_per_nm), H5T_NATIVE_DOUBLE},
       {"g_y_per_nm", offsetof(SpotRow, g_y_per_nm), H5T_NATIVE_DOUBLE},
@@ -60,6 +61,7 @@ void SpotTable::add(std::uint64_t seq, const Spot& spot, double pixel_size_nm) {
   row.id = spot.id;
   row.age_frames = spot.age_frames;
   row.confirmed = spot.is_confirmed;
+  row.watched = spot.is_watched;
   row.harmonic_order = spot.harmonic_order;
   row.g_x_per_nm = spot.g_per_nm.x * nm;
   row.g_y_per_nm = spot.g_per_nm.y * nm;

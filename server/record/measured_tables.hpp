@@ -14,7 +14,7 @@ namespace latticed::record {
 struct SpotRow {
   std::uint64_t seq = 0;
   std::uint32_t id = 0, age_frames = 0;
-  std::uint8_t confirmed = 0, harmonic_order = 1;
+  std::uint8_t confirmed = 0, watched = 0, harmonic_order = 1;
   double g_x_per_nm, g_y_per_nm, d_nm, sigma_d_nm, sigma_d_sys_nm;  // NaN without a pixel size
   double g_x_per_px, g_y_per_px, d_px;
   double snr, amplitude, phase_rad;

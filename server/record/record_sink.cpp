@@ -34,7 +34,7 @@ std::int64_t utc_now_ns() {
       .count();
 }
 
-Result<std::uint64_t> free_bytes(const std::string& directory) {
+Result<std::uint64_t> ask_system(const std::string& directory) {
   struct statvfs status {};
   if (::statvfs(directory.c_str(), &status) != 0)
     return Error{ErrorCode::unavailable,
@@ -65,6 +65,7 @@ Result<std::unique_ptr<RecordSink>> RecordSink::create(RecordingOptions options)
     return Error{ErrorCode::invalid_argument, "recording quota 0: at least one frame must wait"};
   if (options.directory.empty())
     return Error{ErrorCode::invalid_argument, "recording without a directory"};
+  if (!options.free_bytes) options.free_bytes = ask_system;
   return std::unique_ptr<RecordSink>(new RecordSink(std::move(options)));
 }
 
@@ -78,7 +79,7 @@ RecordSink::~RecordSink() {
 }
 
 Result<void> RecordSink::begin(const RunInfo& run) {
-  const Result<std::uint64_t> free = free_bytes(options_.directory);
+  const Result<std::uint64_t> free = options_.free_bytes(options_.directory);
   if (!free) return free.error();
   if (::access(options_.directory.c_str(), W_OK | X_OK) != 0)
     return Error{ErrorCode::unavailable,
@@ -94,7 +95,8 @@ Result<void> RecordSink::begin(const RunInfo& run) {
   facts.session = options_.session;
   facts.config_toml = options_.config_toml;
   facts.holders = options_.holders;
-  facts.is_simulation = options_.is_rehearsal;
+  // A simulated specimen must never pass for a real one, whoever forgot to say so.
+  facts.is_simulation = options_.is_rehearsal || run.detector.driver == "simulator";
   facts.started_ns = options_.started_ns;
   auto made = record::Recording::create(options_.directory, std::move(facts));
   if (!made) return made.error();
@@ -145,7 +147,7 @@ Result<void> RecordSink::flush() {
 
 Result<void> RecordSink::check_disk(std::chrono::nanoseconds now) {
   if (const auto error = sync_->error()) return *error;
-  const Result<std::uint64_t> free = free_bytes(options_.directory);
+  const Result<std::uint64_t> free = options_.free_bytes(options_.directory);
   if (!free) return free.error();
   const double seconds = std::chrono::duration<double>(now - checked_at_).count();
   const double rate = static_cast<double>(recording_->bytes() - checked_bytes_) / seconds;
@@ -251,7 +253,9 @@ void RecordSink::complete_as(const Result<std::string>& path) {
   progress_.is_complete = true;
   progress_.bytes_per_s = 0.0;
   progress_.minutes_left.reset();
-  if (path) progress_.file = *path;
+  if (!path) return;
+  progress_.file = *path;
+  progress_.flushed_ns = utc_now_ns();
 }
 
 }  // namespace latticed

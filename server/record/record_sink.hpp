@@ -9,8 +9,8 @@
 //   ... recorder->add_event(tag); recorder->progress();
 #pragma once
 
-#include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -39,6 +39,8 @@ struct RecordingOptions {
   bool is_rehearsal = false;    // the specimen is simulated
   std::int64_t started_ns = 0;  // UTC, ns since the Unix epoch, by the frames' clock
   std::uint64_t least_free_bytes = 1ull << 30;  // the recording ends before the disk has less
+  /// What `directory` has free; empty: as the system says.
+  std::function<Result<std::uint64_t>(const std::string& directory)> free_bytes;
 };
 
 struct RecordingProgress {

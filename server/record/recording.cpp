@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 
 #include "server/record/crc32c.hpp"
+#include "server/record/run_events.hpp"
 
 namespace latticed::record {
 namespace {
@@ -80,10 +80,6 @@ Result<std::string> complete_file(const std::string& part_path, RecordingTotals&
   return give_final_name(part_path);
 }
 
-std::string number_json(double value) {
-  return std::isfinite(value) ? fmt::format("{:.9g}", value) : "null";
-}
-
 }  // namespace
 
 Result<std::string> complete(const std::string& part_path, RecordingTotals totals) {
@@ -119,7 +115,9 @@ Recording::Recording(Hdf5File file, RecordingTables tables, RecordingFacts facts
       part_path_(std::move(part_path)),
       file_(std::move(file)),
       tables_(std::move(tables)),
-      states_(facts_.holders) {}
+      states_(facts_.holders) {
+  add(event_of_first_rules(facts_.run, facts_.started_ns));
+}
 
 Recording::~Recording() {
   // Not finished: it stays a .part, as after a power cut.
@@ -133,6 +131,7 @@ std::uint64_t Recording::bytes() const noexcept {
 }
 
 Result<void> Recording::add(const Frame& frame) {
+  if (frame.change) add(event_of_change(frame));
   if (!frame.has_pixels()) {
     tables_.lost.add(frame, images_);
     follows_gap_ = true;
@@ -150,7 +149,8 @@ Result<void> Recording::add(const Frame& frame) {
   }
   for (const Spot& spot : frame.measurements.spots)
     tables_.spots.add(frame.seq, spot, facts_.run.pixel_size_nm);
-  add_alerts(frame);
+  for (const AlertEvent& alert : frame.measurements.alerts)
+    add(event_of(alert, frame, facts_.run.rules));
   return {};
 }
 
@@ -168,27 +168,6 @@ Result<void> Recording::add_image(const Frame& frame) {
     return hdf5_failure(fmt::format("writing frame {}", frame.seq));
   ++images_;
   return {};
-}
-
-void Recording::add_alerts(const Frame& frame) {
-  for (const AlertEvent& alert : frame.measurements.alerts) {
-    const AlertRule* rule =
-        alert.rule < facts_.run.rules.size() ? &facts_.run.rules[alert.rule] : nullptr;
-    RecordedEvent event;
-    event.time_ns = frame.header.time_ns;
-    event.frame_first = frame.seq;
-    event.kind = EventKind::alert;
-    event.severity = alert.is_raised ? EventSeverity::warning : EventSeverity::info;
-    event.source = rule ? rule->name : fmt::format("rule {}", alert.rule);
-    event.text = fmt::format(
-        "{{\"state\":\"{}\",\"value\":{},\"unit\":\"{}\",\"sigma\":{},"
-        "\"since_seq\":{}",
-        alert.is_raised ? "raised" : "cleared", number_json(alert.value),
-        rule ? unit_of(rule->quantity) : "", number_json(alert.sigma), alert.since_seq);
-    if (alert.spot_id) event.text += fmt::format(",\"spot_id\":{}", alert.spot_id);
-    event.text += "}";
-    add(event);
-  }
 }
 
 bool Recording::has_news() const {

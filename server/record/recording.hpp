@@ -53,7 +53,6 @@ class Recording {
  private:
   Recording(Hdf5File file, RecordingTables tables, RecordingFacts facts, std::string part_path);
   Result<void> add_image(const Frame& frame);
-  void add_alerts(const Frame& frame);
   [[nodiscard]] RecordingTotals totals(const End& end) const;
 
   RecordingFacts facts_;

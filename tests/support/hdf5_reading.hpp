@@ -78,6 +78,17 @@ class ReadRecording {
  private:
   template <class Value>
   static hid_t type_of() {
+    if constexpr (std::is_same_v<Value, signed char>) {  // h5py's bool
+      static const hid_t boolean = [] {
+        const hid_t type = H5Tenum_create(H5T_NATIVE_SCHAR);
+        signed char value = 0;
+        H5Tenum_insert(type, "FALSE", &value);
+        value = 1;
+        H5Tenum_insert(type, "TRUE", &value);
+        return type;
+      }();
+      return boolean;
+    }
     if constexpr (std::is_same_v<Value, double>) return H5T_NATIVE_DOUBLE;
     if constexpr (std::is_same_v<Value, float>) return H5T_NATIVE_FLOAT;
     if constexpr (std::is_same_v<Value, std::uint8_t>) return H5T_NATIVE_UINT8;

@@ -3,6 +3,7 @@
 
 usage: recording_readers_test.py RECORD_MOVIE; exit 77 (skipped) where a module is missing."""
 import datetime
+import json
 import logging
 import os
 import pathlib
@@ -210,15 +211,18 @@ class Contents(InFolder):
         texts = {}
         for row in events:
             texts.setdefault(row["id"], [row, b""])[1] += row["text"]
-        (tag, said), (change, changed), (alert, raised) = texts.values()
+        (first, rules), (tag, said), (change, changed), (alert, raised) = texts.values()
+        self.assertEqual((first["kind"], first["source"], first["frame_first"]), (b"parameter", b"track", 0))
+        self.assertIn("spot_d_nm", [rule["quantity"] for rule in json.loads(rules)["rules"]])
         self.assertEqual((tag["kind"], tag["source"], said.decode()), (b"tag", b"operator", "here it cracks: µ"))
         self.assertEqual((tag["time_ns"], tag["frame_first"]), (time_ns(1), 1))
         self.assertEqual(tag["frame_last"], 2**64 - 1)
         self.assertEqual((change["kind"], changed), (b"parameter", b"x" * 1300 + b"end"))
         self.assertEqual(change["parts"], 3)
         self.assertEqual((alert["kind"], alert["frame_first"], alert["time_ns"]), (b"alert", 2, time_ns(2)))
-        self.assertIn(b'"value":0.4567', raised)
-        self.assertIn(b'"since_seq":1,"spot_id":5', raised)
+        raised = json.loads(raised)
+        self.assertEqual((raised["state"], raised["value"], raised["since_seq"], raised["spot_id"]),
+                         ("raised", 0.4567, 1, 5))
 
     def test_session_configuration_and_totals(self):
         text = lambda path: self.file[path][()].decode()
@@ -233,7 +237,7 @@ class Contents(InFolder):
         self.assertEqual(text("/entry/latticed/ended_by"), "end of the run")
         totals = {name: int(self.file["/entry/latticed/" + name][()])
                   for name in ("images", "lost", "events", "events_missed", "holder_samples_missed")}
-        self.assertEqual(totals, {"images": 37, "lost": 3, "events": 3, "events_missed": 0,
+        self.assertEqual(totals, {"images": 37, "lost": 3, "events": 4, "events_missed": 0,
                                   "holder_samples_missed": 0})
         self.assertEqual(text("/entry/start_time"), "2023-11-14T22:13:20.000000000Z")
         self.assertEqual(text("/entry/end_time"), "2023-11-14T22:13:24.000000000Z")
