@@ -238,7 +238,6 @@ TEST_F(ProgramTest, Returns2ForWrongUsageWithoutACall) {
                                       {"session", "set", "colour=red"},
                                       {"rules", "set", "/nonexistent"},
                                       {"status", "--tls-ca", "/nonexistent"},
-                                      {"safe-off", "--local"},
                                       {"rehearse", "--steps", "/nonexistent"}}) {
     EXPECT_EQ(run(wrong).status, 2) << line_of(wrong);
   }
@@ -528,6 +527,7 @@ TEST_F(ProgramTest, ReturnsTheGuardsNoAndItsAbsence) {
   const Ended gone = run({"safe-off", "--local", "/nonexistent/guard.sock"});
   EXPECT_EQ(gone.status, 3);
   EXPECT_THAT(gone.err, HasSubstr("/nonexistent/guard.sock"));
+  EXPECT_THAT(run({"safe-off", "--help"}).out, HasSubstr("/run/latticed/safe-off.sock"));
 }
 
 TEST_F(ProgramTest, HintsAtTheGuardWhenTheServerCannotSwitchOff) {
