@@ -50,9 +50,12 @@ Acquisition::Acquisition(const Config& config, ControlThread& control,
                       .configuration = {}});
 }
 
-Acquisition::~Acquisition() {
+Acquisition::~Acquisition() { release(); }
+
+void Acquisition::release() {
   if (run_) run_->abort();
   watcher_.join();
+  release_run();
 }
 
 Error Acquisition::wrong_state(std::string_view verb, std::string_view expected) const {

@@ -110,6 +110,9 @@ class Acquisition {
   Result<void> run_alone(DetectorConfig detector, std::vector<std::unique_ptr<Sink>> sinks,
                          std::function<void(const Result<void>&)> done);
 
+  /// Ends what still runs and gives everything back. When the control thread has ended.
+  void release();
+
   // Any thread; these wait for a frame of the running run, at most `timeout`.
   struct Changed {
     std::uint64_t from_seq = 0;  // the first frame it holds for

@@ -8,6 +8,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "server/record/disk_driver.hpp"
+#include "server/record/superblock.hpp"
+
 namespace latticed::record {
 namespace {
 
@@ -18,6 +21,7 @@ Handle access_list() {
   Handle access(H5Pcreate(H5P_FILE_ACCESS));
   // The earliest format with SWMR, so that the oldest programs that can read live files do.
   H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+  use_disk_driver(access);
   H5Pset_alignment(access, kAlignFrom, kAlignment);
   H5Pset_meta_block_size(access, kMetadataBlock);
   return access;
@@ -51,12 +55,9 @@ Result<Hdf5File> Hdf5File::create(const std::string& path) {
 }
 
 Result<Hdf5File> Hdf5File::reopen(const std::string& path) {
+  if (Result<void> ok = mend_superblock(path); !ok) return ok.error();
   const QuietHdf5 quiet;
-  const Handle access = access_list();
-  // What h5clear sets: the mark of a writer that is gone does not count.
-  const hbool_t is_cleared = true;
-  H5Pset(access, "clear_status_flags", &is_cleared);
-  Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access));
+  Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access_list()));
   if (!file) return hdf5_failure("opening " + path);
   return Hdf5File(std::move(file));
 }
@@ -82,20 +83,14 @@ Result<void> Hdf5File::close() {
 }
 
 void Hdf5File::abandon() noexcept {
-  if (!file_) return;
   const QuietHdf5 quiet;
-  const int ours = descriptor();
-  const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (ours >= 0 && nowhere >= 0) ::dup3(nowhere, ours, O_CLOEXEC);
-  if (nowhere >= 0) ::close(nowhere);
+  let_go(file_);
   file_ = Handle();
 }
 
 int Hdf5File::descriptor() const noexcept {
   const QuietHdf5 quiet;
-  void* handle = nullptr;
-  if (!file_ || H5Fget_vfd_handle(file_, H5P_DEFAULT, &handle) < 0 || !handle) return -1;
-  return *static_cast<const int*>(handle);
+  return disk_descriptor(file_);
 }
 
 Result<void> Rows::append(const void* rows, std::size_t count) {

@@ -47,15 +47,24 @@ void HolderStates::enter(FrameRow& row, std::uint64_t number) {
   if (state.is_provisional) row.flags |= kInfoHolderProvisional;
 }
 
+void HolderStates::correct(FrameTable& table, const Pending& one) const {
+  const State state = at(one.time_ns);
+  table.correct(one.row, state.columns,
+                one.flags | (state.is_provisional ? kInfoHolderProvisional : 0u));
+}
+
 void HolderStates::settle(FrameTable& table) {
   // All of them, not only the oldest: one frame with a wrong time must not hold up the others.
   std::erase_if(pending_, [&](const Pending& one) {
     if (!is_final_at(one.time_ns)) return false;
-    const State state = at(one.time_ns);
-    table.correct(one.row, state.columns,
-                  one.flags | (state.is_provisional ? kInfoHolderProvisional : 0u));
+    correct(table, one);
     return true;
   });
+}
+
+void HolderStates::settle_for_good(FrameTable& table) {
+  for (const Pending& one : pending_) correct(table, one);
+  pending_.clear();
 }
 
 }  // namespace latticed::record

@@ -18,8 +18,10 @@ class HolderStates {
 
   /// Fills the row's holder columns and its flag; remembers it when they are not final.
   void enter(FrameRow& row, std::uint64_t number);
-  /// Corrects in `table` what has become final, oldest first.
+  /// Corrects in `table` what has become final.
   void settle(FrameTable& table);
+  /// No sample follows: what is not final gets the last one there is.
+  void settle_for_good(FrameTable& table);
 
   /// Rows whose values are not final yet.
   [[nodiscard]] std::size_t pending() const noexcept { return pending_.size(); }
@@ -39,6 +41,7 @@ class HolderStates {
     bool is_provisional = false;
   };
   [[nodiscard]] State at(std::int64_t time_ns) const;
+  void correct(FrameTable& table, const Pending& one) const;
   [[nodiscard]] bool is_final_at(std::int64_t time_ns) const;
 
   HolderLogs holders_;

@@ -219,6 +219,8 @@ RecordingTotals Recording::totals(const End& end) const {
 
 Result<std::string> Recording::finish(const End& end) {
   const QuietHdf5 quiet;
+  if (auto ok = tables_.holders.write(); !ok) return ok.error();
+  states_.settle_for_good(tables_.frames);
   if (auto ok = flush(); !ok) return ok.error();
   RecordingTotals all = totals(end);
   tables_ = {};
