@@ -719,7 +719,8 @@ DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
 DriftMeasurement DriftTracker::skip() {
   if (frames_learnt_ > 0) {
     shift_ = {shift_.x + velocity_.x, shift_.y + velocity_.y};
-    ++frames_lost_;
+    // A way that nobody has seen for so long leads nowhere in particular.
+    if (++frames_lost_ >= kPatience) velocity_ = {};
   }
   const DriftMeasurement out = doubtful(shift_);
   last_sigma_ = out.sigma_drift_px;
