@@ -65,15 +65,16 @@ class ReportedSink final : public Sink {
 
   [[nodiscard]] std::string_view name() const noexcept override { return sink_->name(); }
   [[nodiscard]] SinkOptions options() const noexcept override { return sink_->options(); }
+  [[nodiscard]] std::shared_ptr<SharedThread> thread() const override { return sink_->thread(); }
   Result<void> begin(const RunInfo& run) override { return sink_->begin(run); }
-  void consume(const Frame& frame) override {
+  void consume(const FrameLease& frame) override {
     try {
       sink_->consume(frame);
     } catch (const std::exception& problem) {
       if (failed_)
         failed_->store(true, std::memory_order_relaxed);
       else
-        spdlog::error("frame {}: {}: {}; the run goes on without it", frame.seq, sink_->name(),
+        spdlog::error("frame {}: {}: {}; the run goes on without it", frame->seq, sink_->name(),
                       problem.what());
       throw;
     }

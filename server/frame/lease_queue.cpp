@@ -7,10 +7,11 @@
 
 namespace latticed {
 
-LeaseQueue::LeaseQueue(std::size_t depth, LossPolicy policy)
+LeaseQueue::LeaseQueue(std::size_t depth, LossPolicy policy, std::shared_ptr<Doorbell> filled)
     : depth_(policy == LossPolicy::latest_only ? 1 : std::max<std::size_t>(depth, 1)),
       policy_(policy),
-      cells_(std::make_unique<Cell[]>(depth_)) {}
+      cells_(std::make_unique<Cell[]>(depth_)),
+      filled_(filled ? std::move(filled) : std::make_shared<Doorbell>()) {}
 
 LeaseQueue::~LeaseQueue() {
   while (Slot<Frame>* slot = pop().slot) FrameLease::adopt(slot).reset();
@@ -44,7 +45,7 @@ std::chrono::nanoseconds LeaseQueue::oldest_since() const noexcept {
 
 void LeaseQueue::end() noexcept {
   has_ended_.store(true, std::memory_order_release);  // after the last offer's tail_
-  filled_.ring();
+  filled_->ring();
 }
 
 bool LeaseQueue::is_over() const noexcept {
@@ -56,7 +57,7 @@ bool LeaseQueue::is_over() const noexcept {
 
 void LeaseQueue::abandon() noexcept {
   is_abandoned_.store(true, std::memory_order_release);
-  filled_.ring();
+  filled_->ring();
   emptied_.ring();
 }
 
@@ -91,14 +92,14 @@ bool LeaseQueue::offer(FrameLease frame, std::chrono::nanoseconds timeout) noexc
   cell.slot.store(frame.release(), std::memory_order_relaxed);
   tail_.store(tail + 1, std::memory_order_release);  // publishes the cell
   counters_.note_level();
-  filled_.ring();
+  filled_->ring();
   return true;
 }
 
 FrameLease LeaseQueue::take(std::chrono::nanoseconds timeout) noexcept {
   const auto deadline = steady_now() + timeout;
   while (true) {
-    const auto seen = filled_.listen();
+    const auto seen = filled_->listen();
     if (is_over()) return {};
     const Taken taken = pop();
     if (taken.slot) {
@@ -109,7 +110,7 @@ FrameLease LeaseQueue::take(std::chrono::nanoseconds timeout) noexcept {
     }
     const auto left = deadline - steady_now();
     if (left.count() <= 0) return {};
-    filled_.wait(seen, left);
+    filled_->wait(seen, left);
   }
 }
 

@@ -17,7 +17,9 @@ namespace latticed {
 
 class LeaseQueue {
  public:
-  LeaseQueue(std::size_t depth, LossPolicy policy);
+  /// `filled` rings when there is something to take; null = a bell of its own. A taker that looks
+  /// after several queues has one for all.
+  LeaseQueue(std::size_t depth, LossPolicy policy, std::shared_ptr<Doorbell> filled = nullptr);
   ~LeaseQueue();
 
   /// Giver's thread. With policy block it waits up to `timeout` for room. False: refused (block
@@ -58,7 +60,8 @@ class LeaseQueue {
   alignas(64) std::atomic<std::uint64_t> head_{0};  // next to take: giver (evicting) or taker
   alignas(64) std::atomic<std::uint64_t> tail_{0};  // next to fill: giver only
   std::atomic<bool> has_ended_{false}, is_abandoned_{false};
-  Doorbell filled_, emptied_;
+  std::shared_ptr<Doorbell> filled_;
+  Doorbell emptied_;
   EdgeCounters counters_;
 };
 

@@ -247,8 +247,7 @@ std::optional<Error> Line::find_stall_at_end(std::chrono::nanoseconds now) const
     // it.
     const LossPolicy policy = sink->sink().options().policy;
     if (policy != LossPolicy::block && !is_finished()) continue;
-    const std::string part = "sink " + std::string(sink->sink().name());
-    if (auto found = deadlines_.find_stall(name, part, sink->activity(), now)) return found;
+    if (auto found = sink->find_stall(deadlines_, name, now)) return found;
   }
   return deadlines_.find_stall(name, "track", track_activity_, now);
 }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Where a measured frame goes: a file, a screen, a client. A sink has a thread and a quota of
-// frames of its own; what happens when it is slow is its policy's business and nobody else's.
+// Where a measured frame goes: a file, a screen, a client. A sink has a quota of frames of its own,
+// and a thread of its own unless it shares one with others of its kind; what happens when it is
+// slow is its policy's business and nobody else's.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "drivers/kit/detector.hpp"
 #include "server/base/edge_counters.hpp"
+#include "server/base/shared_thread.hpp"
 #include "server/frame/frame.hpp"
 #include "server/process/alert_rules.hpp"
 #include "server/signal/bin_image.hpp"
@@ -43,10 +46,16 @@ class Sink {
 
   /// Before the first frame; the control thread. An error keeps the run from starting.
   virtual Result<void> begin(const RunInfo&) { return {}; }
-  /// Frames and lost entries in order, never the end. The sink's own thread. May throw; the run
-  /// then goes on without this sink, does not call finish(), and ends with its error.
-  virtual void consume(const Frame& frame) = 0;
-  /// After the last frame; the sink's own thread.
+  /// The thread that serves this sink, together with others; null: it gets one of its own
+  /// ("latd-<name>"). A sink that hangs there keeps waiting whoever shares it. Asked once.
+  [[nodiscard]] virtual std::shared_ptr<SharedThread> thread() const { return nullptr; }
+
+  /// Frames and lost entries in order, never the end. The sink's thread. To keep a frame, copy the
+  /// lease, on any thread; read only. Every kept one is a slot the detector has not (a run has
+  /// LineConfig::frame_slots), so keep few, and none longer than this sink lives. May throw; the
+  /// run then goes on without this sink, does not call finish(), and ends with its error.
+  virtual void consume(const FrameLease& frame) = 0;
+  /// After the last frame; the sink's thread.
   virtual Result<void> finish() { return {}; }
 };
 

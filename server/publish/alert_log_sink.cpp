@@ -41,10 +41,10 @@ Result<void> AlertLogSink::begin(const RunInfo& run) {
   return {};
 }
 
-void AlertLogSink::consume(const Frame& frame) {
-  for (const AlertEvent& alert : frame.measurements.alerts) {
+void AlertLogSink::consume(const FrameLease& frame) {
+  for (const AlertEvent& alert : frame->measurements.alerts) {
     board_->note(alert);
-    spdlog::warn("{} frame {}: {} {}", detector_, frame.seq,
+    spdlog::warn("{} frame {}: {} {}", detector_, frame->seq,
                  alert.is_raised ? "alert raised," : "alert cleared,", describe(alert, rules_));
   }
 }

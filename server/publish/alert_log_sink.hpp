@@ -36,7 +36,7 @@ class AlertLogSink final : public Sink {
   [[nodiscard]] std::string_view name() const noexcept override { return "alerts"; }
   [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 4}; }
   Result<void> begin(const RunInfo& run) override;
-  void consume(const Frame& frame) override;
+  void consume(const FrameLease& frame) override;
 
  private:
   std::string detector_;

@@ -26,12 +26,12 @@ Result<void> FiguresSink::begin(const RunInfo& run) {
   return {};
 }
 
-void FiguresSink::consume(const Frame& frame) {
-  history_->add(frame);
-  const Measurements& m = frame.measurements;
-  if (!frame.has_pixels() || m.quality != FrameQuality::good || m.drift.state == DriftState::lost)
+void FiguresSink::consume(const FrameLease& frame) {
+  history_->add(*frame);
+  const Measurements& m = frame->measurements;
+  if (!frame->has_pixels() || m.quality != FrameQuality::good || m.drift.state == DriftState::lost)
     return;
-  mean_->add(frame.raw(), m.drift.drift_px);
+  mean_->add(frame->raw(), m.drift.drift_px);
 }
 
 Result<void> FiguresSink::finish() {

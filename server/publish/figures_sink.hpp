@@ -22,7 +22,7 @@ class FiguresSink final : public Sink {
   [[nodiscard]] std::string_view name() const noexcept override { return "figures"; }
   [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 4}; }
   Result<void> begin(const RunInfo& run) override;
-  void consume(const Frame& frame) override;
+  void consume(const FrameLease& frame) override;
   Result<void> finish() override;
 
  private:

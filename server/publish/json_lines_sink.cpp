@@ -84,17 +84,17 @@ Result<void> JsonLinesSink::begin(const RunInfo& run) {
   return {};
 }
 
-void JsonLinesSink::consume(const Frame& frame) {
+void JsonLinesSink::consume(const FrameLease& frame) {
   line_.clear();
-  if (frame.has_pixels())
-    write_measured(frame);
+  if (frame->has_pixels())
+    write_measured(*frame);
   else
-    write_lost(frame);
+    write_lost(*frame);
   if (std::fwrite(line_.data(), 1, line_.size(), out_) != line_.size())
     throw_write_error("a measurement");
   // One flush a line: who reads along, or kills us, has every finished frame.
   if (std::fflush(out_) != 0) throw_write_error("a measurement");
-  listed_ += frame.has_pixels() ? 1 : frame.header.lost_count;
+  listed_ += frame->has_pixels() ? 1 : frame->header.lost_count;
 }
 
 void JsonLinesSink::write_lost(const Frame& frame) {
@@ -159,7 +159,8 @@ Result<void> CsvSink::begin(const RunInfo& run) {
 
 // One row per spot, so that a table program can pivot on spot_id; a frame without spots has one
 // row.
-void CsvSink::consume(const Frame& frame) {
+void CsvSink::consume(const FrameLease& lease) {
+  const Frame& frame = *lease;
   if (!frame.has_pixels()) {
     for (std::uint64_t i = 0; i < frame.header.lost_count; ++i)
       fmt::print(out_, "{},,{},,,,,,,,,,,,,,,,,,,\n", frame.seq + i, to_string(frame.header.loss));

@@ -21,7 +21,7 @@ class JsonLinesSink final : public Sink {
   [[nodiscard]] std::string_view name() const noexcept override { return "json"; }
   [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 4}; }
   Result<void> begin(const RunInfo& run) override;
-  void consume(const Frame& frame) override;
+  void consume(const FrameLease& frame) override;
   Result<void> finish() override;
 
   /// Frames that have their line, lost ones included. After the run.
@@ -48,7 +48,7 @@ class CsvSink final : public Sink {
   [[nodiscard]] std::string_view name() const noexcept override { return "csv"; }
   [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 4}; }
   Result<void> begin(const RunInfo& run) override;
-  void consume(const Frame& frame) override;
+  void consume(const FrameLease& lease) override;
   Result<void> finish() override;
 
  private:

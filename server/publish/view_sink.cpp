@@ -59,16 +59,16 @@ void ViewSink::update_rate(Clock::time_point now) {
   rated_at_ = now;
 }
 
-void ViewSink::consume(const Frame& frame) {
+void ViewSink::consume(const FrameLease& frame) {
   const auto now = Clock::now();
-  if (now < next_at_ || !frame.has_pixels()) return;
+  if (now < next_at_ || !frame->has_pixels()) return;
   next_at_ = now + (screen_.is_terminal() ? Clock::duration(kBetweenTables)
                                           : Clock::duration(kBetweenLines));
   update_rate(now);
   if (screen_.is_terminal())
-    screen_.show(detector_, table(frame));
+    screen_.show(detector_, table(*frame));
   else
-    spdlog::info("{}", one_line(frame));
+    spdlog::info("{}", one_line(*frame));
 }
 
 std::string ViewSink::one_line(const Frame& frame) const {

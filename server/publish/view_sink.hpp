@@ -26,7 +26,7 @@ class ViewSink final : public Sink {
     return {LossPolicy::latest_only, 1};
   }
   Result<void> begin(const RunInfo& run) override;
-  void consume(const Frame& frame) override;
+  void consume(const FrameLease& frame) override;
   Result<void> finish() override;
 
  private:

@@ -68,6 +68,7 @@ class Collection {
   std::string name = "collect";
   std::optional<Error> begin_error, finish_error;
   std::function<void(const Frame&)> on_frame;  // sink's thread
+  std::shared_ptr<SharedThread> thread;        // null = one of its own
 
  private:
   mutable std::mutex guard_;
@@ -82,15 +83,16 @@ class CollectingSink final : public Sink {
   explicit CollectingSink(Collection& into) : into_(into) {}
   [[nodiscard]] std::string_view name() const noexcept override { return into_.name; }
   [[nodiscard]] SinkOptions options() const noexcept override { return into_.options; }
+  [[nodiscard]] std::shared_ptr<SharedThread> thread() const override { return into_.thread; }
   Result<void> begin(const RunInfo& run) override {
     into_.run = run;
     if (into_.begin_error) return *into_.begin_error;
     return {};
   }
-  void consume(const Frame& frame) override {
+  void consume(const FrameLease& frame) override {
     into_.pass();
-    if (into_.on_frame) into_.on_frame(frame);
-    into_.add(frame);
+    if (into_.on_frame) into_.on_frame(*frame);
+    into_.add(*frame);
   }
   Result<void> finish() override {
     ++into_.finished;

@@ -221,6 +221,21 @@ TEST_P(LeaseQueueStress, LosesNothingUncountedAndShowsNothingTwice) {
   expect_at_rest();
 }
 
+TEST_F(LeaseQueueTest, OneBellTellsOfSeveralQueues) {
+  const auto bell = std::make_shared<Doorbell>();
+  LeaseQueue one(4, drop_oldest, bell), two(4, drop_oldest, bell);
+  auto seen = bell->listen();
+  ASSERT_TRUE(one.offer(frame(1), 0ns));
+  EXPECT_NE(bell->listen(), seen);
+  seen = bell->listen();
+  ASSERT_TRUE(two.offer(frame(2), 0ns));
+  EXPECT_NE(bell->listen(), seen);
+  seen = bell->listen();
+  two.end();
+  EXPECT_NE(bell->listen(), seen);
+  EXPECT_EQ(take_all(one), Order{1});
+}
+
 // Giver and taker do nothing but move the head of a queue of one: whoever wins, each frame has one
 // owner. Two at a time would give its slot back twice, and the pool would not be whole.
 TEST_F(LeaseQueueTest, GivesEachFrameToGiverOrTakerAndNeverToBoth) {

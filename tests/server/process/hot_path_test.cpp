@@ -20,7 +20,7 @@ class CountingSink final : public Sink {
   explicit CountingSink(std::atomic<std::uint64_t>& seen) : seen_(seen) {}
   [[nodiscard]] std::string_view name() const noexcept override { return "count"; }
   [[nodiscard]] SinkOptions options() const noexcept override { return {}; }
-  void consume(const Frame&) override { seen_.fetch_add(1, std::memory_order_release); }
+  void consume(const FrameLease&) override { seen_.fetch_add(1, std::memory_order_release); }
 
  private:
   std::atomic<std::uint64_t>& seen_;

@@ -312,6 +312,70 @@ TEST_F(PipelineTest, ASinkThatCannotBeginKeepsTheRunFromStarting) {
   EXPECT_TRUE(first_.seqs().empty());
 }
 
+TEST_F(PipelineTest, OneThreadServesTheSinksOfSeveralDetectors) {
+  first_.thread = second_.thread = std::make_shared<SharedThread>(ThreadOptions{"latd-publish"});
+  Line& line = add(parts_of(Script().frames(200), {&first_, &third_}));
+  add(parts_of(Script().frames(150), {&second_}));
+  const auto outcome = run();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  for (Collection* sink : {&first_, &third_}) EXPECT_EQ(sink->seqs(), numbers(0, 200));
+  EXPECT_EQ(second_.seqs(), numbers(0, 150));
+  EXPECT_EQ(first_.finished + second_.finished, 2);
+  EXPECT_GT(line.sinks()[0]->cpu_time().count(), 0);
+  for (const auto& each : pipeline().lines()) expect_at_rest(*each);
+}
+
+TEST_F(PipelineTest, ASharedThreadOutlivesARunAndServesTheNext) {
+  first_.thread = std::make_shared<SharedThread>(ThreadOptions{"latd-publish"});
+  for (int i = 0; i < 3; ++i) {
+    add(parts_of(Script().frames(10), {&first_}));
+    ASSERT_TRUE(run());
+    sut_.reset();
+  }
+  EXPECT_EQ(first_.size(), 30u);
+  EXPECT_EQ(first_.finished, 3);
+}
+
+TEST_F(PipelineTest, ASinkThatFailsOnASharedThreadLeavesTheOtherDetectorsSinkItsRun) {
+  first_.thread = second_.thread = std::make_shared<SharedThread>(ThreadOptions{"latd-publish"});
+  first_.on_frame = [](const Frame& frame) {
+    if (frame.seq == 3) throw std::runtime_error("socket closed");
+  };
+  add(parts_of(Script().frames(40), {&first_}));
+  add(parts_of(Script().frames(40), {&second_}));
+  const auto outcome = run();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().message, "sink collect: socket closed");
+  EXPECT_EQ(first_.seqs(), numbers(0, 3));
+  EXPECT_EQ(second_.seqs(), numbers(0, 40));
+}
+
+TEST_F(PipelineTest, ASinkThatHangsOnASharedThreadKeepsNobodyWaitingForEver) {
+  config_.stall.sink_s = 0.05;
+  config_.stall.min_s = 0.05;
+  Collection forever, other;
+  forever.hold();
+  forever.name = "hung";
+  other.name = "other";
+  forever.options = other.options = {.policy = LossPolicy::latest_only};
+  forever.thread = other.thread = std::make_shared<SharedThread>(ThreadOptions{"latd-publish"});
+  add(parts_of(Script().frames(3), {&forever}));
+  add(parts_of(Script().frames(3), {&other}));
+  ASSERT_TRUE(pipeline().start());
+  const auto outcome = pipeline().wait();
+  ASSERT_FALSE(outcome);
+  const auto& lines = pipeline().lines();
+  ASSERT_TRUE(lines[0]->why_abandoned());
+  EXPECT_THAT(lines[0]->why_abandoned()->message, HasSubstr("sink hung works on a frame"));
+  sut_.reset();
+  EXPECT_GE(Pipeline::hung_lines(), 1u);
+  forever.open();
+  EXPECT_TRUE(happens([] {
+    { const Pipeline another({}); }
+    return Pipeline::hung_lines() == 0;
+  }));
+}
+
 // ---- what cannot be run
 
 TEST_F(PipelineTest, RefusesSettingsOutsideTheirRange) {

@@ -23,12 +23,13 @@ TEST(AlertLogSink, KnowsWhichAlertsAreRaisedNow) {
   RunInfo run;
   run.rules = default_rules();
   ASSERT_TRUE(sut.begin(run));
-  Frame frame;
+  FramePool pool(1, [](Frame&) {});
+  const FrameLease frame = pool.try_acquire();
   for (const auto& alert : {event(0, 1, true), event(0, 2, true), event(1, 1, true)})
-    frame.measurements.alerts.push_back(alert);
+    frame->measurements.alerts.push_back(alert);
   sut.consume(frame);
-  frame.measurements.alerts.clear();
-  frame.measurements.alerts.push_back(event(0, 1, false));
+  frame->measurements.alerts.clear();
+  frame->measurements.alerts.push_back(event(0, 1, false));
   sut.consume(frame);
   const auto raised = board->raised();
   ASSERT_EQ(raised.size(), 2u);

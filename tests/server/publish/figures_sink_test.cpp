@@ -27,7 +27,8 @@ class Player {
   void play(int frames, FrameQuality quality = FrameQuality::good) {
     for (int i = 0; i < frames; ++i) {
       const Vector2 drift{0.3 * i, 0.2 * i};
-      Frame frame;
+      const FrameLease lease = frames_.try_acquire();
+      Frame& frame = *lease;
       frame.geometry = geometry_;
       test::measure(frame, static_cast<std::uint64_t>(i), drift);
       frame.measurements.quality = quality;
@@ -35,7 +36,7 @@ class Player {
       frame.pixels = pool_.try_acquire();
       const auto pixels = test::drifted(geometry_.width, geometry_.height, drift);
       std::memcpy(frame.pixels->bytes().data(), pixels.data(), geometry_.bytes());
-      sink_.consume(frame);
+      sink_.consume(lease);
     }
   }
 
@@ -43,6 +44,7 @@ class Player {
   Sink& sink_;
   FrameGeometry geometry_;
   PixelPool pool_;
+  FramePool frames_{1, [](Frame&) {}};
 };
 
 cv::Mat decoded(const TemporaryDirectory& directory, const std::string& name) {
