@@ -32,10 +32,14 @@ class HolderLog {
 
   /// Samples come in order of time; one that does not is left out and counted.
   void add(const HolderSample& sample);
+  /// The holder's clock begins anew (a simulated experiment that starts again): what comes next may
+  /// be older than the last sample, and at() knows nothing from before. Numbers go on.
+  void restart_clock();
 
   /// Nothing when no sample is as old as `time_ns`, or it is unknown.
   [[nodiscard]] std::optional<HolderState> at(std::int64_t time_ns) const;
-  /// The state at `time_ns` will not change any more: a sample from then or later is there.
+  /// The state at `time_ns` will not change any more: a sample from then or later is there, or the
+  /// time is unknown.
   [[nodiscard]] bool is_final_at(std::int64_t time_ns) const;
   [[nodiscard]] std::optional<HolderSample> latest() const;
 
@@ -53,11 +57,19 @@ class HolderLog {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
  private:
+  // Under the mutex.
+  [[nodiscard]] std::uint64_t oldest() const noexcept {
+    return count_ > ring_.size() ? count_ - ring_.size() : 0;
+  }
+  [[nodiscard]] const HolderSample& number(std::uint64_t i) const noexcept {
+    return ring_[i % ring_.size()];
+  }
+
   const std::string name_;
   const std::int64_t longest_gap_ns_;
   mutable std::mutex mutex_;  // guards all below
   std::vector<HolderSample> ring_;
-  std::uint64_t count_ = 0, out_of_order_ = 0;
+  std::uint64_t count_ = 0, clock_start_ = 0, out_of_order_ = 0;
 };
 
 /// One log per holder of the configuration, in its order.

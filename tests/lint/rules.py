@@ -19,6 +19,8 @@ MAY_INCLUDE = {
     "drivers/simulator": ["drivers/kit", "sim/link"],  # the link is the simulated device's bus
     "server/base": ["drivers/kit"],
     "server/frame": ["drivers/kit", "server/base"],
+    "server/guard": ["drivers/*", "server/base"],
+    "server/holder": ["drivers/kit", "server/base", "server/guard"],  # the words and lines of its socket
     "server/signal": ["drivers/kit", "server/base", "server/frame"],
     "server/acquire": ["drivers/kit", "server/base", "server/frame"],
     "server/process": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/acquire"],
