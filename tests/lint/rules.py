@@ -46,13 +46,13 @@ MAY_INCLUDE = {
 # Libraries of others, and the only files that may include them: .cpp files, or the one wrapper header.
 LIBRARIES = {
     "fftw3.h": ["server/signal/frame_fft.cpp", "server/app/bench.cpp"],  # bench: the floor alone
-    "opencv2/*": ["server/figure/*.cpp", "server/figure/canvas.hpp", "server/publish/*.cpp"],
+    "opencv2/*": ["server/figure/*.cpp", "server/figure/canvas.hpp", "server/publish/*.cpp", "server/live/jpeg.cpp"],
     "hdf5.h": ["drivers/files/*.cpp", "drivers/files/hdf5_*.hpp", "server/record/*"],
     "tiffio.h": ["drivers/files/tiff_*.cpp", "drivers/files/tiff_image.hpp"],
     "toml++/*": ["drivers/toml/table_reader.cpp"],
     "boost/*": ["sim/world/link_server.cpp"],
     "CLI/*": ["server/app/*.cpp", "sim/*/main.cpp"],
-    "spdlog/*": ["server/app/*.cpp", "server/base/log.cpp", "server/publish/*.cpp"],
+    "spdlog/*": ["server/app/*.cpp", "server/base/log.cpp", "server/publish/*.cpp", "server/live/*.cpp"],
     "fmt/*": ["*.cpp"],
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
     "nlohmann/*": ["*.cpp"],
