@@ -1,4 +1,4 @@
 # What remote clients see while it happens.
-foreach(name event_queue history to_proto)
+foreach(name event_queue history to_proto alert_book feed)
   latticed_add_test(server/live/${name}_test LINKS latticed::live)
 endforeach()
