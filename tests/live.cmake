@@ -2,3 +2,4 @@
 foreach(name event_queue history to_proto alert_book feed)
   latticed_add_test(server/live/${name}_test LINKS latticed::live)
 endforeach()
+latticed_add_test(server/live/zmq_publisher_test LINKS latticed::live PkgConfig::ZMQ)
