@@ -66,11 +66,15 @@ struct HolderConfig {
   double longest_gap_s = 5.0;  // samples further apart are not interpolated between
 };
 
+/// What becomes of a run whose recording fails: the disk is full, or gone.
+enum class RecordFailure : std::uint8_t { go_on, stop_run };
+
 struct RecordConfig {
   bool enabled = true;
   std::string directory = "recordings";  // made if missing
-  int quota_frames = 8;                  // frames that may wait for the disk
-  double least_free_gb = 1.0;            // a run is refused below this
+  RecordFailure on_failure = RecordFailure::go_on;
+  int quota_frames = 8;        // frames that may wait for the disk
+  double least_free_gb = 1.0;  // a run is refused below this
 };
 
 struct Config {

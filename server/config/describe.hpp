@@ -47,6 +47,8 @@ template <class Visitor>
 void describe(Visitor& v, RecordConfig& c) {
   v.flag("enabled", c.enabled, "serve records every run");
   v.text("directory", c.directory, "made if missing");
+  v.choice("on_failure", c.on_failure, {"go_on", "stop_run"},
+           "when the disk is full or gone: the run goes on unrecorded, or ends");
   v.integer("quota_frames", c.quota_frames, {1, 65536}, "frames that may wait for the disk");
   v.number("least_free_gb", c.least_free_gb, {0, 100000},
            "GB; with less free space a run is refused");

@@ -50,9 +50,12 @@ Acquisition::Acquisition(const Config& config, ControlThread& control,
                       .configuration = {}});
 }
 
-Acquisition::~Acquisition() {
+Acquisition::~Acquisition() { release(); }
+
+void Acquisition::release() {
   if (run_) run_->abort();
   watcher_.join();
+  release_run();
 }
 
 Error Acquisition::wrong_state(std::string_view verb, std::string_view expected) const {
@@ -339,9 +342,46 @@ std::shared_ptr<const Run> Acquisition::run() const {
   return run_;
 }
 
-void Acquisition::set_rules(std::vector<AlertRule> rules) {
+Result<Acquisition::Changed> Acquisition::change(const std::string& detector, TrackChange change,
+                                                 std::chrono::milliseconds timeout) const {
+  const std::string what(name_of(change));
+  const RunState now = state();
+  const auto run = this->run();
+  Line* line = nullptr;
+  if (run && (now == RunState::armed || now == RunState::running))
+    for (const auto& one : run->pipeline().lines())
+      if (one->run().detector.name == detector) line = one.get();
+  if (!line) return wrong_state(what, "armed or running");
+  if (now == RunState::armed) {
+    // Nothing flows yet: it holds from the first frame on.
+    if (auto posted = line->post(std::move(change)); !posted) return posted.error();
+    return Changed{line->run().first_seq, 0};
+  }
+  auto applied = line->apply(std::move(change), timeout);
+  if (!applied) {
+    if (applied.error().code != ErrorCode::timeout) return applied.error();
+    return Error{ErrorCode::timeout,
+                 fmt::format("{}: {} gave no frame within {} ms", what, detector, timeout.count())};
+  }
+  return Changed{(*applied)->seq, (*applied)->spot_id};
+}
+
+Result<std::map<std::string, std::uint64_t>> Acquisition::set_rules(
+    std::vector<AlertRule> rules, std::chrono::milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  std::map<std::string, std::uint64_t> from_seq;
+  for (const KnownDetector& detector : known_detectors()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    const auto made = change(detector.name, SetRules{rules}, std::max(left, 0ms));
+    // No run, or one that has ended meanwhile: they hold for the next.
+    if (!made && made.error().code == ErrorCode::failed_precondition) continue;
+    if (!made) return made.error();
+    from_seq[detector.name] = made->from_seq;
+  }
   const std::lock_guard lock(mutex_);
   rules_ = std::move(rules);
+  return from_seq;
 }
 
 std::vector<AlertRule> Acquisition::rules() const {

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,6 +23,7 @@
 #include "server/config/config.hpp"
 #include "server/control/control_thread.hpp"
 #include "server/control/run.hpp"
+#include "server/process/track_change.hpp"
 
 namespace latticed {
 
@@ -108,9 +110,23 @@ class Acquisition {
   Result<void> run_alone(DetectorConfig detector, std::vector<std::unique_ptr<Sink>> sinks,
                          std::function<void(const Result<void>&)> done);
 
+  /// Ends what still runs and gives everything back. When the control thread has ended.
+  void release();
+
+  // Any thread; these wait for a frame of the running run, at most `timeout`.
+  struct Changed {
+    std::uint64_t from_seq = 0;  // the first frame it holds for
+    std::uint32_t spot_id = 0;   // watch_spot, forget_spot: which
+  };
+  /// In the armed or running run; error failed_precondition without one.
+  Result<Changed> change(const std::string& detector, TrackChange change,
+                         std::chrono::milliseconds timeout) const;
+  /// In the armed or running run, and for those that follow. The first frame they hold for, by
+  /// detector; empty without a run.
+  Result<std::map<std::string, std::uint64_t>> set_rules(std::vector<AlertRule> rules,
+                                                         std::chrono::milliseconds timeout);
+
   // Any thread.
-  /// Of the runs armed from now on; the running one's lines are told by whoever calls this.
-  void set_rules(std::vector<AlertRule> rules);
   [[nodiscard]] std::vector<AlertRule> rules() const;
   [[nodiscard]] AcquisitionStatus status() const;
   [[nodiscard]] std::vector<KnownDetector> known_detectors() const;

@@ -67,20 +67,30 @@ class ReportedSink final : public Sink {
   [[nodiscard]] std::shared_ptr<SharedThread> thread() const override { return sink_->thread(); }
   Result<void> begin(const RunInfo& run) override { return sink_->begin(run); }
   void consume(const FrameLease& frame) override {
-    try {
-      sink_->consume(frame);
-    } catch (const std::exception& problem) {
-      if (failed_)
-        failed_->store(true, std::memory_order_relaxed);
-      else
-        spdlog::error("frame {}: {}: {}; the run goes on without it", frame->seq, sink_->name(),
-                      problem.what());
-      throw;
-    }
+    reported([&] { sink_->consume(frame); }, frame->seq);
+  }
+  void idle() override {
+    reported([&] { sink_->idle(); });
   }
   Result<void> finish() override { return sink_->finish(); }
 
  private:
+  /// `seq`: of the frame; none = between frames.
+  template <class Step>
+  void reported(const Step& step, std::optional<std::uint64_t> seq = {}) {
+    try {
+      step();
+    } catch (const std::exception& problem) {
+      if (failed_)
+        failed_->store(true, std::memory_order_relaxed);
+      else
+        spdlog::error("{}: {}: {}; the run goes on without it",
+                      seq ? fmt::format("frame {}", *seq) : "between frames", sink_->name(),
+                      problem.what());
+      throw;
+    }
+  }
+
   std::unique_ptr<Sink> sink_;
   std::atomic<bool>* failed_;  // null = the run goes on
 };

@@ -14,10 +14,6 @@ namespace {
 
 constexpr auto kLongestChange = 60s;
 
-Error no_run(const std::string& what) {
-  return {ErrorCode::failed_precondition, what + ": no run is on (expected one that is running)"};
-}
-
 Line* line_of(const Run& run, const std::string& detector) {
   for (const auto& line : run.pipeline().lines())
     if (line->run().detector.name == detector) return line.get();
@@ -41,42 +37,17 @@ Result<std::string> TrackService::resolve(const std::string& detector) const {
                fmt::format("there is no detector \"{}\" (expected one of {})", detector, names)};
 }
 
-Result<TrackService::Made> TrackService::change(const std::string& detector, TrackChange change,
-                                                std::chrono::milliseconds timeout) {
-  const std::string what(name_of(change));
-  const RunState state = acquisition_.state();
-  const auto run = acquisition_.run();
-  Line* line = run ? line_of(*run, detector) : nullptr;
-  if (!line || (state != RunState::armed && state != RunState::running)) return no_run(what);
-  if (state == RunState::armed) {
-    // Nothing flows yet: it holds from the first frame on.
-    if (auto posted = line->post(std::move(change)); !posted) return posted.error();
-    return Made{line->run().first_seq, 0};
-  }
-  auto applied = line->apply(std::move(change), timeout);
-  if (!applied) return applied.error();
-  return Made{(*applied)->seq, (*applied)->spot_id};
+TrackService::TrackService(CallContext& context, Acquisition& acquisition, ControlThread& runs)
+    : context_(context), acquisition_(acquisition), runs_(runs) {
+  for (const DetectorConfig& detector : acquisition.detectors())
+    followed_[detector.name].region = detector.line.prepare.region;
 }
 
-void TrackService::set_rules(std::vector<AlertRule> rules, std::chrono::milliseconds timeout,
-                             RulesAnswer answer) {
-  context_.control.post([this, rules = std::move(rules), timeout, answer = std::move(answer)] {
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
-    std::map<std::string, std::uint64_t> from_seq;
-    const RunState state = acquisition_.state();
-    if (state == RunState::armed || state == RunState::running)
-      for (const KnownDetector& detector : acquisition_.known_detectors()) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now());
-        const auto made = change(detector.name, SetRules{rules}, std::max(left, 0ms));
-        // A run that ended meanwhile: they hold for the next.
-        if (!made && made.error().code == ErrorCode::failed_precondition) continue;
-        if (!made) return answer(made.error());
-        from_seq[detector.name] = *made->from_seq;
-      }
-    acquisition_.set_rules(rules);
-    answer(from_seq);
-  });
+Result<TrackService::Made> TrackService::change(const std::string& detector, TrackChange change,
+                                                std::chrono::milliseconds timeout) const {
+  const auto made = acquisition_.change(detector, std::move(change), timeout);
+  if (!made) return made.error();
+  return Made{made->from_seq};
 }
 
 void TrackService::fill(const std::string& detector, v1::TrackReply& out) const {
@@ -190,7 +161,7 @@ grpc::ServerUnaryReactor* TrackService::WatchSpot(Call* call, const v1::WatchSpo
   return changed(call, "WatchSpot", request->request_id(), request->detector(), reply,
                  [this, watch](const std::string& detector,
                                std::chrono::milliseconds timeout) -> Result<Made> {
-                   auto made = change(detector, watch, timeout);
+                   const auto made = acquisition_.change(detector, watch, timeout);
                    if (!made) return made.error();
                    const auto run = acquisition_.run();
                    const std::lock_guard lock(mutex_);
@@ -200,7 +171,7 @@ grpc::ServerUnaryReactor* TrackService::WatchSpot(Call* call, const v1::WatchSpo
                    if (followed.epoch != epoch) followed.watched.clear();
                    followed.epoch = epoch;
                    followed.watched.push_back({made->spot_id, watch.g_per_nm});
-                   return *made;
+                   return Made{made->from_seq};
                  });
 }
 

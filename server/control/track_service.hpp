@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// gRPC Track, and the rules of Alerts: changes of what is measured, made between two frames of the
-// running run and kept for those that follow. On a thread of their own: a change waits for a frame,
-// and a stop must not wait for it.
+// gRPC Track: changes of what is measured, made between two frames of the running run. On a thread
+// of their own: a change waits for a frame, and a stop must not wait for it.
 #pragma once
 
 #include <latticed/v1/track.grpc.pb.h>
@@ -21,15 +20,8 @@ namespace latticed {
 class TrackService final : public v1::Track::CallbackService {
  public:
   /// `context`'s control thread is the one changes wait on; `runs` is that of the acquisition.
-  TrackService(CallContext& context, Acquisition& acquisition, ControlThread& runs)
-      : context_(context), acquisition_(acquisition), runs_(runs) {}
+  TrackService(CallContext& context, Acquisition& acquisition, ControlThread& runs);
 
-  /// For the running run and those that follow. `answer`: the first frame they hold for, by
-  /// detector, empty without a run. Called on the thread of changes. Any thread may ask.
-  using RulesAnswer =
-      std::function<void(const Result<std::map<std::string, std::uint64_t>>& from_seq)>;
-  void set_rules(std::vector<AlertRule> rules, std::chrono::milliseconds timeout,
-                 RulesAnswer answer);
   using Call = grpc::CallbackServerContext;
   using Unary = grpc::ServerUnaryReactor;
   Unary* Get(Call*, const v1::GetTrackRequest*, v1::TrackReply*) override;
@@ -51,12 +43,10 @@ class TrackService final : public v1::Track::CallbackService {
   };
   struct Made {  // a change, from this frame on; not set: no run is on, it holds for those to come
     std::optional<std::uint64_t> from_seq;
-    std::uint32_t spot_id = 0;
   };
   Result<std::string> resolve(const std::string& detector) const;
-  /// In the armed or running run; error failed_precondition without one.
   Result<Made> change(const std::string& detector, TrackChange change,
-                      std::chrono::milliseconds timeout);
+                      std::chrono::milliseconds timeout) const;
   /// `make(detector, timeout)` on the thread of changes, then the reply.
   using Make = std::function<Result<Made>(const std::string&, std::chrono::milliseconds)>;
   Unary* changed(Call* call, const char* method, const std::string& request_id,

@@ -29,7 +29,7 @@ struct Worker::State {
   HolderSetpoints applied;  // what the device was told
   std::uint32_t applied_cuts = 0;
   std::uint32_t device_clock = 0, clock = 1;
-  bool is_clock_known = false;
+  std::int64_t last_time_ns = kUnknownTime;
 
   /// One call to the driver, during which the control thread sees that we are in it.
   template <class Call>
@@ -129,7 +129,6 @@ bool Worker::State::connect() {
   applied = {};
   applied_cuts = channel->cuts.load();
   channel->cuts_done.store(applied_cuts);  // it was off when it was opened
-  is_clock_known = false;
   {
     const std::lock_guard lock(channel->mutex);
     channel->info = holder->info();
@@ -209,8 +208,13 @@ void Worker::State::read() {
       if (holder->state() != DeviceState::configured) report(DriverReport::Kind::lost);
       return;
     }
-    if (is_clock_known && reading->count > 0 && reading->clock != device_clock) ++clock;
-    if (reading->count > 0) device_clock = reading->clock, is_clock_known = true;
+    if (reading->count > 0) {
+      // A device that came back may count its clocks anew: then time tells.
+      const bool is_anew = reading->clock != device_clock || samples[0].time_ns <= last_time_ns;
+      if (is_anew && last_time_ns != kUnknownTime) ++clock;
+      device_clock = reading->clock;
+      last_time_ns = samples[reading->count - 1].time_ns;
+    }
     for (std::size_t i = 0; i < reading->count; ++i) {
       DriverReport sample;
       sample.kind = DriverReport::Kind::sample;

@@ -54,6 +54,9 @@ class Sink {
   /// LineConfig::frame_slots), so keep few, and none longer than this sink lives. May throw; the
   /// run then goes on without this sink, does not call finish(), and ends with its error.
   virtual void consume(const FrameLease& frame) = 0;
+  /// Nothing came for a tenth of a second. On the terms of consume(); only with a thread of its
+  /// own.
+  virtual void idle() {}
   /// After the last frame; the sink's thread.
   virtual Result<void> finish() { return {}; }
 };

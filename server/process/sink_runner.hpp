@@ -61,6 +61,7 @@ class SinkRunner final : private SharedThread::Guest {
   Turn serve() noexcept override;
   void run();
   void consume(const FrameLease& frame) noexcept;
+  void idle() noexcept;
   void finish() noexcept;
   template <class Step>
   void guarded(const Step& step) noexcept;

@@ -111,6 +111,11 @@ std::uint64_t HolderDevice::make_safe() {
   return emit();
 }
 
+HolderDevice::Present HolderDevice::present() const {
+  const std::lock_guard lock(mutex_);
+  return {told_.current_a, told_.temperature_k, is_output_on_, is_heater_on_};
+}
+
 HolderDevice::Samples HolderDevice::samples(std::uint64_t after, std::size_t limit) const {
   const std::lock_guard lock(mutex_);
   const std::uint64_t oldest = next_sample_ - history_.size();

@@ -68,6 +68,11 @@ class HolderDevice {
   [[nodiscard]] const std::vector<StimulusStep>& steps() const noexcept { return steps_; }
   [[nodiscard]] Stimulus stimulus() const noexcept { return options_.stimulus; }
   [[nodiscard]] std::optional<StimulusStep> waiting_for() const;
+  struct Present {
+    double current_a = 0.0, temperature_k = 0.0;
+    bool is_output_on = false, is_heater_on = false;
+  };
+  [[nodiscard]] Present present() const;
 
   // Detectors.
   /// A new experiment: gives its start, not before `now_ns` nor before the last one's end unless

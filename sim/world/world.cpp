@@ -261,7 +261,13 @@ Json World::status() const {
                          {"late", status.late}});
   }
   const auto waiting = holder_.waiting_for();
+  const HolderDevice::Present present = holder_.present();
   return Json{{"detectors", detectors},
+              {"holder",
+               {{"output", present.is_output_on},
+                {"heater", present.is_heater_on},
+                {"current_a", present.current_a},
+                {"temperature_k", present.temperature_k}}},
               {"waiting_for_step", waiting ? step_line(*waiting) : Json(nullptr)}};
 }
 

@@ -70,6 +70,7 @@ class Collection {
   std::optional<Error> begin_error, finish_error;
   std::function<void(const Frame&)> on_frame;  // sink's thread
   std::shared_ptr<SharedThread> thread;        // null = one of its own
+  std::function<void()> on_idle;               // sink's thread
 
  private:
   mutable std::mutex guard_;
@@ -94,6 +95,9 @@ class CollectingSink final : public Sink {
     into_.pass();
     if (into_.on_frame) into_.on_frame(*frame);
     into_.add(*frame);
+  }
+  void idle() override {
+    if (into_.on_idle) into_.on_idle();
   }
   Result<void> finish() override {
     ++into_.finished;
