@@ -6,7 +6,7 @@ target_link_libraries(latticectl_test_support
   PUBLIC latticed_flags latticed_test_support latticed::latticectl_parts GTest::gtest
          nlohmann_json::nlohmann_json)
 target_compile_definitions(latticectl_test_support PRIVATE LATTICECTL="$<TARGET_FILE:latticectl>")
-foreach(name call_problem client commands guard_socket holder_steps live_view numbers render
+foreach(name call_problem client commands holder_steps live_view numbers render
              rules_file run_progress session_words snapshot text_table)
   latticed_add_test(clients/latticectl/${name}_test LINKS latticectl_test_support)
 endforeach()

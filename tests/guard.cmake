@@ -13,3 +13,8 @@ set_tests_properties(server/guard/guard_test PROPERTIES TIMEOUT 1200
 target_link_libraries(server.guard.control_test PRIVATE latticed_conformance)
 target_compile_definitions(server.guard.guard_config_test
   PRIVATE LATTICED_SHIPPED_GUARD_CONFIG="${PROJECT_SOURCE_DIR}/deploy/guard.toml")
+latticed_add_test(server/holder/played_through_guard_test
+  LINKS latticed::holder latticed::guard nlohmann_json::nlohmann_json)
+target_compile_definitions(server.holder.played_through_guard_test
+  PRIVATE LATTICED_SIM_WORLD="$<TARGET_FILE:sim-world>")
+add_dependencies(server.holder.played_through_guard_test sim-world)

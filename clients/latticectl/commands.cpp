@@ -21,7 +21,7 @@ constexpr const char* kFirstSession =
     "\n"
     "Environment: LATTICED_SERVER (HOST:PORT), LATTICED_TOKEN, LATTICED_GUARD_SAFE_OFF (socket).\n"
     "Exit: 0 done; 1 the server said no; 2 wrong usage; 3 not reachable, or not in time;\n"
-    "130, 143 ended by SIGINT, SIGTERM.";
+    "129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM.";
 
 void add_options(CLI::App& app, Desk& desk) {
   ConnectionOptions& c = desk.connection;

@@ -5,6 +5,7 @@
 #include <latticed/v1/acquisition.grpc.pb.h>
 #include <latticed/v1/holder.grpc.pb.h>
 #include <latticed/v1/measurements.grpc.pb.h>
+#include <signal.h>
 
 #include <charconv>
 #include <nlohmann/json.hpp>
@@ -41,6 +42,7 @@ nlohmann::json number_or_null(const std::optional<double>& value) {
 }  // namespace
 
 int Rehearsal::play() {
+  signal(SIGPIPE, SIG_IGN);  // nobody reads our progress: no reason to leave the holder on
   if (const auto problem = refuse_real_specimen()) return out_.show(*problem);
   std::stop_source over;
   std::optional<CallProblem> problem = begin();
@@ -50,10 +52,10 @@ int Rehearsal::play() {
       listener = std::jthread([this, stop = over.get_token()] { listen(stop); });
       problem = play_steps();
     }
-    if (problem || client_.is_stopped()) cancel_run();
     over.request_stop();
   }
-  const auto unsafe = make_safe();
+  const auto unsafe = make_safe();  // first: ending a run may take its time
+  if (problem || client_.is_stopped()) cancel_run();
   if (!problem) problem = unsafe;
   if (problem) return out_.show(*problem);
   return client_.is_stopped() ? kDone : show_end();
@@ -83,8 +85,8 @@ std::optional<CallProblem> Rehearsal::begin() {
   request.set_holder(options_.holder);
   request.set_who(options_.who);
   const auto armed = client_.call(&Holder::Arm, request);
+  is_armed_ = armed || armed.problem().is_unreachable();  // no answer: it may be
   if (!armed) return armed.problem();
-  is_armed_ = true;
   out_.progress(fmt::format("{}holder {} armed by {}", mark(armed->stamp()), armed->holder().name(),
                             options_.who));
   return std::nullopt;

@@ -6,13 +6,14 @@
 #include <nlohmann/json.hpp>
 
 #include "clients/latticectl/commands.hpp"
-#include "clients/latticectl/guard_socket.hpp"
+#include "server/guard/safe_off_client.hpp"
 
 namespace latticed::latticectl {
 
 namespace {
 
 constexpr std::chrono::seconds kPatience{5};
+constexpr const char* kUsualSocket = "/run/latticed/safe-off.sock";  // as in the guard's file
 
 struct Options {
   std::string holder;
@@ -21,34 +22,34 @@ struct Options {
   std::string socket_path;
 };
 
-bool is_taken(const std::string& answer) { return answer.rfind("ok", 0) == 0; }
+CallProblem problem_of(const Error& error, const std::string& verb) {
+  CallProblem problem;
+  problem.message = error.message;
+  if (error.code == ErrorCode::internal) {  // it answered, and not ok
+    problem.reason = "GUARD_REFUSED";
+  } else {
+    problem.code = grpc::StatusCode::UNAVAILABLE;
+    problem.tried = "the guard did not take " + verb;
+  }
+  return problem;
+}
 
 int safe_off_local(const Options& o, const Output& out) {
-  if (o.socket_path.empty()) {
-    return out.show_wrong_usage(
-        "safe-off --local: which socket? --local PATH or LATTICED_GUARD_SAFE_OFF says so");
-  }
   if (!o.holder.empty()) {
     out.hint("the guard's socket knows no single holder: all are switched off");
   }
+  const auto answer =
+      safe_off(o.socket_path, o.is_immediate ? SafeOff::at_once : SafeOff::ramp, kPatience);
   const std::string verb = o.is_immediate ? "off" : "safe-off";
-  const auto answer = ask_guard(o.socket_path, verb, kPatience);
-  if (!answer) {
-    CallProblem problem;
-    problem.code = grpc::StatusCode::UNAVAILABLE;
-    problem.message = answer.error().message;
-    problem.tried = "the guard did not take " + verb;
-    return out.show(problem);
-  }
-  const nlohmann::json document = {
-      {"socket", o.socket_path}, {"verb", verb}, {"answer", *answer}, {"taken", is_taken(*answer)}};
+  if (!answer) return out.show(problem_of(answer.error(), verb));
+  const nlohmann::json document = {{"socket", o.socket_path}, {"verb", verb}, {"answer", *answer}};
   const auto replace = nlohmann::json::error_handler_t::replace;
   out.write(out.is_json() ? document.dump(-1, ' ', false, replace) + "\n"
                           : fmt::format("guard: {}\n", *answer));
-  return is_taken(*answer) ? kDone : kRefused;
+  return kDone;
 }
 
-int safe_off(const Options& o, Client& client, const Output& out) {
+int safe_off_by_server(const Options& o, Client& client, const Output& out) {
   v1::SafeOffRequest request;
   request.set_holder(o.holder);
   request.set_who(o.who);
@@ -73,15 +74,18 @@ void add_safe_off_command(CLI::App& app, Desk& desk) {
   command->add_flag("--immediately", o->is_immediate, "off at once instead of by ramp");
   auto* local = command->add_option("--local", o->socket_path,
                                     "ask the guard's own socket: works with the server hung; "
-                                    "without PATH: LATTICED_GUARD_SAFE_OFF");
+                                    "without PATH: LATTICED_GUARD_SAFE_OFF, else " +
+                                        std::string(kUsualSocket));
   local->expected(0, 1)->type_name("[PATH]");
   command->callback([o, &desk, local] {
     if (local->count() == 0) {
-      desk.run = [o](Client& client, const Output& out) { return safe_off(*o, client, out); };
+      desk.run = [o](Client& client, const Output& out) {
+        return safe_off_by_server(*o, client, out);
+      };
       return;
     }
     const char* usual = std::getenv("LATTICED_GUARD_SAFE_OFF");
-    if (o->socket_path.empty() && usual != nullptr) o->socket_path = usual;
+    if (o->socket_path.empty()) o->socket_path = usual != nullptr ? usual : kUsualSocket;
     desk.run_unconnected = [o](const Output& out) { return safe_off_local(*o, out); };
   });
 }

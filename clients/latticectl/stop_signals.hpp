@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// SIGINT and SIGTERM as a stop token: the first one ends what waits (streams, pauses, calls), the
-// second ends the program at once. Made in main() before any other thread.
+// SIGINT, SIGTERM and SIGHUP as a stop token: the first one ends what waits (streams, pauses,
+// calls), the second ends the program at once. Made in main() before any other thread.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@ class StopSignals {
   StopSignals& operator=(const StopSignals&) = delete;
 
   [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
-  /// 0, SIGINT or SIGTERM. Any thread.
+  /// 0, or the signal. Any thread.
   [[nodiscard]] int signal() const noexcept { return signal_.load(); }
 
  private:

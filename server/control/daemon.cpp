@@ -259,7 +259,7 @@ void Daemon::Parts::make_services() {
         note(EventKind::command, EventSeverity::info, "acquisition", command);
       }});
   holder_service_ = std::make_unique<HolderService>(HolderService::Parts{
-      holder_calls_, guard_.get(), [this](const std::string& what, const std::string& who) {
+      holder_calls_, guard_, [this](const std::string& what, const std::string& who) {
         spdlog::info("{}{}{}", what, who.empty() ? "" : ", by ", who);
         note(EventKind::command, EventSeverity::info, who, what);
       }});

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "server/rpc/stamper.hpp"
+#include "server/live/to_proto.hpp"
 
 namespace latticed {
 
@@ -49,18 +49,6 @@ HolderStatus status_of(const std::vector<HolderStatus>& all, const std::string& 
 }
 
 }  // namespace
-
-v1::HolderSample to_proto(const HolderSample& sample) {
-  v1::HolderSample out;
-  out.set_time_ns(sample.time_ns);
-  if (std::isfinite(sample.bias_v)) out.set_bias_v(sample.bias_v);
-  if (std::isfinite(sample.current_a)) out.set_current_a(sample.current_a);
-  if (std::isfinite(sample.temperature_k)) out.set_temperature_k(sample.temperature_k);
-  out.set_output_on(sample.is_output_on);
-  out.set_heater_on(sample.is_heater_on);
-  out.set_in_compliance(sample.is_in_compliance);
-  return out;
-}
 
 v1::HolderDescription to_proto(const HolderDescription& description, const HolderStatus& status) {
   v1::HolderDescription out;

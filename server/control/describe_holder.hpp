@@ -12,7 +12,6 @@
 
 namespace latticed {
 
-v1::HolderSample to_proto(const HolderSample& sample);
 v1::HolderDescription to_proto(const HolderDescription& description, const HolderStatus& status);
 /// As the guard says it, reason and numbers included.
 grpc::Status to_status(const GuardError& error);

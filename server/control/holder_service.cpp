@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "server/control/describe_holder.hpp"
+#include "server/live/to_proto.hpp"
 #include "server/rpc/stamper.hpp"
 
 namespace latticed {

@@ -162,6 +162,7 @@ bool AlertStage::tell_presence(RuleState& state, const Watch& watch, double pres
 
 void AlertStage::observe(RuleState& state, Watch& watch, double value, double sigma,
                          double sigma_sys, std::uint64_t seq, Measurements& out) {
+  if (!std::isfinite(value)) return;  // unknown: no evidence, and one would spoil a baseline
   const AlertRule& rule = state.rule;
   bool is_raised = watch.is_raised;
   if (rule.kind == RuleKind::change) {

@@ -7,7 +7,7 @@
 namespace latticed {
 
 Result<std::unique_ptr<AnalysisSetup>> AnalysisSetup::make(const Wish& wish) {
-  auto preparer = Preparer::make(wish.geometry, wish.prepare, wish.maps);
+  auto preparer = Preparer::make_sharing(wish.geometry, wish.prepare, wish.maps);
   if (!preparer) return preparer.error();
   try {
     auto out = std::make_unique<AnalysisSetup>();

@@ -19,6 +19,8 @@ constexpr double kSmallestForcedSnr = 4.0;
 // A forced measurement may wander into noise; it counts only near where the spot was.
 constexpr double kForcedGateBins = 1.0;
 constexpr double kWidestWatchBins = 12.0;
+// A reflection's power lies within 3 bins of it, and rings are known to 8.
+constexpr double kStructureMargin_bins = 12.0;
 
 double sinc(double x) noexcept {
   const double u = std::numbers::pi * x;
@@ -265,6 +267,7 @@ void LatticeStage::restart() noexcept {
                               .is_watched = true,
                               .tolerance = track.tolerance};
   tracks_.resize(kept);
+  reach_ = 0.0;
 }
 
 void LatticeStage::begin_new(const Prepared& prepared, Measurements& out) {
@@ -349,6 +352,25 @@ void LatticeStage::doubt_drift(Measurements& out) {
   out.drift.sigma_drift_sys_px = {lever * grid_.width, lever * grid_.height};
 }
 
+// What is no noise, as far out as there have been reflections: beyond that only noise would be
+// added up, and how badly its level is known. Without any reflection: in the whole band.
+double LatticeStage::structure_power(const Prepared& prepared) noexcept {
+  for (const Track& track : tracks_)
+    if (track.is_confirmed) {
+      const double radius = std::hypot(track.frequency.x, track.frequency.y);
+      reach_ =
+          std::max(reach_, radius + kStructureMargin_bins / std::min(grid_.width, grid_.height));
+    }
+  std::size_t outermost = signal::ring_at(grid_, config_.min_fringes, {reach_, 0.0});
+  outermost = std::min(outermost, signal::kRings - 1);  // no reflection yet, or the band's edge
+  double power = 0.0, bins = 0.0;
+  for (std::size_t ring = 0; ring <= outermost; ++ring) {
+    power += prepared.peaks.ring_power[ring];
+    bins += prepared.peaks.ring_bins[ring];
+  }
+  return power - bins * static_cast<double>(prepared.peaks.noise.white);
+}
+
 void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements& out) noexcept {
   bragg_power_ = 0.0;
   if (prepared.quality != FrameQuality::good) return;
@@ -356,9 +378,7 @@ void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements&
   begin_new(prepared, out);
   doubt_drift(out);
   join_harmonics(out);
-  const double structure =
-      prepared.peaks.band_power -
-      static_cast<double>(prepared.peaks.noise.white) * prepared.peaks.band_bins;
+  const double structure = structure_power(prepared);
   if (structure > 0.0) out.crystallinity = std::clamp(bragg_power_ / structure, 0.0, 1.0);
 }
 

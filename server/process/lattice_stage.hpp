@@ -62,6 +62,7 @@ class LatticeStage final : public TrackStage {
                 Measurements& out) const;
   void join_harmonics(Measurements& out) const;
   void doubt_drift(Measurements& out);
+  [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
 
   signal::AnalysisGrid grid_;
@@ -74,6 +75,7 @@ class LatticeStage final : public TrackStage {
   FixedVector<std::uint8_t, signal::kMaxPeaks> peak_used_;
   std::uint32_t next_id_ = 1;
   double bragg_power_ = 0.0;  // of this frame
+  double reach_ = 0.0;  // of structure, cycles per cell: a little beyond any reflection so far
 };
 
 }  // namespace latticed

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "server/base/stage_clock.hpp"
 
@@ -361,6 +362,7 @@ void Line::begin_region() noexcept {
 }
 
 void Line::swap_region() noexcept {
+  if (held_since_.count() == 0 && ring_->is_held()) held_since_ = steady_now();
   // Read by writing nothing: a worker that comes after it sees all that we have seen.
   if (!ring_->is_drained() || preparing_.fetch_add(0, std::memory_order_acq_rel) != 0) return;
   AnalysisSetup& fresh = *region_change_->setup;
@@ -382,6 +384,7 @@ void Line::swap_region() noexcept {
   std::swap(setup_, region_change_->setup);
   is_region_swapped_ = true;
   ring_->let_go();
+  held_.record(steady_now() - std::exchange(held_since_, 0ns));
 }
 
 void Line::abandon(Error why) {

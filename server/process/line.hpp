@@ -109,6 +109,8 @@ class Line {
     return sinks_;
   }
   [[nodiscard]] const DurationHistogram& latency() const noexcept { return latency_; }
+  /// How long workers were kept from new frames, once a change of region.
+  [[nodiscard]] const DurationHistogram& held() const noexcept { return held_; }
   [[nodiscard]] std::uint64_t measured() const noexcept {
     return measured_.load(std::memory_order_relaxed);
   }
@@ -153,6 +155,8 @@ class Line {
   FrameLease boundary_;                     // track thread: the last frame of the old region
   std::vector<std::unique_ptr<SinkRunner>> sinks_;
 
+  DurationHistogram held_;  // track thread writes
+  std::chrono::nanoseconds held_since_{0};
   DurationHistogram latency_;  // slot filled -> measurement handed to the sinks
   std::atomic<std::uint64_t> measured_{0};
   std::array<std::atomic<std::int64_t>, kStages> stage_cpu_ns_{};  // track thread writes

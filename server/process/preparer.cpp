@@ -2,6 +2,7 @@
 #include "server/process/preparer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -13,6 +14,12 @@ namespace {
 
 Result<void> check_map(const std::vector<float>& map, const FrameGeometry& geometry,
                        const char* name) {
+  const auto bad = std::find_if(map.begin(), map.end(), [](float v) { return !std::isfinite(v); });
+  // One such pixel makes its frame's every number none, and integer frames are not searched for it.
+  if (bad != map.end())
+    return Error{ErrorCode::invalid_argument, std::string(name) + " reference: pixel " +
+                                                  std::to_string(bad - map.begin()) +
+                                                  " is no finite number"};
   if (map.empty() || map.size() == geometry.pixels()) return {};
   return Error{ErrorCode::invalid_argument,
                std::string(name) + " reference has " + std::to_string(map.size()) +
@@ -39,10 +46,11 @@ class Survey final : public signal::ColumnVisitor {
 Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
                                                  const PrepareConfig& config,
                                                  signal::CorrectionMaps maps) {
-  return make(geometry, config, std::make_shared<const signal::CorrectionMaps>(std::move(maps)));
+  return make_sharing(geometry, config,
+                      std::make_shared<const signal::CorrectionMaps>(std::move(maps)));
 }
 
-Result<std::unique_ptr<Preparer>> Preparer::make(
+Result<std::unique_ptr<Preparer>> Preparer::make_sharing(
     const FrameGeometry& geometry, const PrepareConfig& config,
     std::shared_ptr<const signal::CorrectionMaps> shared_maps) {
   const signal::CorrectionMaps& maps = *shared_maps;

@@ -29,14 +29,14 @@ class Preparer {
   };
 
   /// Error invalid_argument: the region is not inside the frame or smaller than a bin, maps of
-  /// another size.
+  /// another size or with a value that is no number.
   static Result<std::unique_ptr<Preparer>> make(const FrameGeometry& geometry,
                                                 const PrepareConfig& config,
                                                 signal::CorrectionMaps maps);
   /// The same, with maps that other preparers of this geometry use too.
-  static Result<std::unique_ptr<Preparer>> make(const FrameGeometry& geometry,
-                                                const PrepareConfig& config,
-                                                std::shared_ptr<const signal::CorrectionMaps> maps);
+  static Result<std::unique_ptr<Preparer>> make_sharing(
+      const FrameGeometry& geometry, const PrepareConfig& config,
+      std::shared_ptr<const signal::CorrectionMaps> maps);
 
   [[nodiscard]] Scratch make_scratch() const;
   /// Allocates what one Prepared needs; before the run.

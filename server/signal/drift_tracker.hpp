@@ -141,6 +141,8 @@ class DriftTracker {
   std::vector<Scored> scored_;
   std::vector<MatchBlock> chosen_;
   std::vector<std::uint8_t> label_of_block_;
+  std::vector<float> powers_;          // of one column's rows, and one more at either end
+  std::vector<float> one_over_share_;  // by row: how much of the field is not shared
   std::array<std::uint32_t, kLabels + 1> label_begin_{};
   SurfaceIfft surface_ifft_;
   AlignedBuffer<Complex> surface_half_;

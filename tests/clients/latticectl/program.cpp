@@ -60,6 +60,10 @@ Program::Program(const Words& arguments, const Environment& environment, Out out
   int out_file = -1;
   if (out == Out::terminal) {
     terminal_ = open_terminal(out_file);
+  } else if (out == Out::nobody) {
+    int ends[2] = {-1, -1};
+    if (pipe2(ends, O_CLOEXEC) == 0) close(ends[0]);
+    out_file = ends[1];
   } else {
     out_file = open_file(folder_ / "out");
   }

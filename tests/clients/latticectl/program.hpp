@@ -23,7 +23,7 @@ class Program {
   using Words = std::vector<std::string>;
   using Environment = std::map<std::string, std::string>;
   /// What stdout is.
-  enum class Out { file, terminal };
+  enum class Out { file, terminal, nobody };  // nobody: a pipe that is not read
 
   Program(const Words& arguments, const Environment& environment, Out out = Out::file);
   ~Program();

@@ -199,18 +199,31 @@ TEST_F(ProgramTest, PrintsOneJsonDocumentForEachCommandThatIsAskedTo) {
 }
 
 TEST_F(ProgramTest, SaysRehearsalInEveryOutputForPeople) {
-  v1::StatusReply status = test::status(v1::RUN_STATE_IDLE);
+  server_.rehearse();
+  for (const Case& c : unary_cases()) {
+    const Ended ended = run(c.arguments);
+    EXPECT_THAT(ended.out, testing::AnyOf(StartsWith("REHEARSAL"), StartsWith("# REHEARSAL")))
+        << line_of(c.arguments);
+  }
+  auto measured = test::measurement(0);
+  measured.mutable_stamp()->set_rehearsal(true);
+  v1::AlertEvent alert;
+  alert.mutable_stamp()->set_rehearsal(true);
+  v1::HolderEvent sample;
+  sample.mutable_stamp()->set_rehearsal(true);
+  sample.add_samples();
+  auto status = test::status(v1::RUN_STATE_IDLE);
   status.mutable_stamp()->set_rehearsal(true);
-  server_.reply("Acquisition.GetStatus", status);
-  EXPECT_THAT(run({"status"}).out, StartsWith("REHEARSAL"));
-  v1::RulesReply rules;
-  rules.mutable_stamp()->set_rehearsal(true);
-  server_.reply("Alerts.GetRules", rules);
-  EXPECT_THAT(run({"rules", "get"}).out, StartsWith("# REHEARSAL"));  // still a file
-  auto event = test::measurement(0);
-  event.mutable_stamp()->set_rehearsal(true);
-  server_.stream("Measurements.Watch", {shared(event)});
-  EXPECT_THAT(run({"watch"}).out, StartsWith("REHEARSAL"));
+  server_.stream("Measurements.Watch", {shared(measured)});
+  server_.stream("Alerts.Watch", {shared(alert)});
+  server_.stream("Holder.Watch", {shared(sample)});
+  server_.stream("Acquisition.WatchStatus", {shared(status)});
+  for (const Program::Words& stream : {Program::Words{"watch"},
+                                       {"alerts", "watch"},
+                                       {"holders", "watch"},
+                                       {"status", "--watch"}}) {
+    EXPECT_THAT(run(stream).out, StartsWith("REHEARSAL")) << line_of(stream);
+  }
 }
 
 TEST_F(ProgramTest, Returns1AndTheServersReasonWhenItSaysNo) {
@@ -238,7 +251,6 @@ TEST_F(ProgramTest, Returns2ForWrongUsageWithoutACall) {
                                       {"session", "set", "colour=red"},
                                       {"rules", "set", "/nonexistent"},
                                       {"status", "--tls-ca", "/nonexistent"},
-                                      {"safe-off", "--local"},
                                       {"rehearse", "--steps", "/nonexistent"}}) {
     EXPECT_EQ(run(wrong).status, 2) << line_of(wrong);
   }
@@ -528,6 +540,7 @@ TEST_F(ProgramTest, ReturnsTheGuardsNoAndItsAbsence) {
   const Ended gone = run({"safe-off", "--local", "/nonexistent/guard.sock"});
   EXPECT_EQ(gone.status, 3);
   EXPECT_THAT(gone.err, HasSubstr("/nonexistent/guard.sock"));
+  EXPECT_THAT(run({"safe-off", "--help"}).out, HasSubstr("/run/latticed/safe-off.sock"));
 }
 
 TEST_F(ProgramTest, HintsAtTheGuardWhenTheServerCannotSwitchOff) {

@@ -210,12 +210,34 @@ TEST_F(RehearseTest, ReturnsAProblemWhenSafeOffIsNotTaken) {
   EXPECT_THAT(ended.err, HasSubstr("NOT SWITCHED OFF"));
 }
 
+TEST_F(RehearseTest, IsSafeWhenNobodyReadsItsProgress) {
+  Program sut(words(kTwoSteps), environment(), Program::Out::nobody);
+  EXPECT_EQ(sut.wait().status, 0);
+  EXPECT_EQ(server_.count("Holder.SafeOff"), 1u);
+}
+
+TEST_F(RehearseTest, SwitchesOffAHolderOfWhichItDoesNotKnowWhetherItIsArmed) {
+  server_.hang("Holder.Arm");
+  EXPECT_EQ(run(kTwoSteps, {"--timeout", "0.5"}).status, 3);
+  EXPECT_EQ(server_.count("Holder.SafeOff"), 1u);
+}
+
+TEST_F(RehearseTest, SwitchesOffBeforeItEndsTheRun) {
+  server_.refuse("Holder.SetOutput",
+                 test::refused(grpc::StatusCode::FAILED_PRECONDITION, "tripped", "DISARMED"));
+  EXPECT_EQ(run(kTwoSteps).status, 1);
+  const auto methods = server_.methods();
+  ASSERT_GE(methods.size(), 2u);
+  EXPECT_EQ(methods[methods.size() - 2], "Holder.SafeOff");
+  EXPECT_EQ(methods.back(), "Acquisition.Cancel");
+}
+
 TEST_F(RehearseTest, IsSafeAfterASignal) {
   Program sut(words(R"([{"frame":2,"current_a":1e-9},{"frame":900,"current_a":0}])"),
               environment());
   ASSERT_TRUE(test::happens([&] { return server_.count("Holder.SetOutput") == 1; }));
-  sut.send(SIGINT);
-  EXPECT_EQ(sut.wait().status, 130);
+  sut.send(SIGHUP);  // its terminal was closed
+  EXPECT_EQ(sut.wait().status, 129);
   EXPECT_EQ(server_.count("Holder.SafeOff"), 1u);
   EXPECT_EQ(server_.count("Acquisition.Cancel"), 1u);
 }

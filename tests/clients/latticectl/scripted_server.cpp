@@ -127,6 +127,12 @@ std::string request_id_of(const Message& request) {
   return field == nullptr ? "" : request.GetReflection()->GetString(request, field);
 }
 
+void say_rehearsal(Message& reply) {
+  const auto* field = reply.GetDescriptor()->FindFieldByName("stamp");
+  static_cast<v1::Stamp*>(reply.GetReflection()->MutableMessage(&reply, field))
+      ->set_rehearsal(true);
+}
+
 }  // namespace
 
 struct ScriptedServer::Services {
@@ -288,7 +294,9 @@ grpc::Status ScriptedServer::answer(const std::string& method, const grpc::Serve
     const std::lock_guard lock(mutex_);
     if (const auto found = unary_.find(method); found != unary_.end()) scripted = found->second;
   }
-  return scripted ? scripted(request, reply) : grpc::Status::OK;
+  const grpc::Status status = scripted ? scripted(request, reply) : grpc::Status::OK;
+  if (is_rehearsal_) say_rehearsal(reply);
+  return status;
 }
 
 grpc::Status ScriptedServer::answer_stream(const std::string& method, grpc::ServerContext& context,

@@ -45,6 +45,8 @@ class ScriptedServer {
   void on_stream(const std::string& method, Stream stream);
   void reply(const std::string& method, const Message& reply);
   void refuse(const std::string& method, const grpc::Status& status);
+  /// From now on every reply says that all is simulated.
+  void rehearse() { is_rehearsal_ = true; }
   /// Answers nothing as long as this server lives.
   void hang(const std::string& method);
   /// These events, then nothing more until the client goes or the server ends.
@@ -76,6 +78,7 @@ class ScriptedServer {
   std::vector<RecordedCall> calls_;
   std::unique_ptr<Services> services_;
   std::atomic<bool> is_over_{false};
+  std::atomic<bool> is_rehearsal_{false};
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -123,6 +123,15 @@ TEST_F(AlertStageTest, AChangeIsClearedWhenTheSeriesIsBack) {
   EXPECT_EQ(events_[1].since_seq, events_[0].since_seq);
 }
 
+TEST_F(AlertStageTest, AValueThatIsNoNumberIsNoEvidence) {
+  use({{.name = "step", .quantity = Quantity::mean_counts}, limit(110.0)});
+  for (int i = 0; i < 120; ++i) {
+    const double value = 100.0 + noise_() + (seq_ >= 60 ? 20.0 : 0.0);
+    feed_counts(i % 7 == 3 ? (i % 2 ? NAN : INFINITY) : value);
+  }
+  EXPECT_EQ(words_.size(), 2u) << testing::PrintToString(words_);
+}
+
 TEST_F(AlertStageTest, ASteadySeriesRaisesNothing) {
   use({{.name = "step", .quantity = Quantity::mean_counts}});
   for (int i = 0; i < 3000; ++i) feed_counts(100.0 + noise_());

@@ -307,6 +307,7 @@ TEST(LineChanges, ANewRegionAtFullSpeedLosesNoFrameAndDriftGoesOn) {
   EXPECT_EQ(made[0]->grid.width, 180);
   EXPECT_EQ(made[3]->grid.width, kSize);
   EXPECT_EQ(changes_of(frames).size(), 5u);
+  EXPECT_EQ(sut.line->held().summary().count, 4u);
   // Ids go on, the watched spot keeps its own.
   std::uint32_t highest = 0;
   for (const SeenFrame& frame : frames) {
