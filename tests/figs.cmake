@@ -1,5 +1,5 @@
 # Figures of a run and of a rehearsal, against sequences that are known exactly.
-foreach(name aligned_mean figures_sink run_figures run_history spectrum trace)
+foreach(name aligned_mean figures_sink image_shift run_figures run_history spectrum trace)
   latticed_add_test(server/publish/${name}_test LINKS latticed::publish)
 endforeach()
 target_link_libraries(server.publish.figures_sink_test PRIVATE opencv::core opencv::imgcodecs)

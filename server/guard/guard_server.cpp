@@ -88,11 +88,12 @@ void GuardServer::run() {
                       {daemon_ ? daemon_->fd() : -1, wanted, 0}};
     poll(ready, 3, is_waiting ? 20 : 1000);
     wake_.clear();
-    if (ready[1].revents != 0) welcome();
     if (daemon_ && ready[2].revents != 0 && ready[2].fd == daemon_->fd()) {
       const bool is_there = daemon_->receive([this](std::string_view line) { hear(line); });
       if (!is_there || !daemon_->flush()) part("closed");
     }
+    // After the old link's end: a daemon that closed it and connects at once is not refused.
+    if (ready[1].revents != 0) welcome();
     take_audits();
     take_answers();
     take_status(Clock::now());

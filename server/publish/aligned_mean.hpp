@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/frame/measurements.hpp"
+#include "server/publish/image_shift.hpp"
 #include "server/signal/bin_image.hpp"
 
 namespace latticed {
@@ -38,7 +39,9 @@ class AlignedMean {
   signal::CorrectionMaps maps_;
   signal::AnalysisGrid grid_;
   signal::HotPixelRepair repair_;
-  std::vector<float> row_scratch_, cells_, row_;
+  std::vector<float> row_scratch_, cells_;
+  ImageShift shift_;
+  std::vector<float> row_;
   std::vector<double> sums_;
   std::vector<std::int64_t> corners_;  // +1 and -1 at the corners of what each frame covered
   std::uint64_t frames_ = 0;

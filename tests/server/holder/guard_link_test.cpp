@@ -103,7 +103,7 @@ TEST_F(GuardLinkTest, IsUnreachableWithoutAGuardAndSaysWhy) {
   guard_.start();
   EXPECT_TRUE(happens([&] { return sut_->is_connected(); }));
   EXPECT_EQ(sut_->problem(), "");
-  EXPECT_TRUE(heard(Kind::connected));
+  EXPECT_TRUE(happens([&] { return heard(Kind::connected); }));
 }
 
 TEST_F(GuardLinkTest, RefusesAPathNoSocketCanHave) {
@@ -129,7 +129,7 @@ TEST_F(GuardLinkTest, FillsTheHoldersLog) {
   const auto log = sut_->logs().at(0);
   ASSERT_TRUE(happens([&] { return log->count() > 5 && log->latest()->bias_v == 3.5; }));
   EXPECT_EQ(log->out_of_order(), 0u);
-  EXPECT_TRUE(heard(Kind::samples));
+  EXPECT_TRUE(happens([&] { return heard(Kind::samples); }));
   EXPECT_TRUE(happens([&] { return status()->last && status()->last->bias_v == 3.5; }));
   // The device's clock begins anew.
   const std::uint64_t before = log->count();
