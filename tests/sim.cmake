@@ -11,6 +11,7 @@ latticed_add_test(sim/render/renderer_test LINKS latticed::sim_render)
 latticed_add_test(sim/truth/truth_writer_test LINKS latticed::sim_truth nlohmann_json::nlohmann_json)
 latticed_add_test(sim/link/ring_test LINKS latticed::sim_link)
 latticed_add_test(sim/world/command_log_test LINKS latticed::sim_world)
+latticed_add_test(sim/world/holder_device_test LINKS latticed::sim_world)
 latticed_add_test(sim/world/world_test LINKS latticed::sim_world)
 latticed_add_test(sim/world/same_bits_test LINKS latticed::driver_simulator)
 latticed_add_test(sim/world/programs_test LINKS nlohmann_json::nlohmann_json)
@@ -18,12 +19,15 @@ latticed_add_test(sim/export/export_test LINKS latticed::sim_export)
 latticed_add_test(sim/score/score_test LINKS latticed::sim_score)
 latticed_add_test(sim/score/series_test LINKS latticed::sim_score)
 latticed_add_test(sim/score/report_test LINKS latticed::sim_score)
+latticed_add_test(drivers/simulator/sim_holder_test
+  LINKS latticed_conformance latticed::driver_simulator nlohmann_json::nlohmann_json)
 latticed_add_test(drivers/simulator/sim_detector_test
   LINKS latticed_conformance latticed::driver_simulator nlohmann_json::nlohmann_json)
 
 target_compile_definitions(sim.scenario.read_scenario_test
   PRIVATE LATTICED_SCENARIOS="${PROJECT_SOURCE_DIR}/sim/scenarios")
-foreach(program sim.world.same_bits_test sim.world.programs_test drivers.simulator.sim_detector_test)
+foreach(program sim.world.same_bits_test sim.world.programs_test drivers.simulator.sim_detector_test
+        drivers.simulator.sim_holder_test)
   target_compile_definitions(${program} PRIVATE
     LATTICED_SIM_WORLD="$<TARGET_FILE:sim-world>" LATTICED_SIM_SCORE="$<TARGET_FILE:sim-score>")
   add_dependencies(${program} sim-world sim-score)

@@ -29,6 +29,8 @@ class Handle {
   explicit operator bool() const noexcept { return id_ >= 0; }
   operator hid_t() const noexcept { return id_; }
   explicit operator int() const = delete;
+  /// Gives the identifier away; the caller closes it, or has.
+  hid_t release() noexcept { return std::exchange(id_, -1); }
 
  private:
   hid_t id_ = -1;

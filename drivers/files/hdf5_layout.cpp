@@ -112,8 +112,10 @@ bool is_velox(const std::string& dataset) {
 }  // namespace
 
 Result<Hdf5Layout> find_movie(hid_t file, const std::string& path) {
-  if (auto layout = find_hspy(file)) return std::move(*layout);
-  if (auto layout = find_nexus(file)) return std::move(*layout);
+  // A file with both is one of our recordings; its NeXus part says more, the frames' times first.
+  const bool is_nexus = text_attribute(file, "NX_class") == "NXroot";
+  for (const bool wants_nexus : {is_nexus, !is_nexus})
+    if (auto layout = wants_nexus ? find_nexus(file) : find_hspy(file)) return std::move(*layout);
   LargestStack largest;
   H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_INC, keep_largest, &largest, H5O_INFO_BASIC);
   if (largest.path.empty()) {

@@ -12,7 +12,10 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr auto kPoll = 50ms;  // how long one wait lasts before stop requests are looked at
-}
+// Each missing frame is an entry somewhere. More than this is no gap but a broken count: two days
+// at 100 frames/s.
+constexpr std::uint64_t kLargestGap = 1u << 24;
+}  // namespace
 
 void Activity::now(const char* text, std::uint64_t at_seq, Patience whose) noexcept {
   what.store(text, std::memory_order_relaxed);
@@ -87,6 +90,20 @@ void FrameSource::note_gap_before(std::uint64_t hardware_sequence) {
   next_hardware_sequence_ = hardware_sequence;
 }
 
+// False: the count cannot be believed, and the run ends with that error.
+bool FrameSource::is_plausible(const FrameHeader& header) {
+  const std::uint64_t ahead = header.hardware_sequence - next_hardware_sequence_;
+  const bool is_behind = header.hardware_sequence < next_hardware_sequence_;
+  if ((is_behind || ahead <= kLargestGap) && header.lost_count <= kLargestGap) return true;
+  error_ =
+      Error{ErrorCode::data_loss, "detector " + detector_.info().name + ": its count went from " +
+                                      std::to_string(next_hardware_sequence_) + " to " +
+                                      std::to_string(header.hardware_sequence) + ", " +
+                                      std::to_string(header.lost_count) + " lost: more than " +
+                                      std::to_string(kLargestGap) + " missing frames cannot be"};
+  return false;
+}
+
 void FrameSource::take_lost(const FrameHeader& header) {
   note_gap_before(header.hardware_sequence);
   // What was here already, or was missed already, is not lost once more.
@@ -155,6 +172,10 @@ void FrameSource::run() {
     }
     if (!got && !error_) error_ = got.error();
     if (!got || got->kind == FrameKind::end) break;
+    if (!is_plausible(*got)) {
+      stop();
+      break;
+    }
     if (got->kind == FrameKind::lost)
       take_lost(*got);
     else

@@ -64,6 +64,7 @@ class FrameSource {
   [[nodiscard]] bool find_memory(PixelLease& lease);
   void take_frame(const FrameHeader& header, PixelLease pixels);
   void take_lost(const FrameHeader& header);
+  [[nodiscard]] bool is_plausible(const FrameHeader& header);
   void note_gap_before(std::uint64_t hardware_sequence);
   void no_slot();
   void note_lost(std::uint64_t count, LossReason reason);

@@ -3,19 +3,15 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <filesystem>
-
 #include "server/app/commands.hpp"
-#include "server/app/composition.hpp"
+#include "server/app/run_until_stopped.hpp"
 #include "server/app/stop_signals.hpp"
 #include "server/config/config.hpp"
-#include "server/publish/figures_sink.hpp"
-#include "server/publish/json_lines_sink.hpp"
+#include "server/control/output_sinks.hpp"
+#include "server/control/run.hpp"
 #include "server/publish/view_sink.hpp"
 
 namespace latticed {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -28,44 +24,13 @@ struct Member {
   std::shared_ptr<AlertBoard> alerts = std::make_shared<AlertBoard>();
 };
 
-/// The path of an output. What an earlier run left there is kept under the next free number.
-Result<std::string> output_path(const std::string& directory, const std::string& name) {
-  const fs::path path = fs::path(directory) / name;
-  std::error_code problem;
-  if (!fs::exists(path, problem)) return path.string();
-  int number = 1;
-  const auto numbered = [&] { return fs::path(fmt::format("{}.{}", path.string(), number)); };
-  while (fs::exists(numbered(), problem)) ++number;
-  fs::rename(path, numbered(), problem);
-  if (problem)
-    return Error{ErrorCode::unavailable,
-                 fmt::format("keep {} of an earlier run as {}: {}", path.string(),
-                             numbered().string(), problem.message())};
-  spdlog::info("{} of an earlier run is kept as {}", path.string(), numbered().string());
-  return path.string();
-}
-
 Result<Member> add_detector(Run& run, const DetectorConfig& detector, const Config& config,
                             Screen& screen) {
   Member member{.name = detector.name};
-  std::vector<std::unique_ptr<Sink>> sinks;
-  if (config.output.json) {
-    auto path = output_path(config.output.directory, detector.name + ".jsonl");
-    if (!path) return path.error();
-    auto sink = std::make_unique<JsonLinesSink>(*path);
-    member.json = sink.get();
-    sinks.push_back(run.reported(std::move(sink), Run::OnFailure::go_on));
-  }
-  if (config.output.csv) {
-    auto path = output_path(config.output.directory, detector.name + ".csv");
-    if (!path) return path.error();
-    sinks.push_back(run.reported(std::make_unique<CsvSink>(*path), Run::OnFailure::go_on));
-  }
-  if (config.output.figures) {
-    auto path = output_path(config.output.directory, detector.name + "-figures");
-    if (!path) return path.error();
-    sinks.push_back(run.reported(std::make_unique<FiguresSink>(*path), Run::OnFailure::go_on));
-  }
+  auto output = make_output_sinks(run, config.output, detector.name);
+  if (!output) return output.error();
+  member.json = output->json;
+  std::vector<std::unique_ptr<Sink>> sinks = std::move(output->sinks);
   sinks.push_back(std::make_unique<AlertLogSink>(detector.name, member.alerts));
   if (config.output.view) {
     auto sink = std::make_unique<ViewSink>(detector.name, screen, member.alerts);
@@ -111,12 +76,6 @@ int acquire(const AcquireOptions& options, Console console) {
   if (!config) return fail(config.error());
   if (auto ok = console.log.configure(config->log); !ok) return fail(ok.error());
   if (!options.directory.empty()) config->output.directory = options.directory;
-  std::error_code problem;
-  fs::create_directories(config->output.directory, problem);
-  if (problem)
-    return fail({ErrorCode::unavailable, fmt::format("create directory {}: {}",
-                                                     config->output.directory, problem.message())});
-
   Run run(config->pipeline);
   std::vector<Member> members;
   for (const DetectorConfig& detector : config->detectors) {
@@ -125,7 +84,7 @@ int acquire(const AcquireOptions& options, Console console) {
     members.push_back(std::move(*member));
     if (const int signal = stop_signal()) return exit_status_of(signal);
   }
-  const auto outcome = run.execute();
+  const auto outcome = run_until_stopped(run);
   if (!outcome) spdlog::error("{}", outcome.error().message);
   bool is_complete = true;
   for (const Member& member : members) is_complete &= summarise(member);

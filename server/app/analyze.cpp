@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "server/app/commands.hpp"
-#include "server/app/composition.hpp"
+#include "server/app/run_until_stopped.hpp"
 #include "server/app/stop_signals.hpp"
 #include "server/config/config.hpp"
+#include "server/control/run.hpp"
 #include "server/publish/figures_sink.hpp"
 #include "server/publish/json_lines_sink.hpp"
 
@@ -80,7 +81,7 @@ int analyze(const AnalyzeOptions& options, Console console) {
   if (!line) return fail(line.error());
   if (const int signal = stop_signal()) return exit_status_of(signal);
 
-  const auto outcome = run.execute([&] { show_progress(console.screen, **line); });
+  const auto outcome = run_until_stopped(run, [&] { show_progress(console.screen, **line); });
   console.screen.show("progress", "");
   if (!outcome) spdlog::error("{}", outcome.error().message);
   spdlog::info("edges\n{}", run.pipeline().counters_table());

@@ -39,6 +39,15 @@ struct AcquireOptions {
 /// ended by it.
 int acquire(const AcquireOptions& options, Console console);
 
+struct ServeOptions {
+  std::string config;
+  std::string grpc, zmq, listen;  // empty = the configuration's
+};
+/// Prints "ready grpc=HOST:PORT zmq=tcp://HOST:PORT" when clients can come; ends on SIGINT or
+/// SIGTERM. 0: ended, everything taken was measured. 1: the run had to be given up. 2: could not
+/// start.
+int serve(const ServeOptions& options, Console console);
+
 /// 0: the effective configuration on stdout. 1: all errors on stderr.
 int check_config(const std::string& path);
 

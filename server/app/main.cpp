@@ -77,6 +77,27 @@ CLI::App* declare_acquire(CLI::App& app, AcquireOptions& o) {
   return c;
 }
 
+CLI::App* declare_serve(CLI::App& app, ServeOptions& o) {
+  CLI::App* c =
+      app.add_subcommand("serve", "the daemon: clients watch and command it (latticectl)");
+  c->footer(
+      "Prints `ready grpc=HOST:PORT zmq=tcp://HOST:PORT` when clients can come. SIGINT or "
+      "SIGTERM:\n"
+      "the run is drained, clients are told, all within 5 s.\n"
+      "Exit: 0 ended; 1 a run had to be given up; 2 could not start, the reason is in the log.");
+  c->add_option("--config", o.config, "configuration file (TOML)")->required();
+  c->add_option("--grpc", o.grpc,
+                "where on this machine, instead of the configuration's; port 0: any")
+      ->type_name("HOST:PORT");
+  c->add_option("--zmq", o.zmq, "the same for ZeroMQ")->type_name("tcp://HOST:PORT");
+  c->add_option(
+       "--listen", o.listen,
+       "also on the lab network. Reading is open there only if the configuration says so;\n"
+       "control needs TLS and a token")
+      ->type_name("HOST[:PORT]");
+  return c;
+}
+
 CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
   CLI::App* c =
       app.add_subcommand("bench", "the whole chain's cost as a ratio to this machine's floor");
@@ -106,11 +127,13 @@ int run(int argc, char** argv, Console console) {
   app.require_subcommand(1);
   AnalyzeOptions analyze_options;
   AcquireOptions acquire_options;
+  ServeOptions serve_options;
   BenchOptions bench_options;
   FiguresOptions figures_options;
   std::string checked;
   auto* analyze_command = declare_analyze(app, analyze_options);
   auto* acquire_command = declare_acquire(app, acquire_options);
+  auto* serve_command = declare_serve(app, serve_options);
   auto* bench_command = declare_bench(app, bench_options);
   auto* figures_command = declare_figures(app, figures_options);
   auto* check = app.add_subcommand(
@@ -124,6 +147,7 @@ int run(int argc, char** argv, Console console) {
   }
   if (*analyze_command) return analyze(analyze_options, console);
   if (*acquire_command) return acquire(acquire_options, console);
+  if (*serve_command) return serve(serve_options, console);
   if (*bench_command) return bench(bench_options);
   if (*figures_command) return figures(figures_options);
   return check_config(checked);

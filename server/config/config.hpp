@@ -45,8 +45,43 @@ struct OutputConfig {
   bool view = true;                        // the live table on a terminal, else a line now and then
 };
 
+/// `latticed serve`: where clients find it, and who may do what.
+struct ServeConfig {
+  std::string grpc = "127.0.0.1:7440";       // HOST:PORT on this machine; port 0 = any
+  std::string zmq = "tcp://127.0.0.1:7441";  // the same for ZeroMQ; port 0 = any
+  std::string listen;                        // HOST[:PORT] on the lab network; empty = not there
+  bool open_reading = false;                 // whoever reaches `listen` may read
+  std::string tls_certificate;               // PEM files; empty = no TLS
+  std::string tls_key;
+  std::string token_file;                 // one line; who has it may control over TLS
+  std::string state_directory = "state";  // references, session; made if missing
+  int history_frames = 4096;              // measurements a client can go back to
+  int zmq_high_water_mark = 64;           // messages a slow subscriber may lag behind
+  int frame_lease_quota = 4;              // raw frames ZeroMQ may hold at a time
+};
+
+/// The link to latticed-guard, which owns the holders' outputs.
+struct HolderConfig {
+  std::string guard_socket;    // empty = no holder
+  double longest_gap_s = 5.0;  // samples further apart are not interpolated between
+};
+
+/// What becomes of a run whose recording fails: the disk is full, or gone.
+enum class RecordFailure : std::uint8_t { go_on, stop_run };
+
+struct RecordConfig {
+  bool enabled = true;
+  std::string directory = "recordings";  // made if missing
+  RecordFailure on_failure = RecordFailure::go_on;
+  int quota_frames = 8;        // frames that may wait for the disk
+  double least_free_gb = 1.0;  // a run is refused below this
+};
+
 struct Config {
   PipelineConfig pipeline;
+  ServeConfig serve;
+  HolderConfig holder;
+  RecordConfig record;
   OutputConfig output;
   LogConfig log;
   std::vector<DetectorConfig> detectors;

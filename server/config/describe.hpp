@@ -19,6 +19,42 @@ void describe(Visitor& v, PipelineConfig& c) {
 }
 
 template <class Visitor>
+void describe(Visitor& v, ServeConfig& c) {
+  v.text("grpc", c.grpc, "HOST:PORT on this machine; port 0 = any");
+  v.text("zmq", c.zmq, "tcp://HOST:PORT on this machine; port 0 = any");
+  v.text("listen", c.listen, "HOST[:PORT] on the lab network; \"\" = not there");
+  v.flag("open_reading", c.open_reading, "whoever reaches `listen` may read, also by ZeroMQ");
+  v.text("tls_certificate", c.tls_certificate, "PEM file; \"\" = no TLS: no control by `listen`");
+  v.text("tls_key", c.tls_key, "PEM file of its key");
+  v.text("token_file", c.token_file, "its first line is the token that allows control over TLS");
+  v.text("state_directory", c.state_directory, "references and session; made if missing");
+  v.integer("history_frames", c.history_frames, {16, 1000000},
+            "measurements a client can go back to, for each detector");
+  v.integer("zmq_high_water_mark", c.zmq_high_water_mark, {1, 100000},
+            "messages a slow ZeroMQ subscriber may lag behind");
+  v.integer("frame_lease_quota", c.frame_lease_quota, {1, 1024},
+            "raw frames ZeroMQ may hold at a time");
+}
+
+template <class Visitor>
+void describe(Visitor& v, HolderConfig& c) {
+  v.text("guard_socket", c.guard_socket, "of latticed-guard; \"\" = no holder");
+  v.number("longest_gap_s", c.longest_gap_s, {0.001, 3600},
+           "s; samples further apart are not interpolated between");
+}
+
+template <class Visitor>
+void describe(Visitor& v, RecordConfig& c) {
+  v.flag("enabled", c.enabled, "serve records every run");
+  v.text("directory", c.directory, "made if missing");
+  v.choice("on_failure", c.on_failure, {"go_on", "stop_run"},
+           "when the disk is full or gone: the run goes on unrecorded, or ends");
+  v.integer("quota_frames", c.quota_frames, {1, 65536}, "frames that may wait for the disk");
+  v.number("least_free_gb", c.least_free_gb, {0, 100000},
+           "GB; with less free space a run is refused");
+}
+
+template <class Visitor>
 void describe(Visitor& v, OutputConfig& c) {
   v.text("directory", c.directory, "where acquire writes; --out replaces it");
   v.flag("json", c.json, "<detector>.jsonl: a JSON line for every frame");

@@ -136,6 +136,9 @@ Config read_root(TableReader& root) {
   Config config;
   KeyReader reader(root);
   reader.table("pipeline", config.pipeline);
+  reader.table("serve", config.serve);
+  reader.table("holder", config.holder);
+  reader.table("record", config.record);
   reader.table("output", config.output);
   reader.table("log", config.log);
   config.detectors = read_list<DetectorConfig>(root, "detector");

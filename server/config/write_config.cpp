@@ -118,6 +118,9 @@ std::string to_toml(const Config& config) {
   if (c.rules.empty()) out += "\nrule = []  # no alert rules\n";
   KeyWriter writer(out, "");
   writer.table("pipeline", c.pipeline);
+  writer.table("serve", c.serve);
+  writer.table("holder", c.holder);
+  writer.table("record", c.record);
   writer.table("output", c.output);
   writer.table("log", c.log);
   write_list(out, "detector", c.detectors);

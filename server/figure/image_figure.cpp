@@ -20,6 +20,7 @@ constexpr double kTitleText = 11.0;
 constexpr double kText = 9.0;
 constexpr double kBarWidth = 16.0;
 constexpr Colour kMasked{176, 176, 176};
+constexpr Colour kBadge{170, 40, 40};
 
 class Drawing {
  public:
@@ -42,6 +43,7 @@ class Drawing {
     canvas_.clip(image_);
     draw_scale_bar();
     draw_marks();
+    draw_badge();
     canvas_.unclip();
     if (!figure_.bar_label.empty()) draw_colour_bar();
     return canvas_.finish();
@@ -59,6 +61,9 @@ class Drawing {
   }
 
   static Contrast contrast_of(const ImageFigure& figure) {
+    if (figure.contrast && figure.contrast->second > figure.contrast->first) {
+      return {figure.contrast->first, figure.contrast->second};
+    }
     std::vector<float> values(figure.pixels.size());
     std::transform(figure.pixels.begin(), figure.pixels.end(), values.begin(),
                    [&](float value) { return shown(figure, value); });
@@ -104,6 +109,14 @@ class Drawing {
     const double middle = corner.x + width / 2.0;
     canvas_.text(label, {middle, corner.y + kText + 9.0}, style);
     canvas_.fill_rectangle({middle - bar / 2.0, corner.y + height - 11.0, bar, 4.0}, kWhite);
+  }
+
+  void draw_badge() {
+    if (figure_.badge.empty()) return;
+    const TextStyle style{kText + 2.0, kWhite, Anchor::left, Weight::bold};
+    const double width = text_width(figure_.badge, style) + 20.0;
+    canvas_.fill_rectangle({image_.x + 12.0, image_.y + 12.0, width, kText + 16.0}, kBadge);
+    canvas_.text(figure_.badge, {image_.x + 22.0, image_.y + 12.0 + kText + 9.0}, style);
   }
 
   void draw_marks() {

@@ -3,8 +3,10 @@
 // with their spacings, a colour bar. Plain data in, a Picture out.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/figure/picture.hpp"
@@ -35,8 +37,10 @@ struct ImageFigure {
   ColourMap colours = ColourMap::grey;
   double low_percentile = 0.3;  // of the finite pixels: the ends of the contrast
   double high_percentile = 99.7;
+  std::optional<std::pair<double, double>> contrast = std::nullopt;  // its ends, instead
   std::string bar_label;  // of a colour bar beside the image; empty = none
   std::vector<CircleMark> marks;
+  std::string badge;    // on the image's upper left corner: "REHEARSAL"; empty = none
   int long_side = 512;  // of the image as drawn
 
   [[nodiscard]] Picture draw() const;

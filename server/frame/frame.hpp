@@ -15,6 +15,8 @@
 
 namespace latticed {
 
+struct AppliedChange;  // server/process/track_change.hpp
+
 /// Memory for one raw frame: page-touched when it is made, aligned for SIMD and direct I/O.
 class PixelBuffer {
  public:
@@ -42,6 +44,7 @@ struct Frame {
   std::chrono::nanoseconds filled_at{0};  // steady clock: slot filled
   PixelLease pixels;                      // empty for lost and end
   Measurements measurements;
+  std::shared_ptr<const AppliedChange> change;  // what holds from this frame on; mostly none
 
   [[nodiscard]] bool has_pixels() const noexcept { return header.kind == FrameKind::frame; }
   [[nodiscard]] std::span<const std::byte> raw() const noexcept {
@@ -50,6 +53,7 @@ struct Frame {
   void recycle() noexcept {
     pixels.reset();
     measurements = {};
+    change.reset();
   }
 };
 

@@ -60,6 +60,7 @@ struct Spot {
   double phase_rad = 0.0;  // p, r from the frame's centre
   std::uint32_t age_frames = 0;
   bool is_confirmed = false;        // seen in 3 of 5 frames
+  bool is_watched = false;          // somebody pointed at it: reported however faint it is
   std::uint8_t harmonic_order = 1;  // n of n q, where q is another listed spot
 };
 inline constexpr std::size_t kMaxSpots = 32;

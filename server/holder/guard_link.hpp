@@ -86,6 +86,8 @@ class GuardLink {
 
   // Any thread.
   [[nodiscard]] bool is_connected() const;
+  /// Why it is not connected, in words; empty while it is.
+  [[nodiscard]] std::string problem() const;
   /// Of the holders named in the options and of those the guard told of; logs are never taken away.
   [[nodiscard]] HolderLogs logs() const;
   [[nodiscard]] std::vector<HolderDescription> descriptions() const;

@@ -3,12 +3,16 @@
 // spots watch every confirmed spot whose d lies in their range, each by itself.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "drivers/kit/result.hpp"
 #include "server/signal/change_detector.hpp"
 
 namespace latticed {
@@ -72,6 +76,40 @@ struct AlertRule {
   double false_alarms_per_hour = 0.0125;                    // change: wanted rate, > 0
   double d_min_nm = 0.0;                                    // spots only: which spacings are meant
   double d_max_nm = std::numeric_limits<double>::infinity();
+
+  bool operator==(const AlertRule&) const = default;
+};
+
+/// Error invalid_argument naming the first rule with a value outside its range, or a name that two
+/// have.
+Result<void> check_rules(const std::vector<AlertRule>& rules);
+
+/// All rules a run has had, by the number its alerts carry. Rules may be added while it goes on,
+/// and none is ever taken out: an alert keeps its rule whatever holds now. A copy is the same book.
+class RuleBook {
+ public:
+  static constexpr std::size_t kMaxRules = 1024;
+
+  RuleBook() : RuleBook(std::vector<AlertRule>()) {}
+  /// At most kMaxRules; those beyond are not taken.
+  RuleBook(const std::vector<AlertRule>& rules);  // a book of these: implicit on purpose
+
+  /// Any thread, for a number below size() or one that an alert or a change brought.
+  [[nodiscard]] const AlertRule& operator[](std::size_t number) const noexcept {
+    return *pages_->rules[number];
+  }
+  [[nodiscard]] std::size_t size() const noexcept {
+    return pages_->count.load(std::memory_order_acquire);
+  }
+  /// Track thread only, while size() < kMaxRules. Its number. Does not allocate.
+  std::uint16_t add(std::unique_ptr<const AlertRule> rule) noexcept;
+
+ private:
+  struct Pages {
+    std::array<std::unique_ptr<const AlertRule>, kMaxRules> rules;
+    std::atomic<std::size_t> count{0};
+  };
+  std::shared_ptr<Pages> pages_;
 };
 
 /// The rules of a run without a rule file: what a scientist would want to be woken for. The

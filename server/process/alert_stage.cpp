@@ -14,6 +14,7 @@ constexpr std::uint32_t kFramesToAppear = 8;
 constexpr std::uint32_t kFramesToBeMissed = 16;
 constexpr double kPlainSnr = 8.0;
 constexpr std::uint32_t kFramesGone = 8;
+constexpr std::size_t kMostTold = 64;  // spots whose coming or going stays open, per rule
 // What film and edge can do to a spacing while the field drifts is no change of the crystal.
 constexpr double kSystematicSigmas = 2.0;
 
@@ -27,17 +28,100 @@ signal::ChangeConfig change_config(const AlertRule& rule, double period_s) {
 
 }  // namespace
 
-AlertStage::AlertStage(std::vector<AlertRule> rules, double frame_period_s) {
-  for (AlertRule& rule : rules) {
+AlertStage::RuleSet::RuleSet(const std::vector<AlertRule>& rules, double frame_period_s) {
+  std::size_t all_series = 0;
+  for (const AlertRule& rule : rules) {
     const Watch blank{.change = signal::ChangeDetector(change_config(rule, frame_period_s))};
     const std::size_t series = is_per_spot(rule.quantity) ? 2 * kMaxSpots : 1;
-    rules_.push_back({std::move(rule), std::vector<Watch>(series, blank)});
+    RuleState state{rule, 0, std::vector<Watch>(series, blank), {}};
+    if (rule.quantity == Quantity::spot_presence) state.told.reserve(kMostTold);
+    all_series += rule.quantity == Quantity::spot_presence ? kMostTold : series;
+    rules_.push_back(std::move(state));
+    entries_.push_back(std::make_unique<const AlertRule>(rule));
   }
+  owed_.reserve(all_series);
 }
 
-bool AlertStage::emit(std::uint16_t rule, const Watch& watch, bool is_raised, double value,
-                      double sigma, Measurements& out) {
-  return out.alerts.push_back({rule, watch.spot_id, is_raised, value, sigma, watch.since_seq});
+AlertStage::AlertStage(const RuleBook& book, double frame_period_s) : book_(book) {
+  std::vector<AlertRule> rules;
+  for (std::size_t i = 0; i < book.size(); ++i) rules.push_back(book[i]);
+  set_ = RuleSet(rules, frame_period_s);
+  for (std::size_t i = 0; i < set_.rules_.size(); ++i)
+    set_.rules_[i].number = static_cast<std::uint16_t>(i);
+}
+
+bool AlertStage::replace_rules(RuleSet& rules) noexcept {
+  const auto twin_of = [this](const RuleState& state) {
+    return std::find_if(set_.rules_.begin(), set_.rules_.end(),
+                        [&](const RuleState& old) { return old.rule == state.rule; });
+  };
+  // What the book has, it has for good: going to and fro between two sets does not fill it.
+  const auto number_of = [this](const AlertRule& rule) {
+    std::size_t number = 0;
+    while (number < book_.size() && book_[number] != rule) ++number;
+    return number;
+  };
+  const auto fresh = static_cast<std::size_t>(
+      std::count_if(rules.rules_.begin(), rules.rules_.end(),
+                    [&](const RuleState& state) { return number_of(state.rule) == book_.size(); }));
+  if (book_.size() + fresh > RuleBook::kMaxRules) return false;
+  // Both lists are empty: the larger has room for what the old rules owe and for the new ones.
+  if (rules.owed_.capacity() > set_.owed_.capacity()) std::swap(set_.owed_, rules.owed_);
+  for (std::size_t i = 0; i < rules.rules_.size(); ++i) {
+    RuleState& state = rules.rules_[i];
+    if (const auto twin = twin_of(state); twin != set_.rules_.end()) {
+      std::swap(*twin, state);
+      // What is left behind in its place has nothing open.
+    } else if (const std::size_t number = number_of(state.rule); number < book_.size()) {
+      state.number = static_cast<std::uint16_t>(number);
+    } else {
+      state.number = book_.add(std::move(rules.entries_[i]));
+    }
+  }
+  for (const RuleState& gone : set_.rules_) owe_what_is_open(gone);
+  std::swap(set_.rules_, rules.rules_);
+  return true;
+}
+
+void AlertStage::restart() noexcept {
+  for (RuleState& state : set_.rules_) {
+    owe_what_is_open(state);
+    state.told.clear();
+    for (Watch& watch : state.watches) {
+      watch.change.reset();
+      watch = Watch{.change = watch.change};
+    }
+  }
+  accepted_frames_ = 0;
+  has_last_drift_ = false;
+}
+
+void AlertStage::list_numbers(std::vector<std::uint16_t>& out) const {
+  for (const RuleState& state : set_.rules_) out.push_back(state.number);
+}
+
+void AlertStage::owe_what_is_open(const RuleState& state) noexcept {
+  for (AlertEvent event : state.told) {
+    event.is_raised = false;
+    set_.owed_.push_back(event);
+  }
+  for (const Watch& watch : state.watches)
+    if (watch.is_raised)
+      set_.owed_.push_back(
+          {state.number, watch.spot_id, false, watch.value, watch.sigma, watch.since_seq});
+}
+
+void AlertStage::pay(Measurements& out) noexcept {
+  auto& owed = set_.owed_;
+  std::size_t paid = 0;
+  while (paid < owed.size() && out.alerts.push_back(owed[paid])) ++paid;
+  owed.erase(owed.begin(), owed.begin() + static_cast<std::ptrdiff_t>(paid));
+}
+
+bool AlertStage::emit(const RuleState& state, const Watch& watch, bool is_raised,
+                      Measurements& out) {
+  return out.alerts.push_back(
+      {state.number, watch.spot_id, is_raised, watch.value, watch.sigma, watch.since_seq});
 }
 
 AlertStage::Watch* AlertStage::find(RuleState& state, std::uint32_t spot_id, std::uint64_t seq) {
@@ -58,9 +142,28 @@ AlertStage::Watch* AlertStage::find(RuleState& state, std::uint32_t spot_id, std
   return oldest;
 }
 
-void AlertStage::observe(std::uint16_t index, Watch& watch, double value, double sigma,
+bool AlertStage::tell_presence(RuleState& state, const Watch& watch, double presence,
+                               Measurements& out) {
+  const AlertEvent event{state.number, watch.spot_id, true, presence, 0.0, watch.since_seq};
+  auto same = std::find_if(state.told.begin(), state.told.end(),
+                           [&](const AlertEvent& told) { return told.spot_id == watch.spot_id; });
+  if (same == state.told.end() && state.told.size() == kMostTold) {
+    AlertEvent oldest = state.told.front();
+    oldest.is_raised = false;
+    if (!out.alerts.push_back(oldest)) return false;
+    state.told.erase(state.told.begin());
+    same = state.told.end();
+  }
+  if (!out.alerts.push_back(event)) return false;
+  if (same != state.told.end()) state.told.erase(same);
+  state.told.push_back(event);
+  return true;
+}
+
+void AlertStage::observe(RuleState& state, Watch& watch, double value, double sigma,
                          double sigma_sys, std::uint64_t seq, Measurements& out) {
-  const AlertRule& rule = rules_[index].rule;
+  if (!std::isfinite(value)) return;  // unknown: no evidence, and one would spoil a baseline
+  const AlertRule& rule = state.rule;
   bool is_raised = watch.is_raised;
   if (rule.kind == RuleKind::change) {
     is_raised = watch.change.add(value, seq, kSystematicSigmas * sigma_sys) ==
@@ -81,20 +184,22 @@ void AlertStage::observe(std::uint16_t index, Watch& watch, double value, double
       watch.dwell = 0;
     }
   }
-  if (is_raised != watch.is_raised && emit(index, watch, is_raised, value, sigma, out))
+  watch.value = value;
+  watch.sigma = sigma;
+  if (is_raised != watch.is_raised && emit(state, watch, is_raised, out))
     watch.is_raised = is_raised;
 }
 
-void AlertStage::watch_scalar(std::uint16_t index, std::uint64_t seq, Measurements& out) {
+void AlertStage::watch_scalar(RuleState& state, std::uint64_t seq, Measurements& out) {
   const DriftMeasurement& drift = out.drift;
   const bool is_sound = out.quality == FrameQuality::good && drift.state != DriftState::lost;
-  Watch& watch = rules_[index].watches.front();
+  Watch& watch = state.watches.front();
   double value = 0.0, sigma = 0.0;
-  switch (rules_[index].rule.quantity) {
+  switch (state.rule.quantity) {
     case Quantity::drift_lost:
       if (out.quality == FrameQuality::blanked) return;  // says nothing either way
       value = drift.state == DriftState::lost ? 1.0 : 0.0;
-      observe(index, watch, value, 0.0, 0.0, seq, out);
+      observe(state, watch, value, 0.0, 0.0, seq, out);
       return;
     case Quantity::drift_x_px:
       value = drift.drift_px.x, sigma = drift.sigma_drift_px.x;
@@ -121,54 +226,62 @@ void AlertStage::watch_scalar(std::uint16_t index, std::uint64_t seq, Measuremen
     default:
       return;
   }
-  if (is_sound) observe(index, watch, value, sigma, 0.0, seq, out);
+  if (is_sound) observe(state, watch, value, sigma, 0.0, seq, out);
 }
 
-void AlertStage::watch_spots(std::uint16_t index, std::uint64_t seq, Measurements& out) {
-  RuleState& state = rules_[index];
-  for (std::size_t i = 0; i < out.spots.size(); ++i) {
-    const Spot& spot = out.spots[i];
+/// Calls act(spot, watch) for every confirmed spot in the rule's range.
+template <class Act>
+void AlertStage::for_each_watched(RuleState& state, std::uint64_t seq, const Measurements& out,
+                                  const Act& act) {
+  for (const Spot& spot : out.spots) {
     if (!spot.is_confirmed || spot.d_nm < state.rule.d_min_nm || spot.d_nm > state.rule.d_max_nm)
       continue;
     Watch& watch = *find(state, spot.id, seq);
     watch.last_seq = seq;
+    watch.frames_missed = 0;
+    act(spot, watch);
+  }
+}
+
+void AlertStage::watch_spots(RuleState& state, std::uint64_t seq, Measurements& out) {
+  for_each_watched(state, seq, out, [&](const Spot& spot, Watch& watch) {
     switch (state.rule.quantity) {
       case Quantity::spot_d_nm:
-        observe(index, watch, spot.d_nm, spot.sigma_d_nm, spot.sigma_d_sys_nm, seq, out);
+        observe(state, watch, spot.d_nm, spot.sigma_d_nm, spot.sigma_d_sys_nm, seq, out);
         break;
       case Quantity::spot_snr:
-        observe(index, watch, spot.snr, 1.0, 0.0, seq, out);
+        observe(state, watch, spot.snr, 1.0, 0.0, seq, out);
         break;
       case Quantity::spot_amplitude:
-        observe(index, watch, spot.amplitude, spot.amplitude / std::max(spot.snr, 1e-9), 0.0, seq,
+        observe(state, watch, spot.amplitude, spot.amplitude / std::max(spot.snr, 1e-9), 0.0, seq,
                 out);
         break;
       default:
         break;
     }
+  });
+  // A spot that is gone, or out of the rule's range, is not alarming any more. Its baseline stays.
+  for (Watch& watch : state.watches) {
+    if (!watch.is_raised || watch.last_seq == seq || ++watch.frames_missed < kFramesGone) continue;
+    if (!emit(state, watch, false, out)) continue;
+    watch.is_raised = false;
+    watch.dwell = 0;
   }
 }
 
-void AlertStage::watch_presence(std::uint16_t index, std::uint64_t seq, Measurements& out) {
-  RuleState& state = rules_[index];
-  for (std::size_t i = 0; i < out.spots.size(); ++i) {
-    const Spot& spot = out.spots[i];
-    if (!spot.is_confirmed || spot.d_nm < state.rule.d_min_nm || spot.d_nm > state.rule.d_max_nm)
-      continue;
-    Watch& watch = *find(state, spot.id, seq);
+void AlertStage::watch_presence(RuleState& state, std::uint64_t seq, Measurements& out) {
+  for_each_watched(state, seq, out, [&](const Spot& spot, Watch& watch) {
     if (watch.frames_present == 0) {
       watch.first_seq = seq >= spot.age_frames ? seq - spot.age_frames : 0;
       // Its age began when it was first seen, a few frames before it was confirmed.
       watch.is_known = accepted_frames_ <= kBaselineFrames + spot.age_frames;
     }
-    watch.last_seq = seq;
-    watch.frames_missed = 0;
     ++watch.frames_present;
     watch.snr_mean += (spot.snr - watch.snr_mean) / std::min(watch.frames_present, 32u);
-    if (watch.is_known || watch.frames_present < kFramesToAppear) continue;
+    if (watch.is_known || watch.frames_present < kFramesToAppear) return;
     watch.since_seq = watch.first_seq;
-    watch.is_known = watch.snr_mean <= kPlainSnr || emit(index, watch, true, 1.0, 0.0, out);
-  }
+    watch.is_known = watch.snr_mean <= kPlainSnr || tell_presence(state, watch, 1.0, out);
+  });
   for (Watch& watch : state.watches) {
     if (watch.spot_id == 0 || watch.last_seq == seq) continue;
     // Counted in frames that were looked at: a gap in the sequence is no evidence.
@@ -176,12 +289,13 @@ void AlertStage::watch_presence(std::uint16_t index, std::uint64_t seq, Measurem
     watch.since_seq = watch.last_seq + 1;
     const bool is_missed = watch.frames_present >= kFramesToBeMissed && watch.snr_mean > kPlainSnr;
     // Presence 0: it is gone.
-    if (is_missed && !emit(index, watch, true, 0.0, 0.0, out)) continue;
+    if (is_missed && !tell_presence(state, watch, 0.0, out)) continue;
     watch = Watch{.change = watch.change};
   }
 }
 
 void AlertStage::process(const Frame& frame, const Prepared&, Measurements& out) noexcept {
+  pay(out);
   const bool is_sound = out.quality == FrameQuality::good && out.drift.state != DriftState::lost;
   if (is_sound) {
     ++accepted_frames_;
@@ -191,15 +305,13 @@ void AlertStage::process(const Frame& frame, const Prepared&, Measurements& out)
     last_drift_px_ = out.drift.drift_px;
   }
   has_last_drift_ = is_sound;
-  for (std::size_t r = 0; r < rules_.size(); ++r) {
-    const auto index = static_cast<std::uint16_t>(r);
-    const Quantity quantity = rules_[r].rule.quantity;
-    if (quantity == Quantity::spot_presence) {
-      if (is_sound) watch_presence(index, frame.seq, out);
-    } else if (is_per_spot(quantity)) {
-      if (is_sound) watch_spots(index, frame.seq, out);
+  for (RuleState& state : set_.rules_) {
+    if (state.rule.quantity == Quantity::spot_presence) {
+      if (is_sound) watch_presence(state, frame.seq, out);
+    } else if (is_per_spot(state.rule.quantity)) {
+      if (is_sound) watch_spots(state, frame.seq, out);
     } else {
-      watch_scalar(index, frame.seq, out);
+      watch_scalar(state, frame.seq, out);
     }
   }
 }

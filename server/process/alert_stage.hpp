@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Alert rules over the measurements of each frame. Frames with bad drift or bad quality do not
-// feed change detection: they are no evidence about the specimen.
+// feed change detection: they are no evidence about the specimen. Rules may be replaced between two
+// frames; whatever was raised and is no longer watched is told as cleared, with the last value it
+// had.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "server/process/alert_rules.hpp"
@@ -11,15 +14,6 @@
 namespace latticed {
 
 class AlertStage final : public TrackStage {
- public:
-  /// frame_period_s turns false alarms per hour into per frame; <= 0 is taken as 0.1 s.
-  AlertStage(std::vector<AlertRule> rules, double frame_period_s);
-
-  [[nodiscard]] Stage stage() const noexcept override { return Stage::alert; }
-  void process(const Frame& frame, const Prepared& prepared, Measurements& out) noexcept override;
-  void skip(const Frame&) noexcept override {}
-
- private:
   /// One rule watching one series: a scalar, or one spot.
   struct Watch {
     std::uint32_t spot_id = 0;  // 0 = free, for rules about spots
@@ -30,24 +24,70 @@ class AlertStage final : public TrackStage {
     std::uint32_t frames_present = 0;
     std::uint32_t frames_missed = 0;  // accepted frames in a row without it
     double snr_mean = 0.0;
-    bool is_known = false;  // there from the start, or its coming was told
+    double value = 0.0, sigma = 0.0;  // as last judged
+    bool is_known = false;            // there from the start, or its coming was told
   };
   struct RuleState {
     AlertRule rule;
+    std::uint16_t number = 0;  // in the run's book
     std::vector<Watch> watches;
+    std::vector<AlertEvent> told;  // presence: what was raised about which spot; room for all
   };
 
-  void watch_scalar(std::uint16_t rule, std::uint64_t seq, Measurements& out);
-  void watch_spots(std::uint16_t rule, std::uint64_t seq, Measurements& out);
-  void watch_presence(std::uint16_t rule, std::uint64_t seq, Measurements& out);
-  void observe(std::uint16_t rule, Watch& watch, double value, double sigma, double sigma_sys,
-               std::uint64_t seq, Measurements& out);
-  [[nodiscard]] Watch* find(RuleState& state, std::uint32_t spot_id, std::uint64_t seq);
-  /// False when this frame's list is full: the caller keeps its state and tells it with the next.
-  [[nodiscard]] static bool emit(std::uint16_t rule, const Watch& watch, bool is_raised,
-                                 double value, double sigma, Measurements& out);
+ public:
+  /// Rules with all the memory that watching them takes.
+  class RuleSet {
+   public:
+    RuleSet() = default;
+    /// Any thread. frame_period_s turns false alarms per hour into per frame; <= 0: taken as 0.1 s.
+    RuleSet(const std::vector<AlertRule>& rules, double frame_period_s);
 
-  std::vector<RuleState> rules_;
+   private:
+    friend class AlertStage;
+    std::vector<RuleState> rules_;
+    std::vector<std::unique_ptr<const AlertRule>> entries_;  // for the book, one a rule
+    std::vector<AlertEvent> owed_;  // room for every series of these rules to be cleared
+  };
+
+  /// Watches the rules of `book`, and adds to it what replace_rules() brings.
+  AlertStage(const RuleBook& book, double frame_period_s);
+
+  [[nodiscard]] Stage stage() const noexcept override { return Stage::alert; }
+  void process(const Frame& frame, const Prepared& prepared, Measurements& out) noexcept override;
+  void skip(const Frame&) noexcept override {}
+
+  /// Between two frames, while it owes() nothing. A rule that stays, in every value, goes on as it
+  /// was; open alarms of one that goes are cleared. `rules` is left with what is to be freed.
+  /// False: the book has no room, and nothing is changed. Does not allocate.
+  bool replace_rules(RuleSet& rules) noexcept;
+  /// Between two frames, while it owes() nothing: baselines are learnt anew, open alarms cleared.
+  /// Does not allocate.
+  void restart() noexcept;
+  /// Alarms are still to be told as cleared: a frame has room for kMaxAlertEvents.
+  [[nodiscard]] bool owes() const noexcept { return !set_.owed_.empty(); }
+  /// Of the rules that are watched now, in the book.
+  void list_numbers(std::vector<std::uint16_t>& out) const;
+
+ private:
+  void watch_scalar(RuleState& state, std::uint64_t seq, Measurements& out);
+  void watch_spots(RuleState& state, std::uint64_t seq, Measurements& out);
+  void watch_presence(RuleState& state, std::uint64_t seq, Measurements& out);
+  void observe(RuleState& state, Watch& watch, double value, double sigma, double sigma_sys,
+               std::uint64_t seq, Measurements& out);
+  template <class Act>
+  void for_each_watched(RuleState& state, std::uint64_t seq, const Measurements& out,
+                        const Act& act);
+  [[nodiscard]] static Watch* find(RuleState& state, std::uint32_t spot_id, std::uint64_t seq);
+  /// False when this frame's list is full: the caller keeps its state and tells it with the next.
+  [[nodiscard]] static bool emit(const RuleState& state, const Watch& watch, bool is_raised,
+                                 Measurements& out);
+  [[nodiscard]] static bool tell_presence(RuleState& state, const Watch& watch, double presence,
+                                          Measurements& out);
+  void owe_what_is_open(const RuleState& state) noexcept;
+  void pay(Measurements& out) noexcept;
+
+  RuleBook book_;
+  RuleSet set_;
   Vector2 last_drift_px_;
   bool has_last_drift_ = false;
   double drift_speed_px_ = 0.0;

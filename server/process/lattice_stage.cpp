@@ -18,6 +18,9 @@ constexpr int kSeenToConfirm = 3;
 constexpr double kSmallestForcedSnr = 4.0;
 // A forced measurement may wander into noise; it counts only near where the spot was.
 constexpr double kForcedGateBins = 1.0;
+constexpr double kWidestWatchBins = 12.0;
+// A reflection's power lies within 3 bins of it, and rings are known to 8.
+constexpr double kStructureMargin_bins = 12.0;
 
 double sinc(double x) noexcept {
   const double u = std::numbers::pi * x;
@@ -70,6 +73,7 @@ void LatticeStage::add_spot(const Track& track, const signal::RefinedSpot& fit,
   spot.id = track.id;
   spot.age_frames = track.age_frames;
   spot.is_confirmed = track.is_confirmed;
+  spot.is_watched = track.is_watched;
   const Vector2 f = fit.frequency;
   const double radius = std::hypot(f.x, f.y);
   spot.g_per_nm = {f.x / length_unit_, f.y / length_unit_};
@@ -102,7 +106,11 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
   if (!was_detected) {
     const double moved = std::hypot((fit.frequency.x - track.frequency.x) * grid_.width,
                                     (fit.frequency.y - track.frequency.y) * grid_.height);
-    if (fit.snr < kSmallestForcedSnr || moved > kForcedGateBins) return false;
+    const double gate =
+        track.is_watched
+            ? std::max(kForcedGateBins, track.tolerance * std::max(grid_.width, grid_.height))
+            : kForcedGateBins;
+    if (fit.snr < kSmallestForcedSnr || moved > gate) return false;
   }
   track.frequency = fit.frequency;
   track.seen |= 1u;
@@ -147,11 +155,119 @@ void LatticeStage::follow(const Prepared& prepared, Measurements& out) {
           std::hypot((at.x + start.x) * grid_.width, (at.y + start.y) * grid_.height);
       if (std::min(here, mate) > 0.75) start = here <= mate ? at : Vector2{-at.x, -at.y};
     }
-    if (p >= 0 || track.is_confirmed) (void)measure(track, start, prepared, p >= 0, out);
+    if (track.is_watched)
+      measure_watched(track, start, prepared, p >= 0, out);
+    else if (p >= 0 || track.is_confirmed)
+      (void)measure(track, start, prepared, p >= 0, out);
     const bool is_alive = (track.seen & ((1u << kWindow) - 1)) != 0;
-    if (is_alive) tracks_[kept++] = track;
+    if (is_alive || track.is_watched) tracks_[kept++] = track;
   }
   tracks_.resize(kept);
+}
+
+// The strongest bin within `reach` of `place`; the place itself where that is less than a bin.
+Vector2 LatticeStage::strongest_near(const signal::Spectrum& spectrum, Vector2 place,
+                                     double reach) const noexcept {
+  const double x = place.x * grid_.width, y = place.y * grid_.height;
+  const double reach_x = reach * grid_.width, reach_y = reach * grid_.height;
+  if (std::max(reach_x, reach_y) < 1.0) return place;
+  Vector2 best = place;
+  float most = 0.0f;
+  for (int kx = static_cast<int>(std::ceil(x - reach_x)); kx <= x + reach_x; ++kx)
+    for (int ky = static_cast<int>(std::ceil(y - reach_y)); ky <= y + reach_y; ++ky) {
+      const double u = (kx - x) / reach_x, v = (ky - y) / reach_y;
+      const int at_x = std::abs(kx), at_y = kx < 0 ? -ky : ky;
+      if (u * u + v * v > 1.0 || at_x >= grid_.kx_count || std::abs(at_y) > grid_.height / 2)
+        continue;
+      const float power = std::norm(spectrum[grid_.at(at_x, grid_.row_of(at_y))]);
+      if (power <= most) continue;
+      most = power;
+      best = {static_cast<double>(kx) / grid_.width, static_cast<double>(ky) / grid_.height};
+    }
+  return best;
+}
+
+// Somebody wants to know, so there is an answer in every frame: a fit where there is a maximum to
+// be told from noise, else what is at the spot's last place; d is then known as well as the place.
+void LatticeStage::measure_watched(Track& track, Vector2 start, const Prepared& prepared,
+                                   bool was_detected, Measurements& out) {
+  const double white = static_cast<double>(prepared.peaks.noise.white);
+  if (!was_detected) start = strongest_near(prepared.spectrum, track.frequency, track.tolerance);
+  if (measure(track, start, prepared, was_detected, out)) return;
+  if ((track.seen & ((1u << kWindow) - 1)) == 0) track.is_confirmed = false;
+  add_spot(track, refiner_.demodulate(prepared.spectrum, track.frequency, white), prepared, out);
+  Spot& spot = out.spots.back();
+  // Uniform over a disc of this radius: half of it is the standard deviation along g.
+  spot.sigma_d_nm =
+      spot.d_nm * 0.5 * track.tolerance / std::hypot(track.frequency.x, track.frequency.y);
+}
+
+Result<std::uint32_t> LatticeStage::watch(Vector2 g_per_nm, double tolerance_per_nm) {
+  Vector2 f{g_per_nm.x * length_unit_, g_per_nm.y * length_unit_};
+  if (f.x < 0.0 || (f.x == 0.0 && f.y < 0.0)) f = {-f.x, -f.y};
+  // Nobody can tell places nearer than half a bin apart.
+  const double bin = 1.0 / std::min(grid_.width, grid_.height);
+  const double tolerance =
+      std::clamp(tolerance_per_nm * length_unit_, 0.5 * bin, kWidestWatchBins * bin);
+  if (signal::ring_at(grid_, config_.min_fringes, f) == signal::kRings)
+    return Error{ErrorCode::out_of_range,
+                 "watch spot at g = (" + std::to_string(g_per_nm.x) + ", " +
+                     std::to_string(g_per_nm.y) + "): outside the analysed band of " +
+                     std::to_string(config_.min_fringes / std::min(grid_.width, grid_.height) /
+                                    length_unit_) +
+                     " to " + std::to_string(0.5 * grid_.band / length_unit_)};
+  Track* nearest = nullptr;
+  double distance = tolerance;
+  for (Track& track : tracks_) {
+    const double here = std::hypot(track.frequency.x - f.x, track.frequency.y - f.y);
+    const double mate = std::hypot(track.frequency.x + f.x, track.frequency.y + f.y);
+    if (std::min(here, mate) > distance) continue;
+    distance = std::min(here, mate);
+    nearest = &track;
+  }
+  if (!nearest) {
+    if (!tracks_.push_back({.id = next_id_, .frequency = f}))
+      return Error{ErrorCode::resource_exhausted,
+                   "watch spot: " + std::to_string(kMaxSpots) + " spots are followed already"};
+    nearest = &tracks_.back();
+    ++next_id_;
+  }
+  nearest->is_watched = true;
+  nearest->tolerance = tolerance;
+  return nearest->id;
+}
+
+bool LatticeStage::forget(std::uint32_t id) noexcept {
+  for (Track& track : tracks_) {
+    if (track.id != id || !track.is_watched) continue;
+    track.is_watched = false;
+    return true;
+  }
+  return false;
+}
+
+void LatticeStage::take_over(const LatticeStage& other) noexcept {
+  const double scale = length_unit_ / other.length_unit_;
+  next_id_ = other.next_id_;
+  tracks_.clear();
+  for (const Track& track : other.tracks_)
+    if (track.is_watched)
+      tracks_.push_back({.id = track.id,
+                         .frequency = {track.frequency.x * scale, track.frequency.y * scale},
+                         .is_watched = true,
+                         .tolerance = track.tolerance * scale});
+}
+
+void LatticeStage::restart() noexcept {
+  std::size_t kept = 0;
+  for (const Track& track : tracks_)
+    if (track.is_watched)
+      tracks_[kept++] = Track{.id = track.id,
+                              .frequency = track.frequency,
+                              .is_watched = true,
+                              .tolerance = track.tolerance};
+  tracks_.resize(kept);
+  reach_ = 0.0;
 }
 
 void LatticeStage::begin_new(const Prepared& prepared, Measurements& out) {
@@ -236,6 +352,25 @@ void LatticeStage::doubt_drift(Measurements& out) {
   out.drift.sigma_drift_sys_px = {lever * grid_.width, lever * grid_.height};
 }
 
+// What is no noise, as far out as there have been reflections: beyond that only noise would be
+// added up, and how badly its level is known. Without any reflection: in the whole band.
+double LatticeStage::structure_power(const Prepared& prepared) noexcept {
+  for (const Track& track : tracks_)
+    if (track.is_confirmed) {
+      const double radius = std::hypot(track.frequency.x, track.frequency.y);
+      reach_ =
+          std::max(reach_, radius + kStructureMargin_bins / std::min(grid_.width, grid_.height));
+    }
+  std::size_t outermost = signal::ring_at(grid_, config_.min_fringes, {reach_, 0.0});
+  outermost = std::min(outermost, signal::kRings - 1);  // no reflection yet, or the band's edge
+  double power = 0.0, bins = 0.0;
+  for (std::size_t ring = 0; ring <= outermost; ++ring) {
+    power += prepared.peaks.ring_power[ring];
+    bins += prepared.peaks.ring_bins[ring];
+  }
+  return power - bins * static_cast<double>(prepared.peaks.noise.white);
+}
+
 void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements& out) noexcept {
   bragg_power_ = 0.0;
   if (prepared.quality != FrameQuality::good) return;
@@ -243,9 +378,7 @@ void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements&
   begin_new(prepared, out);
   doubt_drift(out);
   join_harmonics(out);
-  const double structure =
-      prepared.peaks.band_power -
-      static_cast<double>(prepared.peaks.noise.white) * prepared.peaks.band_bins;
+  const double structure = structure_power(prepared);
   if (structure > 0.0) out.crystallinity = std::clamp(bragg_power_ / structure, 0.0, 1.0);
 }
 

@@ -2,6 +2,7 @@
 // Reflections followed from frame to frame: each detection is refined without bin bias, gets an
 // identity, is confirmed when seen in 3 of 5 frames and dropped after 5 misses. A confirmed spot
 // that detection missed is still measured at its last place, so a fading lattice keeps its series.
+// A watched spot, one that somebody pointed at, is reported in every good frame, however faint.
 #pragma once
 
 #include "server/process/stage.hpp"
@@ -24,6 +25,18 @@ class LatticeStage final : public TrackStage {
   void process(const Frame& frame, const Prepared& prepared, Measurements& out) noexcept override;
   void skip(const Frame& lost) noexcept override;
 
+  // Between two frames; none allocates.
+  /// Follows the spot nearest to `g` (per nm, within `tolerance`), or what is there below the
+  /// detection's threshold, until forget(). Its id. Error out_of_range: outside the analysed band;
+  /// resource_exhausted: kMaxSpots are followed already.
+  Result<std::uint32_t> watch(Vector2 g_per_nm, double tolerance_per_nm);
+  /// It is then followed as any other spot. False: this id is not watched.
+  bool forget(std::uint32_t id) noexcept;
+  /// All spots are forgotten; watched ones keep their ids and begin anew where they were.
+  void restart() noexcept;
+  /// Goes on with the ids and the watched spots of `other`, which measured another region; as new.
+  void take_over(const LatticeStage& other) noexcept;
+
  private:
   struct Track {
     std::uint32_t id = 0;
@@ -32,10 +45,16 @@ class LatticeStage final : public TrackStage {
     std::uint32_t age_frames = 0;
     double first_d = 0.0;  // running mean of its first frames' d, nm
     bool is_confirmed = false;
+    bool is_watched = false;
+    double tolerance = 0.0;  // cycles per cell; of a watched one
   };
 
   [[nodiscard]] int nearest_track(const signal::Peak& peak, double* distance_bins) const noexcept;
   void follow(const Prepared& prepared, Measurements& out);
+  void measure_watched(Track& track, Vector2 start, const Prepared& prepared, bool was_detected,
+                       Measurements& out);
+  [[nodiscard]] Vector2 strongest_near(const signal::Spectrum& spectrum, Vector2 place,
+                                       double reach) const noexcept;
   void begin_new(const Prepared& prepared, Measurements& out);
   [[nodiscard]] bool measure(Track& track, Vector2 start, const Prepared& prepared,
                              bool was_detected, Measurements& out);
@@ -43,6 +62,7 @@ class LatticeStage final : public TrackStage {
                 Measurements& out) const;
   void join_harmonics(Measurements& out) const;
   void doubt_drift(Measurements& out);
+  [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
 
   signal::AnalysisGrid grid_;
@@ -55,6 +75,7 @@ class LatticeStage final : public TrackStage {
   FixedVector<std::uint8_t, signal::kMaxPeaks> peak_used_;
   std::uint32_t next_id_ = 1;
   double bragg_power_ = 0.0;  // of this frame
+  double reach_ = 0.0;  // of structure, cycles per cell: a little beyond any reflection so far
 };
 
 }  // namespace latticed

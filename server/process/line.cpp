@@ -2,12 +2,12 @@
 #include "server/process/line.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "server/base/stage_clock.hpp"
-#include "server/process/alert_stage.hpp"
-#include "server/process/drift_stage.hpp"
 
 namespace latticed {
 
@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kExtraEntries = 64;  // lost entries that may wait besides the frames
 constexpr double kAssumedPeriod_s = 0.1;
+constexpr auto kHeldPoll = 2ms;  // while the ring is held nobody rings for the track
 
 }  // namespace
 
@@ -30,6 +31,9 @@ Result<void> Line::check() const {
   if (policy == LossPolicy::drop_oldest || policy == LossPolicy::latest_only)
     return refuse("source policy " + std::string(to_string(policy)) +
                   ": expected block, drop_newest or stop_run");
+  if (config_.rules.size() > RuleBook::kMaxRules)
+    return refuse(std::to_string(config_.rules.size()) + " alert rules: expected at most " +
+                  std::to_string(RuleBook::kMaxRules));
   return {};
 }
 
@@ -43,15 +47,12 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, Surroundings surroundings)
 
   auto configuration = line->detector_->configure(config.detector);
   if (!configuration) return configuration.error();
-  auto preparer = Preparer::make(configuration->geometry, config.prepare, std::move(parts.maps));
-  if (!preparer) return preparer.error();
-  line->preparer_ = std::move(*preparer);
+  line->maps_ = std::make_shared<const signal::CorrectionMaps>(std::move(parts.maps));
 
   RunInfo& run = line->run_;
   run.epoch = line->surroundings_.epoch;
   run.detector = line->detector_->info();
   run.configuration = *configuration;
-  run.grid = line->preparer_->grid();
   run.pixel_size_nm =
       config.pixel_size_nm > 0.0 ? config.pixel_size_nm : configuration->pixel_size_nm;
   run.frame_period_s =
@@ -60,8 +61,12 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, Surroundings surroundings)
   if (run.is_frame_period_assumed) run.frame_period_s = kAssumedPeriod_s;
   run.first_seq = config.first_seq;
   run.rules = config.rules;
-  run.maps = &line->preparer_->maps();
+  run.maps = line->maps_.get();
   line->deadlines_ = StallDeadlines(line->surroundings_.stall, *configuration);
+  auto setup = AnalysisSetup::make(line->wish());
+  if (!setup) return setup.error();
+  line->setup_ = std::move(*setup);
+  run.grid = line->setup_->preparer->grid();
   if (auto ok = line->allocate(); !ok) return ok.error();
   for (auto& sink : parts.sinks) {
     line->sinks_.push_back(std::make_unique<SinkRunner>(std::move(sink)));
@@ -71,28 +76,27 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, Surroundings surroundings)
   return line;
 }
 
+AnalysisSetup::Wish Line::wish() const {
+  return {run_.configuration.geometry,
+          config_.prepare,
+          config_.drift,
+          {config_.prepare.detect.min_fringes, run_.pixel_size_nm, config_.pixel_size_sigma_ratio},
+          maps_,
+          surroundings_.workers};
+}
+
 Result<void> Line::allocate() {
   try {
     const std::size_t bytes = run_.configuration.geometry.bytes();
     const auto slots = static_cast<std::size_t>(config_.frame_slots);
     pixels_ = std::make_unique<PixelPool>(slots, [&](PixelBuffer& b) { b.allocate(bytes); });
     frames_ = std::make_unique<FramePool>(slots + kExtraEntries, [](Frame&) {});
-    // One being filled per worker, and as many finished ones waiting for their turn.
-    prepared_ =
-        std::make_unique<PreparedPool>(static_cast<std::size_t>(2 * surroundings_.workers + 1),
-                                       [&](Prepared& prepared) { preparer_->reserve(prepared); });
     ring_ = std::make_unique<SequenceRing>(frames_->size(), *surroundings_.work);
     source_ = std::make_unique<FrameSource>(
         *detector_, run_.configuration,
         SourceConfig{config_.source_policy, run_.epoch, config_.first_seq}, *pixels_, *frames_,
         [ring = ring_.get()](FrameLease frame) { ring->push(std::move(frame)); });
-    if (const signal::FrameFft* fft = preparer_->fft()) {
-      const LatticeConfig lattice{config_.prepare.detect.min_fringes, run_.pixel_size_nm,
-                                  config_.pixel_size_sigma_ratio};
-      stages_.push_back(std::make_unique<DriftStage>(*fft, config_.drift));
-      stages_.push_back(std::make_unique<LatticeStage>(*fft, run_.configuration.geometry, lattice));
-      stages_.push_back(std::make_unique<AlertStage>(config_.rules, run_.frame_period_s));
-    }
+    alerts_ = std::make_unique<AlertStage>(run_.rules, run_.frame_period_s);
     return {};
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::resource_exhausted,
@@ -132,28 +136,42 @@ Result<void> Line::start(int nice, int track_cpu) {
 
 void Line::stop() noexcept { source_->stop(); }
 
-bool Line::prepare_one(Preparer::Scratch& scratch, Activity& activity) noexcept {
+bool Line::prepare_one(std::size_t number, Activity& activity) noexcept {
   if (!ring_->has_work()) return false;
+  // Announced before the hold is looked at: while we are counted, setup_ stays as it is, or the
+  // ring was held before and we see it.
+  preparing_.fetch_add(1, std::memory_order_seq_cst);
   // The place first, then the claim: every claimed frame has a place, so the oldest always moves.
-  PreparedLease place = prepared_->try_acquire();
-  if (!place) return false;
-  const auto position = ring_->claim();
-  if (!position) return false;
-  SequenceRing::Cell& cell = ring_->at(*position);
-  if (cell.frame->has_pixels()) {
-    activity.now("prepares a frame", cell.frame->seq);
-    preparer_->prepare(*cell.frame, scratch, *place);
-    activity.idle();
-    cell.prepared = std::move(place);
+  PreparedLease place = ring_->is_held() ? PreparedLease() : setup_->prepared->try_acquire();
+  const auto position = place ? ring_->claim() : std::nullopt;
+  if (position) {
+    SequenceRing::Cell& cell = ring_->at(*position);
+    if (cell.frame->has_pixels()) {
+      activity.now("prepares a frame", cell.frame->seq);
+      setup_->preparer->prepare(*cell.frame, setup_->scratch[number], *place);
+      activity.idle();
+      cell.prepared = std::move(place);
+    }
   }
-  ring_->mark_ready(*position);
-  return true;
+  place.reset();
+  // Before the track is told: when it has taken the last claimed frame, nobody is counted for it.
+  preparing_.fetch_sub(1, std::memory_order_release);
+  if (position) ring_->mark_ready(*position);
+  return position.has_value();
+}
+
+void Line::run_stage(TrackStage& stage, const Frame& frame, const Prepared& prepared,
+                     Measurements& out) noexcept {
+  const auto began = thread_cpu_now();
+  stage.process(frame, prepared, out);
+  out.stage_cpu[static_cast<std::size_t>(stage.stage())] = thread_cpu_now() - began;
 }
 
 void Line::measure(Frame& frame, const Prepared* prepared) noexcept {
   Measurements& out = frame.measurements;
+  AnalysisSetup& setup = *setup_;
   if (!prepared) {
-    for (auto& stage : stages_) stage->skip(frame);
+    if (setup.drift) setup.drift->skip(frame), setup.lattice->skip(frame), alerts_->skip(frame);
     return;
   }
   out.quality = prepared->quality;
@@ -161,12 +179,12 @@ void Line::measure(Frame& frame, const Prepared* prepared) noexcept {
   out.repaired_pixels = prepared->repaired_pixels;
   out.stage_cpu = prepared->stage_cpu;
   // Until the drift stage says better: nothing is known, and half a small field is the doubt.
-  const double doubt = 8.0 * run_.grid.bin;
+  const double doubt = 8.0 * setup.preparer->grid().bin;
   out.drift.sigma_drift_px = {doubt, doubt};
-  for (auto& stage : stages_) {
-    const auto began = thread_cpu_now();
-    stage->process(frame, *prepared, out);
-    out.stage_cpu[static_cast<std::size_t>(stage->stage())] = thread_cpu_now() - began;
+  if (setup.drift) {
+    run_stage(*setup.drift, frame, *prepared, out);
+    run_stage(*setup.lattice, frame, *prepared, out);
+    run_stage(*alerts_, frame, *prepared, out);
   }
   for (std::size_t s = 0; s < kStages; ++s)
     stage_cpu_ns_[s].store(
@@ -192,26 +210,181 @@ void Line::hand_out(const FrameLease& frame) noexcept {
 void Line::track() {
   while (!is_abandoned_.load(std::memory_order_acquire)) {
     track_activity_.idle();
-    SequenceRing::Cell* cell = ring_->next(200ms);
+    if (const PendingChange* change = changes_.front();
+        change && change->setup && (!has_taken_ || ChangeBox::from_seq(*change) > last_seq_ + 1))
+      begin_region();
+    if (region_change_ && !is_region_swapped_) swap_region();
+    const bool is_held = region_change_ && !is_region_swapped_;
+    SequenceRing::Cell* cell = ring_->next(is_held ? kHeldPoll : 200ms);
     if (!cell) continue;
     const FrameLease frame = std::move(cell->frame);
+    has_taken_ = true;
+    last_seq_ = frame->seq;
     track_activity_.now("measures a frame", frame->seq);
     const bool is_end = frame->header.kind == FrameKind::end;
+    if (frame->has_pixels()) change_before(*frame);
     if (!is_end) measure(*frame, cell->prepared ? &*cell->prepared : nullptr);
     cell->prepared.reset();
     ring_->release();
     if (is_end) break;
     if (ring_->has_work()) surroundings_.work->ring();  // a place to prepare into has come free
+    boundary_ = region_change_ && !is_region_swapped_ ? frame : FrameLease();
     hand_out(frame);
     if (frame->has_pixels()) {
       latency_.record(steady_now() - frame->filled_at);
       measured_.fetch_add(1, std::memory_order_relaxed);
     }
   }
+  boundary_.reset();
+  changes_.close(
+      {ErrorCode::failed_precondition, "detector " + run_.detector.name + ": the run has ended"});
   for (auto& sink : sinks_) sink->end();
   track_activity_.idle();
   finished_at_ = steady_now();
   is_finished_.store(true, std::memory_order_release);
+}
+
+Result<std::shared_ptr<PendingChange>> Line::post(TrackChange change, std::uint64_t from_seq) {
+  auto pending = std::make_shared<PendingChange>(from_seq);
+  pending->record->change = std::move(change);
+  if (auto ok = ready(*pending); !ok)
+    return Error{ok.error().code, "detector " + run_.detector.name + ": " + ok.error().message};
+  if (!changes_.post(pending))
+    return Error{ErrorCode::failed_precondition,
+                 "detector " + run_.detector.name + ": the run has ended"};
+  return pending;
+}
+
+Result<std::shared_ptr<const AppliedChange>> Line::apply(TrackChange change,
+                                                         std::chrono::nanoseconds timeout) {
+  auto pending = post(std::move(change));
+  if (!pending) return pending.error();
+  auto made = (*pending)->wait(timeout);
+  if (!made)
+    return Error{made.error().code,
+                 made.error().code == ErrorCode::failed_precondition
+                     ? made.error().message
+                     : "detector " + run_.detector.name + ": " + made.error().message};
+  return made;
+}
+
+// What a change needs is checked and made here, by who wants it; the track thread only puts it in.
+Result<void> Line::ready(PendingChange& change) const {
+  if (const auto* rules = std::get_if<SetRules>(&change.record->change)) {
+    if (auto ok = check_rules(rules->rules); !ok) return ok;
+    change.rules = AlertStage::RuleSet(rules->rules, run_.frame_period_s);
+    change.record->rule_numbers.reserve(rules->rules.size());
+  } else if (const auto* spot = std::get_if<WatchSpot>(&change.record->change)) {
+    if (!std::isfinite(spot->g_per_nm.x) || !std::isfinite(spot->g_per_nm.y) ||
+        !(spot->tolerance_per_nm > 0.0) || !std::isfinite(spot->tolerance_per_nm))
+      return Error{ErrorCode::invalid_argument,
+                   "watch_spot: expected finite numbers and a tolerance above 0"};
+  } else if (const auto* region = std::get_if<SetRegion>(&change.record->change)) {
+    AnalysisSetup::Wish wanted = wish();
+    wanted.prepare.region = region->region;
+    auto setup = AnalysisSetup::make(wanted);
+    if (!setup) return setup.error();
+    if (!(*setup)->drift)
+      return Error{ErrorCode::invalid_argument,
+                   "set_region: fewer than 16 cells to a side are left"};
+    change.setup = std::move(*setup);
+    change.record->grid = change.setup->preparer->grid();
+  }
+  return {};
+}
+
+// At most one a frame, so that its record names one frame, and one order.
+void Line::change_before(Frame& frame) noexcept {
+  PendingChange* const change = changes_.next(frame.seq);
+  if (!change) return;
+  if (change->setup) {  // a region: this frame was prepared for it, or is still of the old one
+    if (!is_region_swapped_) return begin_region();
+  } else if (alerts_->owes() || !changes_.take(*change)) {
+    return;  // later; or it was withdrawn, and whatever comes behind it has the next frame
+  } else if (!setup_->drift) {
+    changes_.settle_failed(
+        *change, {ErrorCode::failed_precondition,
+                  "detector " + run_.detector.name + ": the frames are too small to be measured"});
+    return;
+  } else if (!make(*change)) {
+    return;
+  }
+  region_change_ = nullptr;
+  is_region_swapped_ = false;
+  change->record->seq = frame.seq;
+  frame.change = change->record;
+  changes_.settle_made(*change);
+}
+
+// False: it could not be made, which has been said.
+bool Line::make(PendingChange& change) {
+  TrackChange& wanted = change.record->change;
+  const auto refuse = [&](ErrorCode code, const std::string& why) {
+    changes_.settle_failed(change, {code, why});
+    return false;
+  };
+  if (std::holds_alternative<SetRules>(wanted)) {
+    if (!alerts_->replace_rules(change.rules))
+      return refuse(ErrorCode::resource_exhausted, "set_rules: a run has at most " +
+                                                       std::to_string(RuleBook::kMaxRules) +
+                                                       " different rules");
+    alerts_->list_numbers(change.record->rule_numbers);
+  } else if (std::holds_alternative<ResetTracking>(wanted)) {
+    setup_->drift->restart();
+    setup_->lattice->restart();
+    alerts_->restart();
+  } else if (std::holds_alternative<SetReference>(wanted)) {
+    if (!setup_->drift->set_reference())
+      return refuse(ErrorCode::failed_precondition,
+                    "set_reference: no frame has been measured yet");
+  } else if (const auto* spot = std::get_if<WatchSpot>(&wanted)) {
+    const auto id = setup_->lattice->watch(spot->g_per_nm, spot->tolerance_per_nm);
+    if (!id) return refuse(id.error().code, id.error().message);
+    change.record->spot_id = *id;
+  } else if (const auto* forgotten = std::get_if<ForgetSpot>(&wanted)) {
+    if (!setup_->lattice->forget(forgotten->spot_id))
+      return refuse(ErrorCode::not_found,
+                    "forget_spot " + std::to_string(forgotten->spot_id) + ": is not watched");
+    change.record->spot_id = forgotten->spot_id;
+  }
+  return true;
+}
+
+// Nobody prepares frames from the region's first one on, until those before have been measured. It
+// begins with a frame that is still of the old one, if any came: that one ties the two together.
+void Line::begin_region() noexcept {
+  PendingChange* const change = changes_.front();
+  // It may have been withdrawn since it was seen.
+  if (!change || !change->setup || region_change_ || alerts_->owes() || !changes_.take(*change))
+    return;
+  region_change_ = change;
+  ring_->hold_from(ChangeBox::from_seq(*change));
+}
+
+void Line::swap_region() noexcept {
+  if (held_since_.count() == 0 && ring_->is_held()) held_since_ = steady_now();
+  // Read by writing nothing: a worker that comes after it sees all that we have seen.
+  if (!ring_->is_drained() || preparing_.fetch_add(0, std::memory_order_acq_rel) != 0) return;
+  AnalysisSetup& fresh = *region_change_->setup;
+  // The last frame of the old region, looked at in the new one, ties the two together.
+  PreparedLease tie;
+  if (boundary_ && boundary_->measurements.quality == FrameQuality::good &&
+      boundary_->measurements.drift.state != DriftState::lost && boundary_->has_pixels()) {
+    tie = fresh.prepared->try_acquire();
+    fresh.preparer->prepare(*boundary_, fresh.scratch.back(), *tie);
+  }
+  const bool is_tied = tie && tie->quality == FrameQuality::good;
+  if (setup_->drift) {
+    fresh.drift->take_over(*setup_->drift, is_tied ? &*tie : nullptr);
+    fresh.lattice->take_over(*setup_->lattice);
+  }
+  tie.reset();
+  boundary_.reset();
+  alerts_->restart();
+  std::swap(setup_, region_change_->setup);
+  is_region_swapped_ = true;
+  ring_->let_go();
+  held_.record(steady_now() - std::exchange(held_since_, 0ns));
 }
 
 void Line::abandon(Error why) {

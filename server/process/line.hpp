@@ -10,13 +10,12 @@
 
 #include "server/acquire/frame_source.hpp"
 #include "server/base/named_thread.hpp"
-#include "server/process/lattice_stage.hpp"
-#include "server/process/preparer.hpp"
+#include "server/process/alert_stage.hpp"
+#include "server/process/analysis_setup.hpp"
+#include "server/process/change_box.hpp"
 #include "server/process/sequence_ring.hpp"
 #include "server/process/sink_runner.hpp"
-#include "server/process/stage.hpp"
 #include "server/process/stall.hpp"
-#include "server/signal/drift_tracker.hpp"
 
 namespace latticed {
 
@@ -61,9 +60,20 @@ class Line {
   /// Any thread: ends the acquisition; frames already taken are still measured.
   void stop() noexcept;
 
-  /// A worker's turn: prepares one frame if there is one and a place to put it.
-  bool prepare_one(Preparer::Scratch& scratch, Activity& activity) noexcept;
-  [[nodiscard]] Preparer::Scratch make_scratch() const { return preparer_->make_scratch(); }
+  /// Worker `number`'s turn: prepares one frame if there is one and a place to put it.
+  bool prepare_one(std::size_t number, Activity& activity) noexcept;
+
+  /// Any thread but the sinks' and the track's: makes the change at the next frame with pixels and
+  /// waits for that, at most `timeout`. What it needs is made here first; a new region may take
+  /// seconds of planning. Errors: invalid_argument, out_of_range, not_found, resource_exhausted of
+  /// the change itself; failed_precondition: the run has ended, or there is nothing to measure yet;
+  /// timeout: no frame came.
+  Result<std::shared_ptr<const AppliedChange>> apply(TrackChange change,
+                                                     std::chrono::nanoseconds timeout);
+  /// The same without waiting. It holds from the first frame with pixels whose number is at least
+  /// `from_seq`: a replay that posts before that frame is read repeats what was recorded. Changes
+  /// are made in order of posting, at most one a frame.
+  Result<std::shared_ptr<PendingChange>> post(TrackChange change, std::uint64_t from_seq = 0);
 
   [[nodiscard]] bool is_finished() const noexcept {
     return is_finished_.load(std::memory_order_acquire);
@@ -90,13 +100,17 @@ class Line {
   [[nodiscard]] const RunInfo& run() const noexcept { return run_; }
   [[nodiscard]] const PixelPool& pixels() const noexcept { return *pixels_; }
   [[nodiscard]] const FramePool& frames() const noexcept { return *frames_; }
-  [[nodiscard]] const PreparedPool& prepared() const noexcept { return *prepared_; }
+  /// Only while no region is being changed.
+  [[nodiscard]] const PreparedPool& prepared() const noexcept { return *setup_->prepared; }
   [[nodiscard]] const FrameSource& source() const noexcept { return *source_; }
+  [[nodiscard]] LossPolicy source_policy() const noexcept { return config_.source_policy; }
   [[nodiscard]] const SequenceRing& ring() const noexcept { return *ring_; }
   [[nodiscard]] const std::vector<std::unique_ptr<SinkRunner>>& sinks() const noexcept {
     return sinks_;
   }
   [[nodiscard]] const DurationHistogram& latency() const noexcept { return latency_; }
+  /// How long workers were kept from new frames, once a change of region.
+  [[nodiscard]] const DurationHistogram& held() const noexcept { return held_; }
   [[nodiscard]] std::uint64_t measured() const noexcept {
     return measured_.load(std::memory_order_relaxed);
   }
@@ -109,6 +123,14 @@ class Line {
   Result<void> check() const;
   void track();
   void measure(Frame& frame, const Prepared* prepared) noexcept;
+  void run_stage(TrackStage& stage, const Frame& frame, const Prepared& prepared,
+                 Measurements& out) noexcept;
+  [[nodiscard]] AnalysisSetup::Wish wish() const;
+  Result<void> ready(PendingChange& change) const;
+  void change_before(Frame& frame) noexcept;
+  bool make(PendingChange& change);
+  void begin_region() noexcept;
+  void swap_region() noexcept;
   void hand_out(const FrameLease& frame) noexcept;
 
   std::unique_ptr<Detector> detector_;
@@ -116,16 +138,25 @@ class Line {
   Surroundings surroundings_;
   StallDeadlines deadlines_;
   RunInfo run_;
-  std::unique_ptr<Preparer> preparer_;
   // Pools before everything that holds leases on them: destroyed last.
   std::unique_ptr<PixelPool> pixels_;
   std::unique_ptr<FramePool> frames_;
-  std::unique_ptr<PreparedPool> prepared_;
+  std::shared_ptr<const signal::CorrectionMaps> maps_;
+  std::unique_ptr<AnalysisSetup> setup_;  // replaced while the ring is held and preparing_ is 0
   std::unique_ptr<SequenceRing> ring_;
   std::unique_ptr<FrameSource> source_;
-  std::vector<std::unique_ptr<TrackStage>> stages_;
+  std::unique_ptr<AlertStage> alerts_;
+  ChangeBox changes_;
+  std::atomic<int> preparing_{0};           // workers that may be looking at setup_
+  PendingChange* region_change_ = nullptr;  // track thread: it has begun
+  bool is_region_swapped_ = false;          // and holds from the next frame
+  bool has_taken_ = false;                  // track thread: a frame, or an entry
+  std::uint64_t last_seq_ = 0;              // its number
+  FrameLease boundary_;                     // track thread: the last frame of the old region
   std::vector<std::unique_ptr<SinkRunner>> sinks_;
 
+  DurationHistogram held_;  // track thread writes
+  std::chrono::nanoseconds held_since_{0};
   DurationHistogram latency_;  // slot filled -> measurement handed to the sinks
   std::atomic<std::uint64_t> measured_{0};
   std::array<std::atomic<std::int64_t>, kStages> stage_cpu_ns_{};  // track thread writes

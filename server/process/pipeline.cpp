@@ -86,8 +86,6 @@ Result<void> Pipeline::start() {
 }
 
 void Pipeline::work(Worker& self, std::size_t number) {
-  std::vector<Preparer::Scratch> scratch;
-  for (auto& line : lines_) scratch.push_back(line->make_scratch());
   while (!is_stopping_.load(std::memory_order_acquire)) {
     const auto seen = work_->listen();
     bool did_something = false;
@@ -95,7 +93,7 @@ void Pipeline::work(Worker& self, std::size_t number) {
     for (std::size_t i = 0; i < lines_.size(); ++i) {
       const std::size_t at = (number + i) % lines_.size();
       self.line.store(lines_[at].get(), std::memory_order_relaxed);
-      did_something |= lines_[at]->prepare_one(scratch[at], self.activity);
+      did_something |= lines_[at]->prepare_one(number, self.activity);
     }
     if (!did_something) work_->wait(seen, 200ms);
   }

@@ -2,6 +2,7 @@
 #include "server/process/preparer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -13,6 +14,12 @@ namespace {
 
 Result<void> check_map(const std::vector<float>& map, const FrameGeometry& geometry,
                        const char* name) {
+  const auto bad = std::find_if(map.begin(), map.end(), [](float v) { return !std::isfinite(v); });
+  // One such pixel makes its frame's every number none, and integer frames are not searched for it.
+  if (bad != map.end())
+    return Error{ErrorCode::invalid_argument, std::string(name) + " reference: pixel " +
+                                                  std::to_string(bad - map.begin()) +
+                                                  " is no finite number"};
   if (map.empty() || map.size() == geometry.pixels()) return {};
   return Error{ErrorCode::invalid_argument,
                std::string(name) + " reference has " + std::to_string(map.size()) +
@@ -39,6 +46,14 @@ class Survey final : public signal::ColumnVisitor {
 Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
                                                  const PrepareConfig& config,
                                                  signal::CorrectionMaps maps) {
+  return make_sharing(geometry, config,
+                      std::make_shared<const signal::CorrectionMaps>(std::move(maps)));
+}
+
+Result<std::unique_ptr<Preparer>> Preparer::make_sharing(
+    const FrameGeometry& geometry, const PrepareConfig& config,
+    std::shared_ptr<const signal::CorrectionMaps> shared_maps) {
+  const signal::CorrectionMaps& maps = *shared_maps;
   if (auto ok = check_map(maps.dark, geometry, "dark"); !ok) return ok.error();
   if (auto ok = check_map(maps.gain, geometry, "gain"); !ok) return ok.error();
   auto grid = signal::make_grid(geometry, config.bin, config.region, config.band);
@@ -58,7 +73,7 @@ Result<std::unique_ptr<Preparer>> Preparer::make(const FrameGeometry& geometry,
         return x >= grid->x0 && x < grid->x0 + grid->width * grid->bin && y >= grid->y0 &&
                y < grid->y0 + grid->height * grid->bin;
       }));
-  out->maps_ = std::move(maps);
+  out->maps_ = std::move(shared_maps);
   if (grid->is_measurable()) {
     out->fft_ = std::make_unique<signal::FrameFft>(*grid, config.taper);
     out->detector_ = std::make_unique<signal::PeakDetector>(*grid, config.detect,
@@ -95,7 +110,7 @@ FrameQuality Preparer::judge(const Frame& frame,
 void Preparer::prepare(const Frame& frame, Scratch& scratch, Prepared& out) const noexcept {
   const auto started = thread_cpu_now();
   out.stage_cpu = {};
-  out.statistics = signal::bin_image(frame.raw(), geometry_, grid_, maps_, repair_,
+  out.statistics = signal::bin_image(frame.raw(), geometry_, grid_, *maps_, repair_,
                                      config_.saturation, scratch.row.span(), scratch.cells.span());
   out.repaired_pixels = hot_pixels_ + static_cast<std::uint32_t>(out.statistics.not_finite);
   out.quality = judge(frame, out.statistics);

@@ -29,10 +29,14 @@ class Preparer {
   };
 
   /// Error invalid_argument: the region is not inside the frame or smaller than a bin, maps of
-  /// another size.
+  /// another size or with a value that is no number.
   static Result<std::unique_ptr<Preparer>> make(const FrameGeometry& geometry,
                                                 const PrepareConfig& config,
                                                 signal::CorrectionMaps maps);
+  /// The same, with maps that other preparers of this geometry use too.
+  static Result<std::unique_ptr<Preparer>> make_sharing(
+      const FrameGeometry& geometry, const PrepareConfig& config,
+      std::shared_ptr<const signal::CorrectionMaps> maps);
 
   [[nodiscard]] Scratch make_scratch() const;
   /// Allocates what one Prepared needs; before the run.
@@ -42,7 +46,7 @@ class Preparer {
   void prepare(const Frame& frame, Scratch& scratch, Prepared& out) const noexcept;
 
   [[nodiscard]] const signal::AnalysisGrid& grid() const noexcept { return grid_; }
-  [[nodiscard]] const signal::CorrectionMaps& maps() const noexcept { return maps_; }
+  [[nodiscard]] const signal::CorrectionMaps& maps() const noexcept { return *maps_; }
   /// Null when the grid is too small to measure.
   [[nodiscard]] const signal::FrameFft* fft() const noexcept { return fft_.get(); }
 
@@ -54,7 +58,7 @@ class Preparer {
   PrepareConfig config_;
   FrameGeometry geometry_;
   signal::AnalysisGrid grid_;
-  signal::CorrectionMaps maps_;
+  std::shared_ptr<const signal::CorrectionMaps> maps_;
   signal::HotPixelRepair repair_;
   std::uint32_t hot_pixels_ = 0;  // inside the grid
   std::unique_ptr<signal::FrameFft> fft_;

@@ -23,8 +23,11 @@ class SequenceRing {
     FrameLease frame;
     PreparedLease prepared;               // empty for lost entries and the end
     std::atomic<std::uint64_t> ready{0};  // position + 1 once a worker is done with it
+    std::atomic<std::uint64_t> seq{0};    // of the frame, for those who have not claimed it
     std::int64_t pushed_ns = 0;
   };
+
+  static constexpr std::uint64_t kNothing = ~std::uint64_t{0};  // hold_from(): none is held
 
   SequenceRing(std::size_t cells, Doorbell& work)
       : cells_(std::make_unique<Cell[]>(cells)), size_(cells), work_(work) {}
@@ -32,13 +35,26 @@ class SequenceRing {
   /// Source's thread.
   void push(FrameLease frame) noexcept;
 
-  /// Workers. The next unclaimed position, if there is one.
+  /// Workers. The next unclaimed position, if there is one that is not held.
   [[nodiscard]] std::optional<std::uint64_t> claim() noexcept;
   [[nodiscard]] bool has_work() const noexcept {
     return claimed_.load(std::memory_order_acquire) < pushed_.load(std::memory_order_acquire);
   }
   [[nodiscard]] Cell& at(std::uint64_t position) noexcept { return cells_[position % size_]; }
+  [[nodiscard]] const Cell& at(std::uint64_t position) const noexcept {
+    return cells_[position % size_];
+  }
   void mark_ready(std::uint64_t position) noexcept;
+
+  /// Track's thread: from now on nobody claims a frame from `seq` on. Frames claimed before go on.
+  void hold_from(std::uint64_t seq) noexcept { hold_from_.store(seq, std::memory_order_seq_cst); }
+  /// Track's thread: frames are claimed again.
+  void let_go() noexcept;
+  /// The next frame is held, as far as can be told before one is claimed. Any thread.
+  [[nodiscard]] bool is_held() const noexcept;
+  /// Track's thread: every claimed frame has been taken, and of those that wait none may be claimed
+  /// (hold_from(0): nor any that is still to come).
+  [[nodiscard]] bool is_drained() const noexcept;
 
   /// Track's thread: the next cell in order, or null after `timeout`.
   [[nodiscard]] Cell* next(std::chrono::nanoseconds timeout) noexcept;
@@ -56,6 +72,7 @@ class SequenceRing {
   alignas(64) std::atomic<std::uint64_t> pushed_{0};
   alignas(64) std::atomic<std::uint64_t> claimed_{0};
   alignas(64) std::atomic<std::uint64_t> taken_{0};
+  std::atomic<std::uint64_t> hold_from_{kNothing};  // rarely written
   EdgeCounters counters_;
 };
 

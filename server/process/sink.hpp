@@ -7,7 +7,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "drivers/kit/detector.hpp"
 #include "server/base/edge_counters.hpp"
@@ -28,7 +27,7 @@ struct RunInfo {
   double frame_period_s = 0.0;           // what rates are computed with; never 0
   bool is_frame_period_assumed = false;  // neither the detector nor the user said one
   std::uint64_t first_seq = 0;           // of the first frame (a replay may begin later)
-  std::vector<AlertRule> rules;
+  RuleBook rules;                        // AlertEvent::rule is a number in it
   const signal::CorrectionMaps* maps =
       nullptr;  // what frames are corrected with; lives for the run
 };
@@ -55,6 +54,9 @@ class Sink {
   /// LineConfig::frame_slots), so keep few, and none longer than this sink lives. May throw; the
   /// run then goes on without this sink, does not call finish(), and ends with its error.
   virtual void consume(const FrameLease& frame) = 0;
+  /// Nothing came for a tenth of a second. On the terms of consume(); only with a thread of its
+  /// own.
+  virtual void idle() {}
   /// After the last frame; the sink's thread.
   virtual Result<void> finish() { return {}; }
 };

@@ -85,6 +85,15 @@ void SinkRunner::consume(const FrameLease& frame) noexcept {
   activity_.idle();
 }
 
+void SinkRunner::idle() noexcept {
+  activity_.now("works between frames", last_seq_, Patience::sink);
+  guarded([&]() -> Result<void> {
+    sink_->idle();
+    return {};
+  });
+  activity_.idle();
+}
+
 void SinkRunner::finish() noexcept {
   activity_.now("finishes after its last frame", last_seq_, Patience::sink);
   guarded([&] { return sink_->finish(); });
@@ -93,7 +102,10 @@ void SinkRunner::finish() noexcept {
 
 void SinkRunner::run() {
   while (!queue_.is_over()) {
-    if (const FrameLease frame = queue_.take(200ms)) consume(frame);
+    if (const FrameLease frame = queue_.take(100ms))
+      consume(frame);
+    else if (!queue_.is_over())
+      idle();
     cpu_ns_.store(thread_cpu_now().count(), std::memory_order_relaxed);
   }
   finish();

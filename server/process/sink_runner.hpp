@@ -40,6 +40,10 @@ class SinkRunner final : private SharedThread::Guest {
   }
 
   [[nodiscard]] const Sink& sink() const noexcept { return *sink_; }
+  /// Since when the oldest frame has waited for it, steady clock; 0 = none does. Any thread.
+  [[nodiscard]] std::chrono::nanoseconds oldest_since() const noexcept {
+    return queue_.oldest_since();
+  }
   [[nodiscard]] const EdgeCounters& counters() const noexcept { return queue_.counters(); }
   /// Who has stalled here at `now` (steady clock): the sink, or the thread it shares, which is then
   /// with somebody else. Any thread.
@@ -57,6 +61,7 @@ class SinkRunner final : private SharedThread::Guest {
   Turn serve() noexcept override;
   void run();
   void consume(const FrameLease& frame) noexcept;
+  void idle() noexcept;
   void finish() noexcept;
   template <class Step>
   void guarded(const Step& step) noexcept;

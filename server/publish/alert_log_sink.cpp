@@ -28,7 +28,7 @@ std::size_t AlertBoard::raised_so_far() const {
   return raised_so_far_;
 }
 
-std::string describe(const AlertEvent& alert, const std::vector<AlertRule>& rules) {
+std::string describe(const AlertEvent& alert, const RuleBook& rules) {
   const AlertRule& rule = rules[alert.rule];
   const std::string spot = alert.spot_id ? fmt::format("spot {} at ", alert.spot_id) : "";
   const std::string_view unit = unit_of(rule.quantity);

@@ -26,7 +26,7 @@ class AlertBoard {
 };
 
 /// "spacing_change: spot 3 at 0.5612 +- 0.0004 nm since frame 120"
-std::string describe(const AlertEvent& alert, const std::vector<AlertRule>& rules);
+std::string describe(const AlertEvent& alert, const RuleBook& rules);
 
 class AlertLogSink final : public Sink {
  public:
@@ -41,7 +41,7 @@ class AlertLogSink final : public Sink {
  private:
   std::string detector_;
   std::shared_ptr<AlertBoard> board_;
-  std::vector<AlertRule> rules_;
+  RuleBook rules_;
 };
 
 }  // namespace latticed

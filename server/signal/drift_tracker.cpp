@@ -68,6 +68,41 @@ LATTICED_HOT void blend_columns(const Complex* frame, Complex* mean, const Compl
   }
 }
 
+// to = f conj(t) W / v, W from the power of three neighbouring rows: single bins are too noisy.
+// `power`: scratch of rows + 2.
+LATTICED_HOT void weigh_products(const Complex* frame, const Complex* mean, int rows, float noise,
+                                 float white, float* power, Complex* to) {
+  const float* f = reinterpret_cast<const float*>(frame);
+  const float* t = reinterpret_cast<const float*>(mean);
+  float* out = reinterpret_cast<float*>(to);
+  for (int row = 0; row < rows; ++row)
+    power[row + 1] = t[2 * row] * t[2 * row] + t[2 * row + 1] * t[2 * row + 1];
+  power[0] = power[rows];
+  power[rows + 1] = power[1];
+  for (int row = 0; row < rows; ++row) {
+    const float p = (power[row] + power[row + 1] + power[row + 2]) / 3.0f;
+    const float weight = p > 1.5f * noise ? (p - noise) / p : 0.0f;
+    // Strong bins are held to a noise of a tenth of themselves: what fits badly must not decide.
+    const float factor = weight / (white + 0.01f * p);
+    out[2 * row] = factor * (f[2 * row] * t[2 * row] + f[2 * row + 1] * t[2 * row + 1]);
+    out[2 * row + 1] = factor * (f[2 * row + 1] * t[2 * row] - f[2 * row] * t[2 * row + 1]);
+  }
+}
+
+// The highest of values[i] * scale[i].
+LATTICED_HOT float highest_of(const float* values, const float* scale, int count) {
+  float highest[16];
+  for (float& value : highest) value = std::numeric_limits<float>::lowest();
+  int i = 0;
+  for (; i + 16 <= count; i += 16)
+    for (int k = 0; k < 16; ++k) {
+      const float value = values[i + k] * scale[i + k];
+      highest[k] = value > highest[k] ? value : highest[k];
+    }
+  for (; i < count; ++i) highest[0] = std::max(highest[0], values[i] * scale[i]);
+  return *std::max_element(highest, highest + 16);
+}
+
 LATTICED_HOT float block_score(const Complex* block, float noise, float fx2, const float* fy2,
                                float* power_out) {
   const float* part = reinterpret_cast<const float*>(block);
@@ -102,19 +137,50 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
   scored_.reserve(per_column * static_cast<std::size_t>(grid_.kx_count));
   chosen_.reserve(max_blocks_);
   label_of_block_.resize(per_column * static_cast<std::size_t>(grid_.kx_count));
+  powers_.resize(static_cast<std::size_t>(grid_.height) + 2);
+  for (int row = 0; row < grid_.height; ++row)
+    one_over_share_.push_back(1.0f / (1.0f - static_cast<float>(std::min(row, grid_.height - row)) /
+                                                 static_cast<float>(grid_.height)));
   reset();
 }
 
 void DriftTracker::reset() {
   frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
-  has_anchor_ = has_jumped_ = false;
+  has_anchor_ = false;
   misfit_.fill(1.0);
   label_phase_.fill(0.0);
   used_labels_ = ~0u;
   shortest_period_cells_ = finest_period_cells_ = 0.0;
-  shift_ = velocity_ = origin_ = template_mean_ = {};
+  shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
   innovation_ = 0.0;
   usual_aperiodic_ = 1.0;
+}
+
+void DriftTracker::restart(const DriftPlace& place) {
+  reset();
+  origin_ = place.drift;
+  origin_sigma_ = last_sigma_ = place.sigma;
+  velocity_ = place.velocity;
+  innovation_ = place.innovation;
+}
+
+DriftPlace DriftTracker::place() const noexcept {
+  return {{origin_.x + shift_.x, origin_.y + shift_.y}, last_sigma_, velocity_, innovation_};
+}
+
+DriftPlace DriftTracker::expected_place() const noexcept {
+  DriftPlace out = place();
+  if (frames_learnt_ == 0) return out;  // before the first frame there is no way to have gone
+  const DriftMeasurement next = doubtful({shift_.x + velocity_.x, shift_.y + velocity_.y});
+  out.drift = next.drift_px;
+  out.sigma = next.sigma_drift_px;
+  return out;
+}
+
+bool DriftTracker::set_reference() {
+  if (frames_learnt_ == 0) return false;
+  make_anchor();
+  return true;
 }
 
 MatchResult DriftTracker::match_near(std::uint32_t labels, Vector2 start) {
@@ -306,31 +372,26 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
 // The likelihood of every shift of the field, from every bin of the band or from those of film,
 // edge and shapes alone.
 void DriftTracker::likelihood_surface(const Spectrum& frame, bool is_aperiodic) {
-  std::fill_n(surface_half_.data(), surface_half_.size(), Complex{});
   const auto height = static_cast<std::size_t>(grid_.height);
-  const auto noise = static_cast<float>(template_noise_);
+  std::fill_n(surface_half_.data() + static_cast<std::size_t>(grid_.kx_count) * height,
+              surface_half_.size() - static_cast<std::size_t>(grid_.kx_count) * height, Complex{});
   const int per_column = (grid_.height + kBlock - 1) / kBlock;
-  const auto smoothed = [&](const Complex* t, int row) {  // local power: single bins are too noisy
-    float power = 0.0f;
-    for (int d = -1; d <= 1; ++d)
-      power += std::norm(t[static_cast<std::size_t>((row + d + grid_.height) % grid_.height)]);
-    return power / 3.0f;
-  };
+  const int above = grid_.k_band + 1, below = grid_.height - grid_.k_band;  // rows between: no band
   for (int kx = 0; kx < grid_.kx_count; ++kx) {
     const Complex* f = frame.data() + grid_.at(kx, 0);
     const Complex* t = template_.data() + grid_.at(kx, 0);
     Complex* to = surface_half_.data() + static_cast<std::size_t>(kx) * height;
-    for (int row = 0; row < grid_.height; ++row) {
-      if (std::abs(grid_.signed_ky(row)) > grid_.k_band || kx + std::abs(grid_.signed_ky(row)) < 2)
-        continue;
-      const std::uint8_t label =
-          label_of_block_[static_cast<std::size_t>(kx * per_column + row / kBlock)];
-      if (is_aperiodic && label > 0 && label < kShapes) continue;
-      const float power = smoothed(t, row);
-      const float weight = power > 1.5f * noise ? (power - noise) / power : 0.0f;
-      // Strong bins are held to a noise of a tenth of themselves: what fits badly must not decide.
-      to[row] =
-          f[row] * std::conj(t[row]) * (weight / (static_cast<float>(white_) + 0.01f * power));
+    weigh_products(f, t, grid_.height, static_cast<float>(template_noise_),
+                   static_cast<float>(white_), powers_.data(), to);
+    std::fill(to + above, to + below, Complex{});
+    if (kx < 2) to[0] = {};
+    if (kx == 0) to[1] = to[height - 1] = {};  // mean and plane
+    if (!is_aperiodic) continue;
+    for (int block = 0; block < per_column; ++block) {
+      const std::uint8_t label = label_of_block_[static_cast<std::size_t>(kx * per_column + block)];
+      if (label == 0 || label >= kShapes) continue;
+      const int row = block * kBlock;
+      std::fill(to + row, to + std::min(row + kBlock, grid_.height), Complex{});
     }
   }
   surface_ifft_.execute(surface_half_.data(), surface_.data());
@@ -349,6 +410,13 @@ std::size_t DriftTracker::collect_peaks(std::array<Candidate, kCandidates>& foun
     const int column = sx < 0 ? sx + grid_.width : sx;
     const float* line = surface_.data() + static_cast<std::size_t>(column) * height;
     const double share_x = 1.0 - std::abs(sx) / static_cast<double>(grid_.width);
+    // Once the list is full nearly every column is below it as a whole.
+    const float least = static_cast<float>(share_x * found[limit - 1].score * (1.0 - 1e-5));
+    if (count == limit && found[limit - 1].score > 0.0 &&
+        std::max(highest_of(line, one_over_share_.data(), reach_y + 1),
+                 highest_of(line + grid_.height - reach_y,
+                            one_over_share_.data() + grid_.height - reach_y, reach_y)) < least)
+      continue;
     for (int sy = -reach_y; sy <= reach_y; ++sy) {
       const int row = sy < 0 ? sy + grid_.height : sy;
       const double score = static_cast<double>(line[row]) /
@@ -563,12 +631,11 @@ void DriftTracker::watch_reflections(const MatchResult& match) {
   }
 }
 
-void DriftTracker::make_anchor(const RingNoise& noise) {
+void DriftTracker::make_anchor() {
   list_.write_back(template_);
   anchor_.choose(list_.block_list(), list_.label_begin(), template_);
   std::array<double, kLabels> frame_noise;
-  for (std::size_t l = 0; l < kLabels; ++l)
-    frame_noise[l] = static_cast<double>(noise.white) * misfit_[l];
+  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
   anchor_.weigh(template_noise_, frame_noise);
   anchor_place_ = shift_;
   anchor_mean_ = template_mean_;
@@ -603,7 +670,7 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   return {shift.x + kAnchorPull * off.x, shift.y + kAnchorPull * off.y};
 }
 
-void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise) {
+void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   const double away =
       std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
   if (away > kAnchorReach * std::min(grid_.width, grid_.height))
@@ -637,14 +704,14 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, const 
   full_noise_ =
       is_young ? template_noise_
                : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
-  if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor(noise);
+  if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor();
 }
 
 DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
   DriftMeasurement out;
   out.drift_px = {origin_.x + shift.x, origin_.y + shift.y};
   const double doubt = half_cell() + innovation_ * std::sqrt(1.0 + frames_lost_);
-  out.sigma_drift_px = {doubt, doubt};
+  out.sigma_drift_px = {std::hypot(doubt, origin_sigma_.x), std::hypot(doubt, origin_sigma_.y)};
   out.state = DriftState::lost;
   return out;
 }
@@ -652,9 +719,12 @@ DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
 DriftMeasurement DriftTracker::skip() {
   if (frames_learnt_ > 0) {
     shift_ = {shift_.x + velocity_.x, shift_.y + velocity_.y};
-    ++frames_lost_;
+    // A way that nobody has seen for so long leads nowhere in particular.
+    if (++frames_lost_ >= kPatience) velocity_ = {};
   }
-  return doubtful(shift_);
+  const DriftMeasurement out = doubtful(shift_);
+  last_sigma_ = out.sigma_drift_px;
+  return out;
 }
 
 DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& verdict,
@@ -669,13 +739,16 @@ DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& v
   out.state = verdict.significance < kWeakSignificance || sigma > 0.5 * half_cell() || is_ambiguous
                   ? DriftState::weak
                   : DriftState::locked;
+  out.sigma_drift_px = {std::hypot(out.sigma_drift_px.x, origin_sigma_.x),
+                        std::hypot(out.sigma_drift_px.y, origin_sigma_.y)};
+  last_sigma_ = out.sigma_drift_px;
   return out;
 }
 
 DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noise,
                                      std::span<const Peak> peaks) {
   white_ = std::max(static_cast<double>(noise.white), 1e-20);
-  has_jumped_ = false;
+  bool has_jumped = false;
   const bool is_first = frames_learnt_ == 0;
   if (is_first) begin(frame, noise, peaks);
   const bool is_due =
@@ -725,17 +798,13 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       lost.match = verdict.match;
       if (frames_lost_ > kPatience) {
         // Nothing left of the old field: begin anew here, at the place that was predicted.
-        const Vector2 here{origin_.x + shift_.x, origin_.y + shift_.y};
-        const double doubt = innovation_;
-        reset();
-        origin_ = here;
-        innovation_ = doubt;
+        restart({lost.drift_px, lost.sigma_drift_px, {}, innovation_});
         begin(frame, noise, peaks);
       }
       return lost;
     }
     apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
-    has_jumped_ = apart > half_cell();
+    has_jumped = apart > half_cell();
   }
   // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
   // no shifted copy of the field but a distorted one.
@@ -744,7 +813,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     (void)average_of_reflections(frame, match);
   frames_lost_ = 0;
   const Vector2 residual{match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y};
-  if (has_jumped_) {
+  if (has_jumped) {
     velocity_ = {};
   } else {
     velocity_ = {velocity_.x + 0.15 * residual.x, velocity_.y + 0.15 * residual.y};
@@ -754,7 +823,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const DriftMeasurement out = report(match, verdict, is_ambiguous);
   frames_ambiguous_ = is_ambiguous ? frames_ambiguous_ + 1 : 0;
   // A doubt that stays is no jump: film or edge have changed for good, and are learnt anew.
-  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match, noise);
+  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match);
   return out;
 }
 

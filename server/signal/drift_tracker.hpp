@@ -26,6 +26,14 @@ struct DriftConfig {
   int max_match_bins = 32768;       // 1024 to 262144: bins of the match
 };
 
+/// Where the specimen is, for a tracker that goes on from another one: cells, from the
+/// acquisition's first frame.
+struct DriftPlace {
+  Vector2 drift, sigma;
+  Vector2 velocity;         // cells per frame
+  double innovation = 0.0;  // usual distance between measured and predicted
+};
+
 class DriftTracker {
  public:
   /// Takes grid and taper from the transform; keeps no reference to it.
@@ -39,11 +47,16 @@ class DriftTracker {
   /// A frame that cannot be matched (lost, blanked, constant): the prediction, with its doubt.
   DriftMeasurement skip();
 
-  /// Forget everything: new acquisition or new field of view.
-  void reset();
-
-  /// The last frame's shift was far from the prediction (jump): for those who keep maps.
-  [[nodiscard]] bool has_jumped() const noexcept { return has_jumped_; }
+  /// Forget the field, not the way: the next frame begins a new template at this place, whose
+  /// sigma adds to that of all that follow. Does not allocate.
+  void restart(const DriftPlace& place);
+  /// Where the last frame was.
+  [[nodiscard]] DriftPlace place() const noexcept;
+  /// Where the next frame is expected, with the doubt of a frame that was not matched.
+  [[nodiscard]] DriftPlace expected_place() const noexcept;
+  /// The template as it is now is what frames are held to (see Weak anchor, decision 7). False:
+  /// nothing has been learnt yet.
+  bool set_reference();
 
  private:
   struct Candidate {
@@ -73,7 +86,7 @@ class DriftTracker {
   std::size_t collect_peaks(std::array<Candidate, kCandidates>& found, std::size_t first,
                             std::size_t limit) const;
   bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
-  void learn(const Spectrum& frame, const MatchResult& match, const RingNoise& noise);
+  void learn(const Spectrum& frame, const MatchResult& match);
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
   [[nodiscard]] double typical_misfit(const MatchResult& match) const;
@@ -81,7 +94,8 @@ class DriftTracker {
   void watch_reflections(const MatchResult& match);
   [[nodiscard]] static bool can_stand_alone(const MatchList& list);
   Vector2 anchored(const Spectrum& frame, Vector2 shift);
-  void make_anchor(const RingNoise& noise);
+  void reset();
+  void make_anchor();
   DriftMeasurement report(const MatchResult& match, const Verdict& verdict, bool is_ambiguous);
   DriftMeasurement doubtful(Vector2 shift) const;
   MatchResult match_near(std::uint32_t labels, Vector2 start);
@@ -98,7 +112,7 @@ class DriftTracker {
   MatchList list_, anchor_;
   int frames_learnt_ = 0, frames_since_renewal_ = 0, frames_lost_ = 0, stripe_ = 0;
   int frames_ambiguous_ = 0;  // in a row
-  bool has_anchor_ = false, has_jumped_ = false, was_reweighed_ = false;
+  bool has_anchor_ = false, was_reweighed_ = false;
   double template_noise_ = 0.0;                // E|noise of T|^2 in the list
   double full_noise_ = 0.0;                    // and in the rest of the full template
   double white_ = 0.0;                         // this frame's noise power
@@ -111,6 +125,8 @@ class DriftTracker {
   Vector2 anchor_place_;                    // the shift at which the anchor was made
   Vector2 template_mean_, anchor_mean_;     // mean shift of the frames in template and anchor
   Vector2 origin_;                          // where this template's zero lies, cells from frame 0
+  Vector2 origin_sigma_;                    // one standard deviation of that
+  Vector2 last_sigma_;                      // as reported of the last frame
   Vector2 shift_, velocity_;                // cells from the template's zero, cells per frame
   double usual_aperiodic_ = 1.0;            // running mean of the aperiodic match
   double innovation_ = 0.0;                 // running rms of |measured - predicted|, cells
@@ -125,6 +141,8 @@ class DriftTracker {
   std::vector<Scored> scored_;
   std::vector<MatchBlock> chosen_;
   std::vector<std::uint8_t> label_of_block_;
+  std::vector<float> powers_;          // of one column's rows, and one more at either end
+  std::vector<float> one_over_share_;  // by row: how much of the field is not shared
   std::array<std::uint32_t, kLabels + 1> label_begin_{};
   SurfaceIfft surface_ifft_;
   AlignedBuffer<Complex> surface_half_;

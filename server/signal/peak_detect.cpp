@@ -80,7 +80,7 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
   chunks_per_column_ = static_cast<std::size_t>((grid_.height + kChunk - 1) / kChunk);
   for (int kx = 0; kx < grid_.kx_count; ++kx)
     for (std::size_t c = 0; c < chunks_per_column_; ++c) {
-      ChunkRings rings{kRings, 0, true};
+      ChunkRings rings{kRings, 0, true, 0};
       for (std::size_t i = 0; i < kChunk; ++i) {
         const std::uint8_t ring = ring_of_bin_[grid_.at(kx, 0) + c * kChunk + i];
         if (ring == kRings) {
@@ -90,6 +90,11 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
         rings.low = std::min(rings.low, ring);
         rings.high = std::max(rings.high, ring);
       }
+      rings.middle = ring_of_bin_[grid_.at(kx, 0) + c * kChunk + kChunk / 2];
+      for (std::size_t i = 0; i < kChunk; ++i)
+        if (const std::uint8_t ring = ring_of_bin_[grid_.at(kx, 0) + c * kChunk + i];
+            ring != kRings)
+          ++ring_bins_[rings.is_whole ? rings.middle : ring];
       chunk_rings_.push_back(rings);
     }
   const double probability =
@@ -217,8 +222,8 @@ void PeakDetector::keep_strongest(Workspace& work, PeakList& out) const {
 
 void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& out) const {
   out.peaks.clear();
-  out.band_power = 0.0;
-  out.band_bins = band_bins_;
+  out.ring_power.fill(0.0);
+  out.ring_bins = ring_bins_;
   work.candidates.clear();
   measure_rings(spectrum, work, out.noise);
 
@@ -232,7 +237,8 @@ void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& o
     for (std::size_t c = 0; c < chunks_per_column_; ++c, ++chunk) {
       const ChunkRings rings = chunk_rings_[chunk];
       if (rings.low > rings.high) continue;
-      if (rings.is_whole) out.band_power += static_cast<double>(work.chunk_sum[chunk]);
+      if (rings.is_whole)
+        out.ring_power[rings.middle] += static_cast<double>(work.chunk_sum[chunk]);
       float lowest = level[rings.low];
       for (std::size_t ring = rings.low; ring <= rings.high; ++ring)
         lowest = std::min(lowest, level[ring]);
@@ -243,7 +249,7 @@ void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& o
         const std::size_t ring = ring_of_bin_[at];
         if (ring == kRings) continue;
         const float power = power_of(spectrum[at]);
-        if (!rings.is_whole) out.band_power += static_cast<double>(power);
+        if (!rings.is_whole) out.ring_power[ring] += static_cast<double>(power);
         if (power <= level[ring] || (kx == 0 && grid_.signed_ky(row) < 0)) continue;
         consider(spectrum, kx, row, ring, out.noise.mean_power[ring], work);
       }

@@ -36,8 +36,9 @@ struct RingNoise {
 struct PeakList {
   FixedVector<Peak, kMaxPeaks> peaks;  // strongest first
   RingNoise noise;
-  double band_power = 0.0;  // sum of |F|^2 from min_radius_bins to the band's edge
-  std::uint32_t band_bins = 0;
+  // Sum of |F|^2 ring by ring and how many bins that are; to half a chunk (8 bins) in the radius.
+  std::array<double, kRings> ring_power{};
+  std::array<std::uint32_t, kRings> ring_bins{};
 };
 
 struct DetectConfig {
@@ -86,10 +87,12 @@ class PeakDetector {
   struct ChunkRings {
     std::uint8_t low, high;  // rings of the chunk's bins inside the band; low > high: none
     bool is_whole;           // all its bins are inside the band
+    std::uint8_t middle;     // of a whole chunk: the ring it is counted in
   };
   std::vector<ChunkRings> chunk_rings_;                             // kx-major
   std::array<std::vector<std::uint32_t>, kRings> samples_of_ring_;  // spectrum indices
-  std::array<float, kRings> threshold_{};                           // T
+  std::array<std::uint32_t, kRings> ring_bins_{};
+  std::array<float, kRings> threshold_{};  // T
 };
 
 }  // namespace latticed::signal

@@ -289,18 +289,47 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   out.frequency = {(kx0 + x) / w, (ky0 + y) / h};
   out.snr = ua / std::sqrt(uu * noise);
 
-  // The plain coefficient at that frequency, for amplitude and phase: no weights.
+  out.coefficient = plain_coefficient(x, y);
+  out.is_valid = true;
+  return out;
+}
+
+// The coefficient at this frequency as it is, for amplitude and phase: no weights.
+std::complex<double> SpotRefiner::plain_coefficient(double offset_x, double offset_y) const {
   std::complex<double> plain{};
-  const std::complex<double> step_y = std::polar(1.0, -kTwoPi * y / size_);
+  const std::complex<double> step_y = std::polar(1.0, -kTwoPi * offset_y / size_);
   for (int m = 0; m < size_; ++m) {
-    std::complex<double> along_y{}, turn = std::polar(1.0, -kTwoPi * x * m / size_);
+    std::complex<double> along_y{}, turn = std::polar(1.0, -kTwoPi * offset_x * m / size_);
     for (int n = 0; n < size_; ++n) {
       along_y += std::complex<double>(field_[static_cast<std::size_t>(m * size_ + n)]) * turn;
       turn *= step_y;
     }
     plain += along_y;
   }
-  out.coefficient = plain / (static_cast<double>(size_) * size_);
+  return plain / (static_cast<double>(size_) * size_);
+}
+
+RefinedSpot SpotRefiner::demodulate(const Spectrum& spectrum, Vector2 frequency, double white) {
+  RefinedSpot out;
+  const int kx0 = static_cast<int>(std::lround(frequency.x * grid_.width));
+  const int ky0 = static_cast<int>(std::lround(frequency.y * grid_.height));
+  cut(spectrum, kx0, ky0, &out.power);
+  std::copy_n(bins_.data(), bins_.size(), field_.data());
+  ifft_.execute(field_.data());
+  const double x = frequency.x * grid_.width - kx0, y = frequency.y * grid_.height - ky0;
+  // The field as the frame's taper shows it: nothing is known of where the crystal is.
+  double noise = 0.0;
+  for (int m = 0; m < size_; ++m)
+    for (int n = 0; n < size_; ++n) {
+      const auto i = static_cast<std::size_t>(m * size_ + n);
+      weight_[i] = along_x_[static_cast<std::size_t>(m)].weight *
+                   along_y_[static_cast<std::size_t>(n)].weight;
+      noise += static_cast<double>(weight_[i] * weight_[i] * noise_[i]);
+    }
+  noise *= white * size_ * size_ / mean_taper_squared_;
+  if (noise > 0.0) out.snr = std::abs(sum_at(x, y).c) / std::sqrt(noise);
+  out.frequency = frequency;
+  out.coefficient = plain_coefficient(x, y);
   out.is_valid = true;
   return out;
 }

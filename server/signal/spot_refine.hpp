@@ -32,6 +32,10 @@ class SpotRefiner {
   /// only (it owns scratch). Does not allocate.
   RefinedSpot refine(const Spectrum& spectrum, Vector2 start, double white);
 
+  /// What is at exactly this frequency, in cycles per cell: coefficient and snr, no fit. For a spot
+  /// too faint to have a maximum of its own. Noise alone has snr 1 (rms). Track thread only.
+  RefinedSpot demodulate(const Spectrum& spectrum, Vector2 frequency, double white);
+
   /// 2-D sizes of the block, for those who size their own scratch.
   [[nodiscard]] int block_size() const noexcept { return size_; }
 
@@ -40,6 +44,7 @@ class SpotRefiner {
   void make_weights(double offset_x, double offset_y);
   struct Sums;
   [[nodiscard]] Sums sum_at(double offset_x, double offset_y) const;
+  [[nodiscard]] std::complex<double> plain_coefficient(double offset_x, double offset_y) const;
 
   AnalysisGrid grid_;
   int size_;

@@ -122,6 +122,18 @@ Result<std::string> LineClient::read_line(Clock::time_point deadline) {
   }
 }
 
+bool LineClient::urge(std::string_view line, std::chrono::milliseconds timeout) noexcept {
+  char bytes[512];
+  while (recv(fd_.get(), bytes, sizeof bytes, MSG_DONTWAIT) > 0) {  // a late answer of last time
+  }
+  if (send(fd_.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
+      static_cast<ssize_t>(line.size()))
+    return false;
+  pollfd ready{fd_.get(), POLLIN, 0};
+  return poll(&ready, 1, static_cast<int>(timeout.count())) == 1 &&
+         recv(fd_.get(), bytes, sizeof bytes, MSG_DONTWAIT) > 0;
+}
+
 bool LineClient::is_alive() const noexcept {
   pollfd ready{fd_.get(), POLLRDHUP, 0};
   return poll(&ready, 1, 0) == 0 ||

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "drivers/kit/result.hpp"
 #include "sim/link/unique_fd.hpp"
@@ -19,6 +20,10 @@ class LineClient {
   /// The reply without its "ok", or the error the world gave. After a timeout or a broken link
   /// every further request fails with unavailable.
   Result<nlohmann::json> request(const nlohmann::json& command, std::chrono::milliseconds timeout);
+
+  /// For a stop: sends a short line as it is and waits for whatever comes back. Allocates nothing.
+  /// False when nothing came. Never on a client that also requests.
+  bool urge(std::string_view line, std::chrono::milliseconds timeout) noexcept;
 
   /// The descriptor the last reply brought, if any.
   [[nodiscard]] UniqueFd take_fd() noexcept { return std::move(received_); }

@@ -128,6 +128,7 @@ struct Step {
   std::optional<double> temperature_k;
   std::optional<bool> beam_on;
   std::optional<Pair> jump_nm;
+  std::optional<double> compliance_v = std::nullopt;  // of a client's source; no key of the file
   bool operator==(const Step&) const = default;
 };
 

@@ -28,15 +28,25 @@ Specimen::Specimen(const Scenario& scenario, const PhaseTable& phases, double fl
   }
 }
 
+bool has_come(const Step& step, double frame_begin_s, double frame_period_s) noexcept {
+  return step.t_s <= frame_begin_s + 1e-9 * frame_period_s;
+}
+
+std::uint64_t first_frame_of(const Step& step, double frame_period_s) noexcept {
+  const double near = std::max(0.0, std::floor(step.t_s / frame_period_s) - 1.0);
+  auto frame = static_cast<std::uint64_t>(near);
+  while (!has_come(step, static_cast<double>(frame) * frame_period_s, frame_period_s)) ++frame;
+  return frame;
+}
+
 const SpecimenState& Specimen::advance(std::span<const Step> commands) {
   state_.frame = next_frame_++;
   state_.t_s = static_cast<double>(state_.frame) * scenario_.frame_period_s;
   state_.jumped = false;
   state_.events.clear();
   if (state_.frame > 0) let_time_pass();
-  // A step takes effect at the first frame that does not begin before it.
   while (next_step_ < scenario_.steps.size() &&
-         scenario_.steps[next_step_].t_s <= state_.t_s + 1e-9 * scenario_.frame_period_s) {
+         has_come(scenario_.steps[next_step_], state_.t_s, scenario_.frame_period_s)) {
     apply(scenario_.steps[next_step_++], "step");
   }
   for (const Step& command : commands) apply(command, "command");
@@ -66,6 +76,11 @@ void Specimen::apply(const Step& step, const char* kind) {
     cell_.set_current(*step.current_a);
     state_.events.push_back({kind, fmt::format("current_a {:g}", *step.current_a)});
   }
+  if (step.compliance_v) {
+    cell_.set_compliance(*step.compliance_v);
+    if (std::isfinite(*step.compliance_v))
+      state_.events.push_back({kind, fmt::format("compliance_v {:g}", *step.compliance_v)});
+  }
   if (step.temperature_k) {
     heat_.set_temperature(*step.temperature_k);
     state_.events.push_back({kind, fmt::format("temperature_k {:g}", *step.temperature_k)});
@@ -87,6 +102,7 @@ void Specimen::describe() {
   state_.shift_nm = drift_.at(state_.t_s + middle_s) + heat_.drift_nm();
   state_.bias_v = cell_.voltage_v();
   state_.current_a = cell_.current_a();
+  state_.is_cut_off = cell_.is_cut_off();
   state_.temperature_k = heat_.temperature_k();
   state_.state_of_charge = cell_.state_of_charge();
   state_.fluence_e_per_nm2 = damage_.fluence_e_per_nm2();

@@ -38,9 +38,14 @@ struct SpecimenState {
   double transition = 0.0;  // 0 = not begun, 1 = complete
   bool beam_on = true;
   bool jumped = false;
+  bool is_cut_off = false;  // a voltage limit ended the current
   std::vector<Domain> domains;
   std::vector<Event> events;
 };
+
+/// A step takes effect at the first frame that does not begin before it.
+[[nodiscard]] bool has_come(const Step& step, double frame_begin_s, double frame_period_s) noexcept;
+[[nodiscard]] std::uint64_t first_frame_of(const Step& step, double frame_period_s) noexcept;
 
 class Specimen {
  public:
@@ -50,6 +55,9 @@ class Specimen {
 
   /// On to the next frame (the first call: to frame 0), with the set-points that take effect at it.
   const SpecimenState& advance(std::span<const Step> commands);
+
+  /// An event of the present frame that is not the specimen's own.
+  void note(Event event) { state_.events.push_back(std::move(event)); }
 
   [[nodiscard]] const SpecimenState& state() const noexcept { return state_; }
 

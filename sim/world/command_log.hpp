@@ -16,12 +16,26 @@ class CommandLog {
  public:
   explicit CommandLog(std::size_t detectors) : next_frame_(detectors, kNotRunning) {}
 
-  /// A detector begins at frame 0. With the first one that runs, a new experiment begins; commands
-  /// given since the last one ended take effect at its frame 0.
-  void begin(std::size_t detector) {
+  /// A detector begins at frame 0. With the first one that runs, a new experiment begins: what was
+  /// `standing` from before and the commands given since the last one ended take effect at its
+  /// frame 0. Returns whether one did.
+  bool begin(std::size_t detector, const Step& standing = {}) {
     const std::lock_guard lock(mutex_);
-    if (!is_running()) log_.swap(waiting_), waiting_.clear();
+    const bool is_new = !is_running();
+    if (is_new) {
+      log_.clear();
+      if (standing != Step{}) log_.push_back({0, standing});
+      for (const Entry& entry : waiting_) append(log_, entry);
+      waiting_.clear();
+    }
     next_frame_[detector] = 0;
+    return is_new;
+  }
+
+  /// Where a command given now would take effect.
+  [[nodiscard]] std::uint64_t next_frame() const {
+    const std::lock_guard lock(mutex_);
+    return first_free_frame();
   }
 
   void end(std::size_t detector) {
@@ -32,11 +46,8 @@ class CommandLog {
   /// Returns the frame at which it takes effect.
   std::uint64_t add(const Step& command) {
     const std::lock_guard lock(mutex_);
-    std::uint64_t frame = 0;
-    for (const std::uint64_t next : next_frame_) {
-      if (next != kNotRunning) frame = std::max(frame, next);
-    }
-    (is_running() ? log_ : waiting_).push_back({frame, command});
+    const std::uint64_t frame = first_free_frame();
+    append(is_running() ? log_ : waiting_, {frame, command});
     return frame;
   }
 
@@ -56,12 +67,32 @@ class CommandLog {
     std::uint64_t frame = 0;
     Step command;
   };
+  /// One entry a frame: what a ramp passes through between two frames the specimen does not see.
+  static void append(std::vector<Entry>& log, const Entry& entry) {
+    if (log.empty() || log.back().frame != entry.frame) {
+      log.push_back(entry);
+      return;
+    }
+    Step& kept = log.back().command;
+    const Step& step = entry.command;
+    if (step.current_a) kept.current_a = step.current_a;
+    if (step.compliance_v) kept.compliance_v = step.compliance_v;
+    if (step.temperature_k) kept.temperature_k = step.temperature_k;
+    if (step.beam_on) kept.beam_on = step.beam_on;
+  }
+  [[nodiscard]] std::uint64_t first_free_frame() const {
+    std::uint64_t frame = 0;
+    for (const std::uint64_t next : next_frame_) {
+      if (next != kNotRunning) frame = std::max(frame, next);
+    }
+    return frame;
+  }
   [[nodiscard]] bool is_running() const {
     return std::any_of(next_frame_.begin(), next_frame_.end(),
                        [](std::uint64_t next) { return next != kNotRunning; });
   }
 
-  std::mutex mutex_;  // guards everything below
+  mutable std::mutex mutex_;  // guards everything below
   std::vector<std::uint64_t> next_frame_;
   std::vector<Entry> log_;
   std::vector<Entry> waiting_;

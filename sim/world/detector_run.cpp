@@ -32,27 +32,29 @@ double fluence_per_frame(const Scenario& scenario) noexcept {
 Result<std::unique_ptr<DetectorRun>> DetectorRun::create(const Scenario& scenario,
                                                          const PhaseTable& phases,
                                                          std::size_t index,
-                                                         const RunOptions& options,
-                                                         CommandLog& log) {
+                                                         const RunOptions& options, CommandLog& log,
+                                                         HolderDevice& holder) {
   const DetectorModel& model = scenario.detectors[index];
   const FrameGeometry geometry{model.width, model.height, PixelType::u16};
   auto ring =
       Ring::create(options.prefetch > 0 ? options.prefetch : options.slots, geometry.bytes());
   if (!ring) return ring.error();
   std::unique_ptr<DetectorRun> run(
-      new DetectorRun(scenario, phases, index, options, log, std::move(*ring)));
+      new DetectorRun(scenario, phases, index, options, log, holder, std::move(*ring)));
   if (options.prefetch > 0) run->prefetch();
   return run;
 }
 
 DetectorRun::DetectorRun(const Scenario& scenario, const PhaseTable& phases, std::size_t index,
-                         const RunOptions& options, CommandLog& log, Ring ring)
+                         const RunOptions& options, CommandLog& log, HolderDevice& holder,
+                         Ring ring)
     : scenario_(scenario),
       phases_(phases),
       index_(index),
       options_(options),
       model_(scenario.detectors[index]),
       log_(log),
+      holder_(holder),
       ring_(std::move(ring)),
       renderer_(scenario, model_, options.threads) {}
 
@@ -72,16 +74,17 @@ Result<void> DetectorRun::start(std::uint64_t frames, CloseLink close_link) {
     truth_ = std::move(*truth);
   }
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  start_ns_ = scenario_.start_time_unix_s > 0
-                  ? scenario_.start_time_unix_s * 1'000'000'000
-                  : std::chrono::duration_cast<nanoseconds>(now).count();
   stopping_.store(false);
   running_.store(true);
   next_frame_.store(0);
   lost_.store(0);
   late_.store(0);
   ring_.reset();
-  log_.begin(index_);
+  // Detectors of one experiment share its clock.
+  const bool is_new = log_.begin(index_, holder_.standing());
+  start_ns_ = is_new
+                  ? holder_.begin_experiment(std::chrono::duration_cast<nanoseconds>(now).count())
+                  : holder_.start_ns();
   thread_ = std::thread([this, frames] {
     pthread_setname_np(pthread_self(), "sim-detector");
     run(frames);
@@ -109,10 +112,13 @@ void DetectorRun::run(std::uint64_t frames) {
   std::vector<Step> commands;
   LossReason gap = LossReason::none;
   std::uint64_t frame = 0;
-  const Clock::time_point start = Clock::now();
+  Clock::time_point start = Clock::now();
   for (; frames == 0 || frame < frames; ++frame) {
+    if (!await_client(frame, start)) break;
     log_.take(index_, frame, commands);
     const SpecimenState& state = specimen.advance(commands);
+    if (was_not_played_) specimen.note({"step_not_played", "no client played it in time"});
+    holder_.add_sample(state);
     const double due_s = options_.speed > 0.0 ? static_cast<double>(frame + 1) *
                                                     scenario_.frame_period_s / options_.speed
                                               : 0.0;
@@ -123,6 +129,18 @@ void DetectorRun::run(std::uint64_t frames) {
   if (frames > 0 && frame >= frames)
     ring_.end(frame, gap);  // else it was stopped, or the link broke
   running_.store(false);
+}
+
+bool DetectorRun::await_client(std::uint64_t frame, Clock::time_point& start) {
+  const Clock::time_point before = Clock::now();
+  const auto awaited = holder_.await_step(frame, [this] { return stopping_.load(); });
+  was_not_played_ = awaited == HolderDevice::Awaited::not_played;
+  if (was_not_played_) {
+    fmt::print(stderr, "sim-world: frame {}: no client played the step within {} s, going on\n",
+               frame, std::chrono::duration<double>(options_.holder.patience).count());
+  }
+  if (awaited != HolderDevice::Awaited::nothing) start += Clock::now() - before;
+  return awaited != HolderDevice::Awaited::stopped;
 }
 
 bool DetectorRun::deliver(const SpecimenState& state, Clock::time_point due, LossReason& gap) {

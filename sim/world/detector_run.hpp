@@ -15,6 +15,7 @@
 #include "sim/specimen/specimen.hpp"
 #include "sim/truth/truth_writer.hpp"
 #include "sim/world/command_log.hpp"
+#include "sim/world/holder_device.hpp"
 
 namespace latticed::sim {
 
@@ -24,6 +25,7 @@ struct RunOptions {
   std::uint32_t slots = 16;    // of the ring
   std::uint32_t prefetch = 0;  // frames rendered once and for all; 0 = live
   std::string truth;           // file; empty = none
+  HolderDevice::Options holder;
 };
 
 struct RunStatus {
@@ -40,7 +42,8 @@ class DetectorRun {
 
   static Result<std::unique_ptr<DetectorRun>> create(const Scenario& scenario,
                                                      const PhaseTable& phases, std::size_t index,
-                                                     const RunOptions& options, CommandLog& log);
+                                                     const RunOptions& options, CommandLog& log,
+                                                     HolderDevice& holder);
   ~DetectorRun();
 
   [[nodiscard]] const DetectorModel& model() const noexcept { return model_; }
@@ -52,9 +55,11 @@ class DetectorRun {
 
  private:
   DetectorRun(const Scenario& scenario, const PhaseTable& phases, std::size_t index,
-              const RunOptions& options, CommandLog& log, Ring ring);
+              const RunOptions& options, CommandLog& log, HolderDevice& holder, Ring ring);
   void run(std::uint64_t frames);
   void prefetch();
+  /// False when the run was stopped. `start` moves by the time it took: frames are then not late.
+  bool await_client(std::uint64_t frame, std::chrono::steady_clock::time_point& start);
   bool wait_until(std::chrono::steady_clock::time_point due);
   bool wait_for_space(std::chrono::steady_clock::time_point until);
   /// False when the run is over.
@@ -69,11 +74,13 @@ class DetectorRun {
   const RunOptions options_;
   const DetectorModel model_;
   CommandLog& log_;
+  HolderDevice& holder_;
   Ring ring_;
   Renderer renderer_;
   CloseLink close_link_;
   std::unique_ptr<TruthWriter> truth_;
   std::int64_t start_ns_ = 0;
+  bool was_not_played_ = false;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> running_{false};
   std::atomic<std::uint64_t> next_frame_{0};

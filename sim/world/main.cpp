@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <map>
 #include <optional>
 
 #include "sim/export/export.hpp"
@@ -33,8 +34,8 @@ int fail(const Error& error) {
   return 2;
 }
 
-int serve(Scenario scenario, const RunOptions& options, const std::string& socket) {
-  auto world = World::create(std::move(scenario), options);
+int serve(const Scenario& scenario, const RunOptions& options, const std::string& socket) {
+  auto world = World::create(scenario, options);
   if (!world) return fail(world.error());
   auto server = LinkServer::listen(**world, socket);
   if (!server) return fail(server.error());
@@ -68,6 +69,10 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--slots", run.slots, "frames in the ring")->check(CLI::Range(1, 4096));
   app.add_option("--prefetch", run.prefetch, "render so many frames once; the driver cycles")
       ->check(CLI::Range(0, 4096));
+  app.add_option("--stimulus", run.holder.stimulus,
+                 "who plays the scenario's current and temperature: scenario, client")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Stimulus>{
+          {"scenario", Stimulus::scenario}, {"client", Stimulus::client}}));
   app.add_option("--seed", options.seed, "instead of the scenario's")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--frames", options.frames, "instead of the scenario's; 0 = endless")
@@ -99,5 +104,5 @@ int main(int argc, char** argv) {
     return fail({ErrorCode::invalid_argument,
                  "nothing to do: give --socket, --movie, --references or --check"});
   }
-  return serve(std::move(*scenario), options.run, options.socket);
+  return serve(*scenario, options.run, options.socket);
 }

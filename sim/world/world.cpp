@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "sim/scenario/joined.hpp"
@@ -15,6 +16,22 @@ using Json = nlohmann::json;
 
 Error wrong_state(const char* command, const char* wanted) {
   return {ErrorCode::failed_precondition, fmt::format("{}: {} first", command, wanted)};
+}
+
+constexpr std::array<std::string_view, 5> kHolderWords = {"samples", "source", "output",
+                                                          "temperature", "heater"};
+constexpr std::size_t kSamplesAReply = 500;  // a reply is a line of at most 64 KiB
+
+Json step_line(const StimulusStep& step) {
+  Json line{{"frame", step.frame}};
+  if (step.current_a) line["current_a"] = *step.current_a;
+  if (step.temperature_k) line["temperature_k"] = *step.temperature_k;
+  return line;
+}
+
+Result<Json> frame_line(const Result<std::uint64_t>& frame) {
+  if (!frame) return frame.error();
+  return Json{{"frame", *frame}};
 }
 
 std::string phase_names(const PhaseTable& phases) {
@@ -36,24 +53,27 @@ Result<void> check_phases(const Scenario& scenario, const PhaseTable& phases) {
   return {};
 }
 
-Result<std::unique_ptr<World>> World::create(Scenario scenario, const RunOptions& options) {
+Result<std::unique_ptr<World>> World::create(const Scenario& scenario, const RunOptions& options) {
   auto phases = parse_phases(built_in_phases(), "phases.toml");
   if (!phases) return phases.error();
   if (auto checked = check_phases(scenario, *phases); !checked) return checked.error();
-  std::unique_ptr<World> world(new World(std::move(scenario), std::move(*phases), options));
+  std::unique_ptr<World> world(new World(scenario, std::move(*phases), options));
   for (std::size_t i = 0; i < world->scenario_.detectors.size(); ++i) {
-    auto run = DetectorRun::create(world->scenario_, world->phases_, i, options, world->log_);
+    auto run = DetectorRun::create(world->scenario_, world->phases_, i, options, world->log_,
+                                   world->holder_);
     if (!run) return run.error();
     world->runs_.push_back(std::move(*run));
   }
   return world;
 }
 
-World::World(Scenario scenario, PhaseTable phases, const RunOptions& options)
-    : scenario_(std::move(scenario)),
+World::World(const Scenario& scenario, PhaseTable phases, const RunOptions& options)
+    : scenario_(options.holder.stimulus == Stimulus::client ? without_stimulus(scenario)
+                                                            : scenario),
       phases_(std::move(phases)),
       options_(options),
-      log_(scenario_.detectors.size()) {}
+      log_(scenario_.detectors.size()),
+      holder_(scenario, options.holder, log_) {}
 
 World::Reply World::answer(Client& client, const std::string& line) {
   Reply reply;
@@ -81,6 +101,12 @@ Result<Json> World::obey(Client& client, const Json& command, int& fd) {
   if (word == "status") return status();
   if (word == "set") return set(command);
   if (word == "open") return open(client, command, fd);
+  if (word == "open_holder") return open_holder(client);
+  if (word == "safe_holder") return Json{{"frame", holder_.make_safe()}};
+  if (std::find(kHolderWords.begin(), kHolderWords.end(), word) != kHolderWords.end()) {
+    if (!client.has_holder) return wrong_state(word.c_str(), "open_holder");
+    return obey_holder(word, command);
+  }
   if (client.detector == nullptr) return wrong_state(word.c_str(), "open a detector");
   if (word == "configure") return configure(client, command);
   if (word == "arm") {
@@ -102,8 +128,8 @@ Result<Json> World::obey(Client& client, const Json& command, int& fd) {
   }
   return Error{ErrorCode::invalid_argument,
                fmt::format("command \"{}\": must be one of describe, status, set, open, configure, "
-                           "arm, start, stop",
-                           word)};
+                           "arm, start, stop, open_holder, safe_holder, {}",
+                           word, joined(kHolderWords, ", "))};
 }
 
 Result<Json> World::open(Client& client, const Json& command, int& fd) {
@@ -163,6 +189,44 @@ Result<Json> World::set(const Json& command) {
   return Json{{"frame", log_.add(step)}};
 }
 
+Result<Json> World::open_holder(Client& client) {
+  if (is_holder_taken_) {
+    return Error{ErrorCode::failed_precondition, "open_holder: another client has it"};
+  }
+  is_holder_taken_ = client.has_holder = true;
+  holder_.make_safe();
+  return Json{{"holder", "holder"},
+              {"scenario", scenario_.name},
+              {"seed", scenario_.seed},
+              {"current_a", HolderDevice::kCurrentA},
+              {"voltage_v", HolderDevice::kVoltageV},
+              {"temperature_k", HolderDevice::kTemperatureK},
+              {"next", holder_.next_sample()}};
+}
+
+Result<Json> World::obey_holder(const std::string& word, const Json& command) {
+  if (word == "samples") return samples(command.value("after", std::uint64_t{0}));
+  if (word == "source") {
+    return frame_line(holder_.set_source(command.at("current_a").get<double>(),
+                                         command.at("compliance_v").get<double>()));
+  }
+  if (word == "temperature")
+    return frame_line(holder_.set_temperature(command.at("temperature_k").get<double>()));
+  const bool is_on = command.at("on").get<bool>();
+  return Json{{"frame", word == "output" ? holder_.set_output(is_on) : holder_.set_heater(is_on)}};
+}
+
+/// Each as [time_ns, bias_v, current_a, temperature_k, output, heater, in compliance].
+Json World::samples(std::uint64_t after) const {
+  const HolderDevice::Samples found = holder_.samples(after, kSamplesAReply);
+  Json lines = Json::array();
+  for (const HolderSample& s : found.samples) {
+    lines.push_back({s.time_ns, s.bias_v, s.current_a, s.temperature_k, s.is_output_on,
+                     s.is_heater_on, s.is_in_compliance});
+  }
+  return Json{{"samples", lines}, {"next", found.next}, {"clock", found.clock}};
+}
+
 Json World::describe() const {
   Json detectors = Json::array();
   for (const auto& run : runs_) {
@@ -174,7 +238,11 @@ Json World::describe() const {
                          {"pixel_size_nm", model.pixel_size_nm},
                          {"exposure_s", model.exposure_s}});
   }
+  Json steps = Json::array();
+  for (const StimulusStep& step : holder_.steps()) steps.push_back(step_line(step));
   return Json{{"protocol", 1},
+              {"stimulus", holder_.stimulus() == Stimulus::client ? "client" : "scenario"},
+              {"steps", steps},
               {"scenario", scenario_.name},
               {"seed", scenario_.seed},
               {"frames", scenario_.frames},
@@ -192,10 +260,22 @@ Json World::status() const {
                          {"lost", status.lost},
                          {"late", status.late}});
   }
-  return Json{{"detectors", detectors}};
+  const auto waiting = holder_.waiting_for();
+  const HolderDevice::Present present = holder_.present();
+  return Json{{"detectors", detectors},
+              {"holder",
+               {{"output", present.is_output_on},
+                {"heater", present.is_heater_on},
+                {"current_a", present.current_a},
+                {"temperature_k", present.temperature_k}}},
+              {"waiting_for_step", waiting ? step_line(*waiting) : Json(nullptr)}};
 }
 
 void World::leave(Client& client) noexcept {
+  if (client.has_holder) {
+    holder_.make_safe();
+    client.has_holder = is_holder_taken_ = false;
+  }
   if (client.detector == nullptr) return;
   client.detector->stop();
   std::erase(taken_, client.detector);

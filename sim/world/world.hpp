@@ -19,12 +19,13 @@ struct Client {
   bool is_configured = false;
   bool is_armed = false;
   DetectorRun::CloseLink close_link;
+  bool has_holder = false;
 };
 
 class World {
  public:
   /// The scenario's phases are checked here.
-  static Result<std::unique_ptr<World>> create(Scenario scenario, const RunOptions& options);
+  static Result<std::unique_ptr<World>> create(const Scenario& scenario, const RunOptions& options);
 
   struct Reply {
     std::string line;
@@ -32,7 +33,7 @@ class World {
   };
   /// One command line to one reply line. Never throws.
   Reply answer(Client& client, const std::string& line);
-  /// The client is gone: its detector stops and is free again.
+  /// The client is gone: its detector stops, its holder's outputs go off, both are free again.
   void leave(Client& client) noexcept;
 
   [[nodiscard]] const Scenario& scenario() const noexcept { return scenario_; }
@@ -40,18 +41,23 @@ class World {
   [[nodiscard]] DetectorRun& run(std::size_t index) noexcept { return *runs_[index]; }
 
  private:
-  World(Scenario scenario, PhaseTable phases, const RunOptions& options);
+  World(const Scenario& scenario, PhaseTable phases, const RunOptions& options);
   Result<nlohmann::json> obey(Client& client, const nlohmann::json& command, int& fd);
   Result<nlohmann::json> open(Client& client, const nlohmann::json& command, int& fd);
   Result<nlohmann::json> configure(Client& client, const nlohmann::json& command);
   Result<nlohmann::json> set(const nlohmann::json& command);
+  Result<nlohmann::json> open_holder(Client& client);
+  Result<nlohmann::json> obey_holder(const std::string& word, const nlohmann::json& command);
+  [[nodiscard]] nlohmann::json samples(std::uint64_t after) const;
   [[nodiscard]] nlohmann::json describe() const;
   [[nodiscard]] nlohmann::json status() const;
 
-  const Scenario scenario_;
+  const Scenario scenario_;  // without what a client plays
   const PhaseTable phases_;
   const RunOptions options_;
   CommandLog log_;
+  HolderDevice holder_;
+  bool is_holder_taken_ = false;
   std::vector<std::unique_ptr<DetectorRun>> runs_;
   std::vector<const DetectorRun*> taken_;
 };

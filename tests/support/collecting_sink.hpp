@@ -19,6 +19,7 @@ struct SeenFrame {
   std::uint32_t epoch = 0;
   FrameHeader header;
   Measurements measurements;
+  std::shared_ptr<const AppliedChange> change;
 };
 
 /// Written by the sink's thread, read by the test; lives longer than the pipeline.
@@ -26,7 +27,7 @@ class Collection {
  public:
   void add(const Frame& frame) {
     const std::lock_guard lock(guard_);
-    frames_.push_back({frame.seq, frame.epoch, frame.header, frame.measurements});
+    frames_.push_back({frame.seq, frame.epoch, frame.header, frame.measurements, frame.change});
   }
   [[nodiscard]] std::vector<SeenFrame> frames() const {
     const std::lock_guard lock(guard_);
@@ -69,6 +70,7 @@ class Collection {
   std::optional<Error> begin_error, finish_error;
   std::function<void(const Frame&)> on_frame;  // sink's thread
   std::shared_ptr<SharedThread> thread;        // null = one of its own
+  std::function<void()> on_idle;               // sink's thread
 
  private:
   mutable std::mutex guard_;
@@ -93,6 +95,9 @@ class CollectingSink final : public Sink {
     into_.pass();
     if (into_.on_frame) into_.on_frame(*frame);
     into_.add(*frame);
+  }
+  void idle() override {
+    if (into_.on_idle) into_.on_idle();
   }
   Result<void> finish() override {
     ++into_.finished;

@@ -116,6 +116,24 @@ TEST_F(FrameSourceTest, AGapInTheCountIsAnEntryInItsPlace) {
   expect_honest();
 }
 
+// Else a glitch of the counter makes a sink write 10^15 lines.
+TEST_F(FrameSourceTest, ACountThatCannotBeBelievedEndsTheRun) {
+  run(Script().frames(2).frame(std::uint64_t{1} << 50).frames(5));
+  EXPECT_EQ(got(), (Words{"0", "1", "end 2"}));
+  ASSERT_TRUE(sut_->error());
+  EXPECT_EQ(sut_->error()->code, ErrorCode::data_loss);
+  EXPECT_EQ(sut_->error()->message,
+            "detector scripted: its count went from 2 to 1125899906842624, 0 lost: more than "
+            "16777216 missing frames cannot be");
+  EXPECT_EQ(sut_->counters().lost_total(), 0u);
+}
+
+TEST_F(FrameSourceTest, ALossThatCannotBeBelievedEndsTheRun) {
+  run(Script().frames(2).lost(std::uint64_t{1} << 40, LossReason::truncated).frames(5));
+  EXPECT_EQ(got(), (Words{"0", "1", "end 2"}));
+  EXPECT_TRUE(sut_->error());
+}
+
 TEST_F(FrameSourceTest, AGapBeforeTheFirstFrameIsAnEntryToo) {
   run(Script().gap(2).frames(1));
   EXPECT_EQ(got(), (Words{"0-1 sequence_gap", "2", "end 3"}));

@@ -66,6 +66,34 @@ TEST(ImageFigure, IgnoresOutliersInItsContrast) {
   EXPECT_NEAR(a.r, b.r, 2);
 }
 
+TEST(ImageFigure, KeepsAContrastItIsGiven) {
+  ImageFigure figure = grey_image(4, 1);
+  figure.pixels = {0.0f, 10.0f, 20.0f, 30.0f};
+  figure.contrast = {0.0, 100.0};
+  const Picture picture = figure.draw();
+  const auto grey = [&](int i) { return picture.at(14 + 64 + 128 * i, picture.height / 2).r; };
+  EXPECT_NEAR(grey(1), 25.5, 1.0);  // 10 of 100
+  EXPECT_NEAR(grey(3), 76.5, 1.0);  // not stretched to white
+}
+
+TEST(ImageFigure, CarriesItsBadgeInsideTheImage) {
+  ImageFigure figure = grey_image(512, 512);
+  std::fill(figure.pixels.begin(), figure.pixels.end(), 7.0f);
+  const auto coloured = [](const Picture& picture) {
+    int count = 0;
+    for (int y = 14; y < picture.height / 4; ++y) {
+      for (int x = 14; x < picture.width / 2; ++x) {
+        const Colour is = picture.at(x, y);
+        count += is.r > is.g + 50 ? 1 : 0;
+      }
+    }
+    return count;
+  };
+  EXPECT_EQ(coloured(figure.draw()), 0);
+  figure.badge = "REHEARSAL";
+  EXPECT_GT(coloured(figure.draw()), 500);
+}
+
 TEST(ImageFigure, ShowsMaskedPixelsAsMaskedAndZeroOfADivergingMapAsWhite) {
   ImageFigure figure = grey_image(4, 1);
   figure.colours = ColourMap::diverging;

@@ -123,6 +123,15 @@ TEST_F(AlertStageTest, AChangeIsClearedWhenTheSeriesIsBack) {
   EXPECT_EQ(events_[1].since_seq, events_[0].since_seq);
 }
 
+TEST_F(AlertStageTest, AValueThatIsNoNumberIsNoEvidence) {
+  use({{.name = "step", .quantity = Quantity::mean_counts}, limit(110.0)});
+  for (int i = 0; i < 120; ++i) {
+    const double value = 100.0 + noise_() + (seq_ >= 60 ? 20.0 : 0.0);
+    feed_counts(i % 7 == 3 ? (i % 2 ? NAN : INFINITY) : value);
+  }
+  EXPECT_EQ(words_.size(), 2u) << testing::PrintToString(words_);
+}
+
 TEST_F(AlertStageTest, ASteadySeriesRaisesNothing) {
   use({{.name = "step", .quantity = Quantity::mean_counts}});
   for (int i = 0; i < 3000; ++i) feed_counts(100.0 + noise_());
@@ -351,7 +360,92 @@ TEST_F(AlertStageTest, ManySpotsOverTimeFindASeriesEach) {
     in.spots.push_back(spot(id, 0.5, 60.0));
     feed(in);
   }
-  EXPECT_EQ(events_.size(), 500u);
+  EXPECT_EQ(std::count_if(events_.begin(), events_.end(), [](auto& e) { return e.is_raised; }),
+            500);
+}
+
+TEST_F(AlertStageTest, AnAlarmOfASpotThatIsGoneIsClearedWithTheLastValueItHad) {
+  use({{.name = "snr", .quantity = Quantity::spot_snr, .kind = RuleKind::limit, .above = 50.0}});
+  for (int i = 0; i < 40; ++i) {
+    Measurements in = sound();
+    in.spots.push_back(spot(1, 0.5, 40.0));
+    if (i < 10) in.spots.push_back(spot(2, 0.5, 61.0));
+    feed(in);
+  }
+  EXPECT_THAT(words_, ElementsAre("snr raised 0 since 0", "snr cleared 17 since 0"));
+  EXPECT_EQ(events_[1].spot_id, 2u);
+  EXPECT_DOUBLE_EQ(events_[1].value, 61.0);
+}
+
+TEST_F(AlertStageTest, ASpotThatIsMissedForAFrameOrTwoKeepsItsAlarm) {
+  use({{.name = "snr", .quantity = Quantity::spot_snr, .kind = RuleKind::limit, .above = 50.0}});
+  for (int i = 0; i < 60; ++i) {
+    Measurements in = sound();
+    if (i % 4 == 0) in.spots.push_back(spot(2, 0.5, 61.0));
+    feed(in);
+  }
+  EXPECT_THAT(words_, ElementsAre("snr raised 0 since 0"));
+}
+
+// ---- rules that change
+
+TEST_F(AlertStageTest, ReplacedRulesClearWhatWasOpenAndKeepWhatStays) {
+  const AlertRule counts = limit(10.0);
+  AlertRule other = limit(5.0);
+  other.name = "other";
+  use({counts, other});
+  feed_counts(11.0);
+  AlertRule fresh = limit(8.0);
+  fresh.name = "fresh";
+  AlertStage::RuleSet set({fresh, counts}, 0.1);
+  ASSERT_TRUE(sut_->replace_rules(set));
+  rules_ = {counts, other, fresh};
+  feed_counts(12.0);
+  feed_counts(12.0);
+  EXPECT_THAT(words_, ElementsAre("counts raised 0 since 0", "other raised 0 since 0",
+                                  "other cleared 1 since 0", "fresh raised 1 since 1"));
+  EXPECT_DOUBLE_EQ(events_[2].value, 11.0);
+  std::vector<std::uint16_t> numbers;
+  sut_->list_numbers(numbers);
+  EXPECT_EQ(numbers, (std::vector<std::uint16_t>{2, 0}));
+}
+
+TEST_F(AlertStageTest, MoreOpenAlarmsThanAFrameHasRoomForAreAllCleared) {
+  use({{.name = "snr", .quantity = Quantity::spot_snr, .kind = RuleKind::limit, .above = 50.0}});
+  Measurements in = sound();
+  for (std::uint32_t id = 1; id <= kMaxSpots; ++id) in.spots.push_back(spot(id, 0.5, 60.0));
+  for (int i = 0; i < 3; ++i) feed(in);
+  ASSERT_EQ(events_.size(), kMaxSpots);
+  AlertStage::RuleSet none({}, 0.1);
+  ASSERT_TRUE(sut_->replace_rules(none));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(sut_->owes(), i < 2);
+    feed(in);
+  }
+  ASSERT_EQ(events_.size(), 2 * kMaxSpots);
+  for (std::size_t i = kMaxSpots; i < events_.size(); ++i) EXPECT_FALSE(events_[i].is_raised);
+}
+
+TEST_F(AlertStageTest, ARestartClearsWhatIsOpenAndLearnsTheBaselineAnew) {
+  use({{.name = "step", .quantity = Quantity::mean_counts}});
+  for (int i = 0; i < 60; ++i) feed_counts(100.0 + noise_() + (seq_ >= 40 ? 8.0 : 0.0));
+  ASSERT_EQ(words_.size(), 1u);
+  sut_->restart();
+  for (int i = 0; i < 60; ++i) feed_counts(108.0 + noise_());
+  ASSERT_EQ(words_.size(), 2u) << testing::PrintToString(words_);
+  EXPECT_FALSE(events_[1].is_raised);
+}
+
+TEST_F(AlertStageTest, ARunHasABoundedNumberOfRules) {
+  use({});
+  for (std::size_t i = 0; i < RuleBook::kMaxRules; ++i) {
+    AlertStage::RuleSet set({limit(1.0 + static_cast<double>(i))}, 0.1);
+    ASSERT_TRUE(sut_->replace_rules(set));
+  }
+  AlertStage::RuleSet more({limit(-1.0)}, 0.1), known({limit(3.0)}, 0.1);
+  EXPECT_FALSE(sut_->replace_rules(more));
+  EXPECT_TRUE(sut_->replace_rules(known)) << "it is in the book";
+  EXPECT_TRUE(sut_->replace_rules(known)) << "to and fro";
 }
 
 }  // namespace

@@ -85,6 +85,48 @@ TEST_P(DriftStageTest, GoesOnAtThePredictionAfterLostFrames) {
   EXPECT_NEAR(sut.drift_px.x, 25.0, 0.25);
 }
 
+// As after a change of region: another grid, another template, the same way.
+TEST_P(DriftStageTest, GoesOnInAnotherGridFromTheFrameBothHaveSeen) {
+  const auto truth = [](int i) { return Vector2{0.7 * i, -0.4 * i}; };
+  FrameAnalysis other(384, 384, {.bin = GetParam() == 1 ? 2 : 1, .detect = {}});
+  DriftStage tied(other.fft(), {}), untied(other.fft(), {});
+  Frame frame;
+  Measurements out;
+  const auto measure = [&](DriftStage& stage, const Prepared& prepared) {
+    frame.seq = seq_;
+    stage.process(frame, prepared, out);
+    return out.drift;
+  };
+  for (int i = 0; i < 20; ++i) (void)frame_at(truth(i));
+  const auto both = noise_(test::expect(scene_, truth(20)));
+  const DriftMeasurement last = measure(sut_, analysis_(both));
+  tied.take_over(sut_, &other(both));
+  untied.take_over(sut_, nullptr);
+  for (int i = 21; i < 40; ++i) {
+    ++seq_;
+    const Prepared& prepared = other(noise_(test::expect(scene_, truth(i))));
+    const DriftMeasurement sut = measure(tied, prepared);
+    EXPECT_NEAR(sut.drift_px.x, truth(i).x, 0.25) << i;
+    EXPECT_NEAR(sut.drift_px.y, truth(i).y, 0.25) << i;
+    EXPECT_GT(sut.sigma_drift_px.x, last.sigma_drift_px.x) << "the tie's own error is in it";
+    EXPECT_LT(sut.sigma_drift_px.x, 0.1);
+    const DriftMeasurement doubtful = measure(untied, prepared);
+    EXPECT_NEAR(doubtful.drift_px.x, truth(i).x, 1.0) << "the prediction was good";
+    EXPECT_GT(doubtful.sigma_drift_px.x, 3.0) << "but nobody knew: half a cell";
+  }
+}
+
+TEST_P(DriftStageTest, BegunAnewItGoesOnFromWhereTheFrameWasMeasured) {
+  for (int i = 0; i < 20; ++i) (void)frame_at({0.7 * i, 0.0});
+  sut_.restart();
+  EXPECT_EQ(frame_at({30.0, 3.0}, FrameQuality::blanked).state, DriftState::lost);
+  for (int i = 21; i < 40; ++i) {
+    const DriftMeasurement sut = frame_at({0.7 * i, 0.0});
+    EXPECT_NEAR(sut.drift_px.x, 0.7 * i, 0.25) << i;
+    EXPECT_EQ(sut.state, DriftState::locked) << i;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Bins, DriftStageTest, testing::Values(1, 2, 3));
 
 }  // namespace

@@ -3,6 +3,7 @@
 // the heap once they are warm, whatever comes.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <vector>
 
 #include "server/process/pipeline.hpp"
@@ -33,7 +34,8 @@ struct Counted {
 };
 
 Counted allocations_in(const Script& warm_up, const Script& counted, std::uint64_t warm_entries,
-                       std::uint64_t all_entries, const Scene& still) {
+                       std::uint64_t all_entries, const Scene& still,
+                       const std::function<void(Line&)>& before_it_starts = {}) {
   // Drifting, so that the tracker moves; a few pictures, told apart by their noise and place.
   std::vector<std::vector<std::uint16_t>> images;
   for (std::uint64_t i = 0; i < 8; ++i) {
@@ -73,6 +75,7 @@ Counted allocations_in(const Script& warm_up, const Script& counted, std::uint64
   Pipeline sut({.workers = 2, .pin_workers = false});
   auto line = sut.add(std::move(parts), 1);
   EXPECT_TRUE(line);
+  if (before_it_starts) before_it_starts(**line);
   EXPECT_TRUE(sut.start());
   EXPECT_TRUE(happens([&] { return seen == warm_entries; }));
   count_allocations_of("latd-");
@@ -108,6 +111,21 @@ TEST(HotPath, AllocatesNothingAtAnotherSizeWithBinning) {
   scene.fringes = {{12.0, 20.0, 0.3}, {14.0, 95.0, 0.2}};
   const Counted got =
       allocations_in(Script().frames(20), Script().from(20).frames(20), 20, 40, scene);
+  EXPECT_EQ(got.allocations, 0u) << where_allocations_were();
+}
+
+TEST(HotPath, AllocatesNothingOnceChangesHaveBeenMade) {
+  Scene scene;
+  const Counted got = allocations_in(
+      Script().frames(30), Script().from(30).frames(40), 30, 70, scene, [](Line& line) {
+        AlertRule counts{.name = "counts", .quantity = Quantity::mean_counts};
+        EXPECT_TRUE(line.post(WatchSpot{{0.12, 0.03}, 0.01}, 3));
+        EXPECT_TRUE(line.post(SetRegion{{10, 10, 100, 90}}, 6));
+        EXPECT_TRUE(line.post(SetRules{{counts}}, 9));
+        EXPECT_TRUE(line.post(ResetTracking{}, 12));
+        EXPECT_TRUE(line.post(SetReference{}, 15));
+      });
+  EXPECT_EQ(got.frames, 70u);
   EXPECT_EQ(got.allocations, 0u) << where_allocations_were();
 }
 

@@ -116,6 +116,29 @@ TEST(LatticeStage, ReportsTheSameErrorsItMakes) {
   EXPECT_NEAR(amplitude.mean(), 0.2, 0.002);
 }
 
+// Bragg power over all structure, which is small against the noise of the whole band: only as far
+// out as there are reflections is anything but noise added up.
+TEST(LatticeStage, CrystallinityIsSteadyAtALowDose) {
+  Chain sut(512, 512);
+  Scene scene{.width = 512, .height = 512, .counts = 3.0};
+  scene.lattice = test::layered_lattice();
+  scene.film = std::make_shared<const test::Film>(512, 512, 3, 0.1);
+  test::ShotNoise noise(5);
+  const auto expectation = test::expect(scene);
+  test::Series series;
+  for (int frame = 0; frame < 60; ++frame) {
+    const Measurements out = sut(noise(expectation));
+    if (frame < 10) continue;
+    ASSERT_TRUE(out.crystallinity) << frame;
+    series.add(*out.crystallinity);
+  }
+  std::printf("crystallinity %.4f, deviation %.4f\n", series.mean(), series.deviation());
+  // Contrasts 0.2, 0.1, 0.1 against a film of 0.1 rms, most of it within the reflections' reach.
+  EXPECT_GT(series.mean(), 0.6);
+  EXPECT_LT(series.mean(), 0.95);
+  EXPECT_LT(series.deviation(), 0.025);  // was 0.15 when the whole band was summed
+}
+
 TEST(LatticeStage, KeepsIdentityAndConfirmsAfterThreeFrames) {
   Chain sut(256, 256);
   Scene scene{.counts = 40.0};

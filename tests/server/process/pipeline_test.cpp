@@ -140,6 +140,24 @@ TEST_F(PipelineTest, ARunWithoutFramesBeginsAndFinishesItsSinks) {
   expect_at_rest(line);
 }
 
+TEST_F(PipelineTest, ASinkHearsThatNothingComesAndMayFailThen) {
+  std::atomic<int> idled{0};
+  first_.on_idle = [&] { idled.fetch_add(1); };
+  second_.on_idle = [] { throw std::runtime_error("nothing to do"); };
+  second_.name = "second";
+  Line& line = add(parts_of(Script().frames(2).wait_for_permit().frames(2), {&first_, &second_}));
+  ASSERT_TRUE(pipeline().start());
+  EXPECT_TRUE(happens([&] { return first_.size() == 2 && idled.load() >= 2; }));
+  last_detector_->permit();
+  const auto outcome = pipeline().wait();
+  EXPECT_EQ(first_.seqs(), numbers(0, 4));
+  EXPECT_EQ(first_.finished, 1);
+  ASSERT_FALSE(outcome);
+  EXPECT_THAT(outcome.error().message, AllOf(HasSubstr("second"), HasSubstr("nothing to do")));
+  EXPECT_EQ(second_.finished, 0);
+  expect_at_rest(line);
+}
+
 TEST_F(PipelineTest, SequenceNumbersBeginWhereTheRunSays) {
   Line::Parts parts = parts_of(Script().frames(5), {&first_});
   parts.config.first_seq = 40;

@@ -277,6 +277,16 @@ TEST(Preparer, RefusesReferencesOfAnotherSizeAndSaysWhich) {
   EXPECT_EQ(refusal(image, {}, maps).message.substr(0, 14), "gain reference");
 }
 
+TEST(Preparer, RefusesReferencesWithAPixelThatIsNoNumber) {
+  const Image<std::uint16_t> image(8, 8, 1);
+  for (float value : {NAN, INFINITY}) {
+    signal::CorrectionMaps maps;
+    maps.gain.assign(64, 1.0f);
+    maps.gain[9] = value;
+    EXPECT_EQ(refusal(image, {}, maps).message, "gain reference: pixel 9 is no finite number");
+  }
+}
+
 TEST(Preparer, ForgetsThePeaksOfTheFrameBefore) {
   const Scene scene;
   Image<std::uint16_t> image(scene.size, scene.size, 0);

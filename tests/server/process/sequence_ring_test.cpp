@@ -48,6 +48,36 @@ TEST_F(SequenceRingTest, RingsForTheWorkersWhenAFrameCame) {
   EXPECT_NE(work_.listen(), seen);
 }
 
+TEST_F(SequenceRingTest, HoldsBackWhatComesFromAFrameOn) {
+  for (std::uint64_t i = 0; i < 4; ++i) sut_.push(frame(10 + i));
+  sut_.hold_from(12);
+  EXPECT_FALSE(sut_.is_held());
+  EXPECT_EQ(sut_.claim(), 0u);
+  EXPECT_EQ(sut_.claim(), 1u);
+  EXPECT_TRUE(sut_.is_held());
+  EXPECT_FALSE(sut_.claim());
+  EXPECT_FALSE(sut_.is_drained()) << "two are claimed and not taken";
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    sut_.mark_ready(i);
+    ASSERT_TRUE(sut_.next(0ns));
+    const FrameLease taken = std::move(sut_.next(0ns)->frame);
+    sut_.release();
+  }
+  EXPECT_TRUE(sut_.is_drained());
+  const auto seen = work_.listen();
+  sut_.let_go();
+  EXPECT_NE(work_.listen(), seen);
+  EXPECT_EQ(sut_.claim(), 2u);
+}
+
+TEST_F(SequenceRingTest, HeldFromTheBeginningOnItIsDrainedAlsoWithoutFrames) {
+  sut_.hold_from(0);
+  EXPECT_TRUE(sut_.is_held());
+  EXPECT_TRUE(sut_.is_drained());
+  sut_.hold_from(5);
+  EXPECT_FALSE(sut_.is_drained()) << "frames before the fifth may still come";
+}
+
 TEST_F(SequenceRingTest, WaitsForTheOldestHoweverReadyTheOthersAre) {
   for (std::uint64_t i = 0; i < 3; ++i) {
     sut_.push(frame(i));

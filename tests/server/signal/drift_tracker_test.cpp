@@ -216,6 +216,20 @@ TEST(DriftTracker, GoesOnAtThePredictionThroughSkippedFrames) {
   EXPECT_LT(off(back, {0.4 * 46, -0.2 * 46}), 0.1);
 }
 
+// Half an hour with the beam blanked: the little that the velocity was wrong by would have become
+// 360 px, far outside any field and any sigma.
+TEST(DriftTracker, DoesNotExtrapolateForEver) {
+  const Scene scene = particle_on_film(10.0);
+  DriftRun sut(scene, 63);
+  for (int i = 0; i < 30; ++i) (void)sut(scene, {0.2 * i, 0.0});
+  DriftMeasurement last;
+  for (int i = 0; i < 18000; ++i) last = sut.tracker().skip();
+  EXPECT_EQ(last.state, DriftState::lost);
+  EXPECT_NEAR(last.drift_px.x, 6.0, 0.25 * 48);
+  EXPECT_LT(std::abs(last.drift_px.x - 6.0), 3.0 * last.sigma_drift_px.x);
+  EXPECT_LT(off(sut(scene, {8.0, 1.0}), {8.0, 1.0}), 0.3);
+}
+
 TEST(DriftTracker, KnowsNothingOfDriftBeforeItsFirstFrame) {
   const Scene scene = particle_on_film(10.0);
   DriftRun sut(scene, 53);
@@ -230,7 +244,7 @@ TEST(DriftTracker, BeginsAtZeroAfterReset) {
   const Scene scene = particle_on_film(10.0);
   DriftRun sut(scene, 59);
   for (int i = 0; i < 10; ++i) (void)sut(scene, {1.0 * i, 0.0});
-  sut.tracker().reset();
+  sut.tracker().restart({});
   const DriftMeasurement first = sut(scene, {20.0, 3.0});
   EXPECT_EQ(first.drift_px.x, 0.0);
   EXPECT_LT(off(sut(scene, {20.5, 3.0}), {0.5, 0.0}), 0.2);

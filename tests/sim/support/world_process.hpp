@@ -18,8 +18,10 @@ namespace latticed::sim::test {
 
 class WorldProcess {
  public:
-  /// `scenario` is the text of a scenario file.
-  explicit WorldProcess(const std::string& scenario, const std::vector<std::string>& more = {}) {
+  /// `scenario` is the text of a scenario file; `socket` where another world was, or its own.
+  explicit WorldProcess(const std::string& scenario, const std::vector<std::string>& more = {},
+                        const std::string& socket_path = {})
+      : socket_(socket_path.empty() ? directory_.file("world.sock") : socket_path) {
     std::ofstream(directory_.file("scenario.toml")) << scenario;
     std::vector<std::string> words{LATTICED_SIM_WORLD, "--scenario",
                                    directory_.file("scenario.toml"), "--socket", socket()};
@@ -43,7 +45,7 @@ class WorldProcess {
   /// The exit status after SIGTERM.
   int terminate() { return end(SIGTERM); }
 
-  [[nodiscard]] std::string socket() const { return directory_.file("world.sock"); }
+  [[nodiscard]] std::string socket() const { return socket_; }
   [[nodiscard]] std::string file(const std::string& name) const { return directory_.file(name); }
 
  private:
@@ -57,6 +59,7 @@ class WorldProcess {
   }
 
   TemporaryDirectory directory_;
+  const std::string socket_;
   pid_t pid_ = -1;
 };
 

@@ -3,9 +3,12 @@
 // from a client: the same seed and the same timeline give the same frames. Real processes.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "drivers/simulator/sim_detector.hpp"
+#include "drivers/simulator/sim_holder.hpp"
 #include "tests/sim/support/world_process.hpp"
 
 namespace latticed::sim {
@@ -74,6 +77,62 @@ TEST(SameBits, WhetherTheSetPointIsCommandedOrScripted) {
   EXPECT_EQ(frames_of(scripted), reference);
   test::WorldProcess neither(test::small_scenario(kFrames, kMoving), {"--speed", "0"});
   EXPECT_NE(frames_of(neither), reference);
+}
+
+/// Plays what the world waits for, through the holder, in ramps of a few writes.
+void play_steps(const std::string& socket, const std::atomic<bool>& is_over) {
+  SimHolderOptions options;
+  options.socket = socket;
+  auto holder = SimHolder::open(options);
+  ASSERT_TRUE(holder) << holder.error().message;
+  auto link = LineClient::open(socket, 5000ms);
+  ASSERT_TRUE(link);
+  double current_a = 0.0;
+  double temperature_k = 293.0;
+  while (!is_over.load()) {
+    const auto status = link->request({{"cmd", "status"}}, 5000ms);
+    ASSERT_TRUE(status);
+    const auto& step = status->at("waiting_for_step");
+    if (step.is_null()) continue;
+    if (step.contains("current_a")) {
+      const double wanted = step["current_a"].get<double>();
+      for (const double part : {0.3, 0.7, 1.0}) {
+        const double level = part == 1.0 ? wanted : current_a + part * (wanted - current_a);
+        ASSERT_TRUE((*holder)->set_source({SourceMode::current, level, 10.0}));
+        ASSERT_TRUE((*holder)->set_output(Switch::on));
+      }
+      current_a = wanted;
+    }
+    if (step.contains("temperature_k")) {
+      const double wanted = step["temperature_k"].get<double>();
+      ASSERT_TRUE((*holder)->set_temperature(temperature_k));
+      ASSERT_TRUE((*holder)->set_heater(Switch::on));
+      ASSERT_TRUE((*holder)->set_temperature(0.5 * (temperature_k + wanted)));
+      ASSERT_TRUE((*holder)->set_temperature(wanted));
+      temperature_k = wanted;
+    }
+  }
+}
+
+TEST(SameBits, WhetherTheWorldOrAClientPlaysTheSteps) {
+  const std::string scenario = test::small_scenario(
+      kFrames, kMoving +
+                   "[cell]\ncapacity_c = 1e-9\nvoltage_v = [[0.0, 3.0], [1.0, 4.0]]\n"
+                   "[[step]]\nt_s = 0.0\ntemperature_k = 330.0\n"
+                   "[[step]]\nt_s = 0.03\ncurrent_a = 5e-9\njump_nm = [0.1, 0.2]\n"
+                   "[[step]]\nt_s = 0.06\ntemperature_k = 390.0\ncurrent_a = -1e-9\n"
+                   "[[step]]\nt_s = 0.08\nbeam = \"blank\"\n");
+  test::WorldProcess scripted(scenario, {"--speed", "0"});
+  const Frames reference = frames_of(scripted);
+  ASSERT_EQ(reference.size(), static_cast<std::size_t>(kFrames));
+  for (const char* speed : {"0", "1", "3"}) {
+    test::WorldProcess played(scenario, {"--speed", speed, "--stimulus", "client"});
+    std::atomic<bool> is_over{false};
+    std::thread player([&] { play_steps(played.socket(), is_over); });
+    EXPECT_EQ(frames_of(played), reference) << speed;
+    is_over.store(true);
+    player.join();
+  }
 }
 
 TEST(SameBits, TwoDetectorsSeeTheSameSpecimen) {

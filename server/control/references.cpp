@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "server/app/references.hpp"
+#include "server/control/references.hpp"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What a recording contains, object by object: the NeXus application definition NXem with the
+// tables beside it, and the same images once more as HyperSpy stores signals. Everything is made
+// here, before the first frame: a file that is read while it grows can take no new objects.
+//
+//   /entry/measurement/event1/image1/stack_2d/real   the images
+//   /entry/measurement/event1/frame_info/...         one row per image
+//   /entry/measurement/event1/lost                   frames that never came
+//   /entry/measurement/event1/instrument/sensor_...  what the holders read back
+//   /entry/processing/lattice/spots                  reflections
+//   /entry/events                                    tags, alerts, changes
+//   /entry/latticed                                  configuration, versions, totals
+//   /Experiments/frames                              HyperSpy's view of the images
+#pragma once
+
+#include <string>
+
+#include "server/process/sink.hpp"
+#include "server/record/event_table.hpp"
+#include "server/record/frame_table.hpp"
+#include "server/record/holder_logs_writer.hpp"
+#include "server/record/measured_tables.hpp"
+#include "server/record/session_info.hpp"
+
+namespace latticed::record {
+
+/// All a recording says that does not come from its frames.
+struct RecordingFacts {
+  std::string name;
+  RunInfo run;
+  SessionInfo session;
+  std::string config_toml;
+  HolderLogs holders;
+  bool is_simulation = false;
+  std::int64_t started_ns = 0;  // UTC, ns since the Unix epoch
+};
+
+/// What grows.
+struct RecordingTables {
+  Handle images;
+  FrameTable frames;
+  SpotTable spots;
+  LostTable lost;
+  EventTable events;
+  HolderLogsWriter holders;
+};
+
+/// What is known when everything has been written.
+struct RecordingTotals {
+  std::int64_t ended_ns = 0;
+  std::string ended_by;  // "end of the run", or what went wrong
+  std::uint64_t images = 0, lost = 0, events = 0, events_missed = 0;
+  std::uint64_t holder_samples = 0, holder_samples_missed = 0;
+};
+
+Result<RecordingTables> make_layout(hid_t file, const RecordingFacts& facts);
+
+/// Enters the totals, and HyperSpy's time axis as the median of the frame periods, in a file that
+/// is reopened.
+Result<void> enter_totals(hid_t file, const RecordingTotals& totals);
+
+/// Rows of the images and all columns that are complete; the others are cut off. For a file whose
+/// writer did not get to its end.
+Result<std::uint64_t> trim_to_complete_rows(hid_t file);
+
+[[nodiscard]] Handle image_type(PixelType type);
+
+}  // namespace latticed::record

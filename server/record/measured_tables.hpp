@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The tables that have any number of rows per frame: `spots`, every reflection of every frame, and
+// `lost`, the frames that never came. Rows wait in memory until write().
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "server/process/sink.hpp"
+#include "server/record/compound.hpp"
+
+namespace latticed::record {
+
+struct SpotRow {
+  std::uint64_t seq = 0;
+  std::uint32_t id = 0, age_frames = 0;
+  std::uint8_t confirmed = 0, watched = 0, harmonic_order = 1;
+  double g_x_per_nm, g_y_per_nm, d_nm, sigma_d_nm, sigma_d_sys_nm;  // NaN without a pixel size
+  double g_x_per_px, g_y_per_px, d_px;
+  double snr, amplitude, phase_rad;
+};
+
+struct LostRow {
+  std::uint64_t seq = 0, count = 0;  // seq .. seq + count - 1
+  std::uint64_t before_image = 0;    // the image that follows in the movie
+  char reason[24] = {};
+};
+
+class SpotTable {
+ public:
+  static SpotTable create(Hdf5Author& author, hid_t group);
+  void add(std::uint64_t seq, const Spot& spot, double pixel_size_nm);
+  Result<void> write();
+  [[nodiscard]] std::uint64_t count() const noexcept { return rows_.count() + waiting_.size(); }
+  [[nodiscard]] bool has_news() const noexcept { return !waiting_.empty(); }
+
+ private:
+  Rows rows_;
+  std::vector<SpotRow> waiting_;
+};
+
+class LostTable {
+ public:
+  static LostTable create(Hdf5Author& author, hid_t group);
+  void add(const Frame& entry, std::uint64_t before_image);
+  Result<void> write();
+  /// Frames, not rows.
+  [[nodiscard]] std::uint64_t frames() const noexcept { return frames_; }
+  [[nodiscard]] bool has_news() const noexcept { return !waiting_.empty(); }
+
+ private:
+  Rows rows_;
+  std::vector<LostRow> waiting_;
+  std::uint64_t frames_ = 0;
+};
+
+}  // namespace latticed::record

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "server/record/recording.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "server/record/crc32c.hpp"
+#include "server/record/run_events.hpp"
+
+namespace latticed::record {
+namespace {
+
+constexpr int kMostNumbers = 10000;  // of recordings of one name in one directory
+constexpr std::string_view kFinal = ".nxs", kPart = ".nxs.part";
+
+std::string numbered(const std::string& stem, int number) {
+  return number == 1 ? stem : fmt::format("{}-{}", stem, number);
+}
+
+bool is_taken(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+Result<void> sync_path(const std::string& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
+  const bool is_synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  const int why = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!is_synced)
+    return Error{ErrorCode::data_loss, fmt::format("syncing {}: {}", path, std::strerror(why))};
+  return {};
+}
+
+// False when `to` exists. A file system that cannot refuse gets a look first.
+Result<bool> rename_to_free_name(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
+  if (errno == EEXIST) return false;
+  if (errno == EINVAL || errno == ENOSYS) {
+    if (is_taken(to)) return false;
+    if (::rename(from.c_str(), to.c_str()) == 0) return true;
+  }
+  return Error{ErrorCode::unavailable,
+               fmt::format("renaming {} to {}: {}", from, to, std::strerror(errno))};
+}
+
+Result<std::string> give_final_name(const std::string& part_path) {
+  const std::string stem = part_path.substr(0, part_path.size() - kPart.size());
+  for (int number = 1; number < kMostNumbers; ++number) {
+    const std::string path = numbered(stem, number) + std::string(kFinal);
+    const Result<bool> is_renamed = rename_to_free_name(part_path, path);
+    if (!is_renamed) return is_renamed.error();
+    if (!*is_renamed) continue;
+    const std::string directory = std::filesystem::path(path).parent_path().string();
+    if (auto ok = sync_path(directory, O_RDONLY | O_DIRECTORY); !ok) return ok.error();
+    return path;
+  }
+  return Error{ErrorCode::failed_precondition, "no number is free for " + stem};
+}
+
+Result<std::string> complete_file(const std::string& part_path, RecordingTotals& totals,
+                                  bool is_damaged) {
+  Result<Hdf5File> file = Hdf5File::reopen(part_path);
+  if (!file) return file.error();
+  if (is_damaged) {
+    const Result<std::uint64_t> images = trim_to_complete_rows(file->id());
+    if (!images) return images.error();
+    totals.images = *images;
+  }
+  if (auto ok = enter_totals(file->id(), totals); !ok) return ok.error();
+  if (auto ok = file->close(); !ok) return ok.error();
+  if (auto ok = sync_path(part_path, O_RDONLY); !ok) return ok.error();
+  return give_final_name(part_path);
+}
+
+}  // namespace
+
+Result<std::string> complete(const std::string& part_path, RecordingTotals totals) {
+  return complete_file(part_path, totals, true);
+}
+
+Result<std::unique_ptr<Recording>> Recording::create(const std::string& directory,
+                                                     RecordingFacts facts) {
+  const std::string stem = (std::filesystem::path(directory) / facts.name).string();
+  for (int number = 1; number < kMostNumbers; ++number) {
+    const std::string base = numbered(stem, number), part = base + std::string(kPart);
+    if (is_taken(base + std::string(kFinal))) continue;
+    Result<Hdf5File> file = Hdf5File::create(part);
+    if (!file) {
+      if (file.error().code == ErrorCode::failed_precondition) continue;
+      return file.error();
+    }
+    Result<RecordingTables> tables = make_layout(file->id(), facts);
+    Result<void> ok = tables ? file->start_swmr() : Result<void>(tables.error());
+    if (!ok) {
+      ::unlink(part.c_str());
+      return ok.error();
+    }
+    return std::unique_ptr<Recording>(
+        new Recording(std::move(*file), std::move(*tables), std::move(facts), part));
+  }
+  return Error{ErrorCode::failed_precondition, "no number is free for " + stem};
+}
+
+Recording::Recording(Hdf5File file, RecordingTables tables, RecordingFacts facts,
+                     std::string part_path)
+    : facts_(std::move(facts)),
+      part_path_(std::move(part_path)),
+      file_(std::move(file)),
+      tables_(std::move(tables)),
+      states_(facts_.holders) {
+  add(event_of_first_rules(facts_.run, facts_.started_ns));
+}
+
+Recording::~Recording() {
+  // Not finished: it stays a .part, as after a power cut.
+  const QuietHdf5 quiet;
+  tables_ = {};
+  file_ = Hdf5File();
+}
+
+std::uint64_t Recording::bytes() const noexcept {
+  return images_ * facts_.run.configuration.geometry.bytes();
+}
+
+Result<void> Recording::add(const Frame& frame) {
+  if (frame.change) add(event_of_change(frame));
+  if (!frame.has_pixels()) {
+    tables_.lost.add(frame, images_);
+    follows_gap_ = true;
+    return {};
+  }
+  if (auto ok = add_image(frame); !ok) return ok;
+  FrameRow row = row_of(frame, facts_.run, facts_.started_ns);
+  row.crc32c = crc32c(frame.raw());
+  if (follows_gap_) row.flags |= kInfoGap;
+  follows_gap_ = false;
+  states_.enter(row, images_ - 1);
+  if (!tables_.frames.add(row)) {
+    if (auto ok = tables_.frames.write(); !ok) return ok;
+    tables_.frames.add(row);
+  }
+  for (const Spot& spot : frame.measurements.spots)
+    tables_.spots.add(frame.seq, spot, facts_.run.pixel_size_nm);
+  for (const AlertEvent& alert : frame.measurements.alerts)
+    add(event_of(alert, frame, facts_.run.rules));
+  return {};
+}
+
+Result<void> Recording::add_image(const Frame& frame) {
+  const FrameGeometry& geometry = facts_.run.configuration.geometry;
+  if (!(frame.geometry == geometry))
+    return Error{ErrorCode::failed_precondition,
+                 fmt::format("frame {} has another size than the recording", frame.seq)};
+  const QuietHdf5 quiet;
+  const hsize_t extent[] = {images_ + 1, static_cast<hsize_t>(geometry.height),
+                            static_cast<hsize_t>(geometry.width)},
+                at[] = {images_, 0, 0};
+  if (H5Dset_extent(tables_.images, extent) < 0 ||
+      H5Dwrite_chunk(tables_.images, H5P_DEFAULT, 0, at, geometry.bytes(), frame.raw().data()) < 0)
+    return hdf5_failure(fmt::format("writing frame {}", frame.seq));
+  ++images_;
+  return {};
+}
+
+bool Recording::has_news() const {
+  return tables_.frames.has_news() || tables_.spots.has_news() || tables_.lost.has_news() ||
+         tables_.events.has_news() || tables_.holders.has_news();
+}
+
+Result<void> Recording::flush() {
+  if (auto ok = tables_.holders.write(); !ok) return ok;
+  states_.settle(tables_.frames);
+  if (auto ok = tables_.frames.write(); !ok) return ok;
+  if (auto ok = tables_.spots.write(); !ok) return ok;
+  if (auto ok = tables_.lost.write(); !ok) return ok;
+  if (auto ok = tables_.events.write(); !ok) return ok;
+  return file_.flush();
+}
+
+RecordingTotals Recording::totals(const End& end) const {
+  return {end.ended_ns,
+          end.why,
+          images_,
+          tables_.lost.frames(),
+          tables_.events.count(),
+          end.events_missed,
+          tables_.holders.samples(),
+          tables_.holders.missed()};
+}
+
+Result<std::string> Recording::finish(const End& end) {
+  const QuietHdf5 quiet;
+  if (auto ok = tables_.holders.write(); !ok) return ok.error();
+  states_.settle_for_good(tables_.frames);
+  if (auto ok = flush(); !ok) return ok.error();
+  RecordingTotals all = totals(end);
+  tables_ = {};
+  if (auto ok = file_.close(); !ok) return ok.error();
+  return complete_file(part_path_, all, false);
+}
+
+Result<std::string> Recording::rescue(const End& end) {
+  const QuietHdf5 quiet;
+  // What still goes to the disk goes; from there on nothing may.
+  if (file_.is_open()) (void)flush();
+  RecordingTotals all = totals(end);
+  file_.abandon();
+  tables_ = {};
+  Result<std::string> path = complete_file(part_path_, all, true);
+  images_ = all.images;
+  return path;
+}
+
+void Recording::discard() {
+  const QuietHdf5 quiet;
+  tables_ = {};
+  file_ = Hdf5File();
+  ::unlink(part_path_.c_str());
+}
+
+}  // namespace latticed::record

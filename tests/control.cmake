@@ -1,0 +1,7 @@
+# The daemon's control side: who may do what, the state machine, references, session, gRPC.
+foreach(name gate refusal)
+  latticed_add_test(server/rpc/${name}_test LINKS latticed::rpc)
+endforeach()
+foreach(name acquisition reference_store request_log rpc_server session_store)
+  latticed_add_test(server/control/${name}_test LINKS latticed::control)
+endforeach()

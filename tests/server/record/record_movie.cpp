@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Writes the run of recorded_run.hpp for readers in other languages.
+//
+//   record_movie whole DIR FRAMES      records and says the file's path
+//   record_movie live DIR FRAMES       stops every ten frames, flushed: says the path, waits for a
+//                                      line, goes on; the last path is the complete file's
+//   record_movie complete PART         completes what a killed one left
+//
+// Frames 5, 6 and 7 are lost. The holder's samples end 0.3 s before the last frame.
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "tests/support/recorded_run.hpp"
+
+namespace latticed::test {
+namespace {
+
+template <class T>
+T or_die(Result<T> result) {
+  if (result) return std::move(*result);
+  std::cerr << result.error().message << "\n";
+  std::exit(1);
+}
+
+void or_die(const Result<void>& result) {
+  if (result) return;
+  std::cerr << result.error().message << "\n";
+  std::exit(1);
+}
+
+void say(const std::string& path) { std::cout << path << std::endl; }
+
+void record(const std::string& directory, std::uint64_t frames, bool is_live) {
+  RecordedRun run;
+  auto holder = std::make_shared<HolderLog>("bias1", 0.02);
+  run.facts().holders = {holder};
+  auto recording = or_die(record::Recording::create(directory, run.facts()));
+  RecordedEvent tag{recorded_time_ns(1), 1,          kNoFrame,           EventKind::tag,
+                    EventSeverity::info, "operator", "here it cracks: µ"};
+  recording->add(tag);
+  RecordedEvent change{recorded_time_ns(4),
+                       4,
+                       kNoFrame,
+                       EventKind::parameter,
+                       EventSeverity::info,
+                       "track",
+                       std::string(1300, 'x') + "end"};
+  recording->add(change);
+  const std::int64_t silent_ns = recorded_time_ns(frames - 1) - 300'000'000;
+  std::int64_t sample = 0;
+  for (std::uint64_t seq = 0; seq < frames; ++seq) {
+    if (seq == 5) {
+      or_die(recording->add(*run.lost(5, 3)));
+      seq = 8;
+    }
+    or_die(recording->add(*run.frame(seq)));
+    play_holder(*holder, sample, std::min(recorded_time_ns(seq) - 30'000'000, silent_ns));
+    if (seq % 10 != 9) continue;
+    or_die(recording->flush());
+    if (!is_live) continue;
+    say(recording->path());
+    std::string line;
+    if (!std::getline(std::cin, line)) std::exit(1);
+  }
+  record::Recording::End end;
+  end.ended_ns = kRunStart_ns + static_cast<std::int64_t>(frames) * kPeriod_ns;
+  say(or_die(recording->finish(end)));
+}
+
+}  // namespace
+}  // namespace latticed::test
+
+int main(int count, char** arguments) {
+  using namespace latticed::test;
+  const std::string what = count > 2 ? arguments[1] : "";
+  if (what == "complete") {
+    latticed::record::RecordingTotals totals;
+    totals.ended_by = "its writer was killed";
+    say(or_die(latticed::record::complete(arguments[2], totals)));
+  } else if (count == 4 && (what == "whole" || what == "live")) {
+    record(arguments[2], std::strtoull(arguments[3], nullptr, 10), what == "live");
+  } else {
+    std::cerr << "usage: record_movie whole|live DIR FRAMES, or complete PART\n";
+    return 2;
+  }
+}

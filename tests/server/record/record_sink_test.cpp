@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The recorder in a whole run: from a scripted detector to a file that is read back.
+#include "server/record/record_sink.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <thread>
+
+#include "drivers/files/movie_reader.hpp"
+#include "server/process/pipeline.hpp"
+#include "tests/support/collecting_sink.hpp"
+#include "tests/support/deadline.hpp"
+#include "tests/support/folder.hpp"
+#include "tests/support/hdf5_reading.hpp"
+#include "tests/support/lattice_frames.hpp"
+#include "tests/support/scripted_detector.hpp"
+
+namespace latticed::test {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// Hands on to the recorder, but waits at a gate before each frame.
+class SlowRecorder final : public Sink {
+ public:
+  SlowRecorder(std::unique_ptr<RecordSink> recorder, Collection& gate)
+      : recorder_(std::move(recorder)), gate_(gate) {}
+  [[nodiscard]] std::string_view name() const noexcept override { return recorder_->name(); }
+  [[nodiscard]] SinkOptions options() const noexcept override { return recorder_->options(); }
+  Result<void> begin(const RunInfo& run) override { return recorder_->begin(run); }
+  void consume(const FrameLease& frame) override {
+    gate_.pass();
+    recorder_->consume(frame);
+  }
+  void idle() override { recorder_->idle(); }
+  Result<void> finish() override { return recorder_->finish(); }
+
+ private:
+  std::unique_ptr<RecordSink> recorder_;
+  Collection& gate_;
+};
+
+class RecordSinkTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    pipeline_config_.workers = 2;
+    pipeline_config_.pin_workers = false;
+    scene_.size = 64;
+    for (std::uint64_t i = 0; i < 7; ++i) images_.push_back(lattice_frame(scene_, i));
+    options_.directory = folder_.path();
+    options_.name = "run";
+    options_.quota = 2;
+    options_.least_free_bytes = 0;
+  }
+  std::unique_ptr<RecordSink> recorder() {
+    auto made = RecordSink::create(options_);
+    EXPECT_TRUE(made) << made.error().message;
+    recorder_ = made->get();
+    return std::move(*made);
+  }
+  ScriptedDetector* detector(Script script) {
+    auto made = std::make_unique<ScriptedDetector>(
+        std::move(script), scene_.geometry(), [this](std::uint64_t n, std::span<std::byte> pixels) {
+          copy_pixels(images_[n % images_.size()], pixels);
+        });
+    ScriptedDetector* out = made.get();
+    parts_.detector = std::move(made);
+    parts_.config.source_policy = LossPolicy::block;
+    parts_.config.frame_slots = 8;
+    return out;
+  }
+  Result<Line*> add() {
+    pipeline_ = std::make_unique<Pipeline>(pipeline_config_);
+    return pipeline_->add(std::move(parts_), 1);
+  }
+  Result<void> run() {
+    if (auto line = add(); !line) return line.error();
+    if (auto ok = pipeline_->start(); !ok) return ok;
+    return pipeline_->wait();
+  }
+  /// Image i of the file is what the detector delivered as its i-th, bit by bit.
+  void expect_images(const std::string& path, const std::vector<std::uint64_t>& delivered) const {
+    const auto movie = open_movie(path);
+    ASSERT_TRUE(movie) << movie.error().message;
+    ASSERT_EQ((*movie)->info().frame_count, delivered.size());
+    std::vector<std::byte> read((*movie)->info().geometry.bytes());
+    for (std::uint64_t i = 0; i < delivered.size(); ++i) {
+      ASSERT_TRUE((*movie)->read(i, read));
+      const auto wanted = std::as_bytes(std::span(images_[delivered[i] % images_.size()]));
+      ASSERT_TRUE(std::equal(read.begin(), read.end(), wanted.begin(), wanted.end())) << i;
+    }
+  }
+  static std::vector<std::uint64_t> numbers(std::uint64_t count) {
+    std::vector<std::uint64_t> out(count);
+    std::iota(out.begin(), out.end(), 0u);
+    return out;
+  }
+
+  Folder folder_;
+  RecordingOptions options_;
+  PipelineConfig pipeline_config_;
+  Scene scene_;
+  std::vector<std::vector<std::uint16_t>> images_;
+  Collection gate_, viewer_;
+  Line::Parts parts_;
+  RecordSink* recorder_ = nullptr;
+  std::unique_ptr<Pipeline> pipeline_;  // before the collections go
+};
+
+TEST_F(RecordSinkTest, EveryFrameIsRecordedAsItWasMeasured) {
+  detector(Script().frames(50).lost(3, LossReason::truncated).frames(20));
+  parts_.sinks.push_back(recorder());
+  parts_.sinks.push_back(std::make_unique<CollectingSink>(viewer_));
+  const auto outcome = run();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  const RecordingProgress progress = recorder_->progress();
+  EXPECT_EQ(progress.file, folder_ / "run.nxs");
+  EXPECT_TRUE(progress.is_complete);
+  EXPECT_FALSE(progress.error);
+  EXPECT_EQ(progress.frames, 70u);
+  EXPECT_EQ(progress.lost, 3u);
+  EXPECT_EQ(progress.bytes, 70u * 64 * 64 * 2);
+  EXPECT_GT(progress.flushed_ns, 0);
+  expect_images(progress.file, numbers(70));
+  const ReadRecording file(progress.file);
+  const auto drift_x = file.info<double>("drift_x_px");
+  const auto states = file.info<std::uint8_t>("drift_state");
+  std::size_t row = 0, spots = 0;
+  for (const SeenFrame& seen : viewer_.frames()) {
+    if (seen.header.kind != FrameKind::frame) continue;
+    EXPECT_EQ(drift_x.at(row), seen.measurements.drift.drift_px.x);
+    EXPECT_EQ(states.at(row), static_cast<std::uint8_t>(seen.measurements.drift.state));
+    spots += seen.measurements.spots.size();
+    ++row;
+  }
+  EXPECT_EQ(row, 70u);
+  EXPECT_EQ(file.member<std::uint64_t>("/entry/processing/lattice/spots", "seq").size(), spots);
+  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost", "reason"),
+              ElementsAre("truncated"));
+}
+
+// Our loss is nobody's but ours: the viewer drops its own, the recorder none.
+TEST_F(RecordSinkTest, ASlowRecorderBesideAViewerThatDropsStillGetsEveryFrame) {
+  viewer_.options = {LossPolicy::drop_oldest, 2};
+  viewer_.name = "viewer";
+  viewer_.hold();
+  gate_.hold();
+  ScriptedDetector* scripted = detector(Script().frames(200));
+  parts_.sinks.push_back(std::make_unique<SlowRecorder>(recorder(), gate_));
+  parts_.sinks.push_back(std::make_unique<CollectingSink>(viewer_));
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  // The recorder stands still until everything before it is full and the detector waits.
+  EXPECT_TRUE(happens([&] { return gate_.arrived() == 1; }));
+  EXPECT_TRUE(happens([&] { return pipeline_->lines()[0]->pixels().leased() == 8; }));
+  EXPECT_LT(scripted->position(), 200u);
+  gate_.open();
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames == 200; }));
+  viewer_.open();
+  ASSERT_TRUE(pipeline_->wait());
+  expect_images(recorder_->progress().file, numbers(200));
+  const auto& sinks = pipeline_->lines()[0]->sinks();
+  EXPECT_EQ(sinks[0]->counters().dropped(), 0u);
+  EXPECT_GT(sinks[1]->counters().dropped(), 0u);
+  EXPECT_LT(viewer_.size(), 200u);
+}
+
+// The pressure reaches the source, which loses frames by its policy, counts and lists them.
+TEST_F(RecordSinkTest, WhatADetectorThatDoesNotWaitLosesToASlowRecorderIsInTheFile) {
+  gate_.hold();
+  Script script;
+  script.frames(100).wait_for_permit().frames(5);
+  ScriptedDetector* scripted = detector(std::move(script));
+  parts_.config.source_policy = LossPolicy::drop_newest;
+  parts_.sinks.push_back(std::make_unique<SlowRecorder>(recorder(), gate_));
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  EXPECT_TRUE(happens([&] { return scripted->waits() > 0; }));
+  gate_.open();
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames > 0; }));
+  scripted->permit();
+  ASSERT_TRUE(pipeline_->wait());
+  const RecordingProgress progress = recorder_->progress();
+  EXPECT_GT(progress.lost, 0u);
+  EXPECT_EQ(progress.frames + progress.lost, 105u);
+  const ReadRecording file(progress.file);
+  const auto ids = file.info<std::uint64_t>("frame_id");
+  const auto first = file.member<std::uint64_t>("/entry/measurement/event1/lost", "seq"),
+             count = file.member<std::uint64_t>("/entry/measurement/event1/lost", "count");
+  std::vector<int> seen(105, 0);
+  for (const auto id : ids) ++seen.at(id);
+  for (std::size_t i = 0; i < first.size(); ++i)
+    for (std::uint64_t k = 0; k < count[i]; ++k) ++seen.at(first[i] + k);
+  EXPECT_THAT(seen, testing::Each(1));
+  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost", "reason"),
+              testing::Each("no_free_slot"));
+}
+
+TEST_F(RecordSinkTest, ReadersSeeEveryFrameWhileNothingComes) {
+  ScriptedDetector* scripted = detector(Script().frames(3).wait_for_permit().frames(1));
+  parts_.sinks.push_back(recorder());
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  const auto rows = [&]() -> std::size_t {
+    const files::QuietHdf5 quiet;
+    const files::Handle file(H5Fopen((folder_ / "run.nxs.part").c_str(),
+                                     H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, H5P_DEFAULT));
+    if (!file) return 0;
+    const files::Handle ids(
+        H5Dopen2(file, "/entry/measurement/event1/frame_info/frame_id", H5P_DEFAULT));
+    const auto extent = files::extent_of(ids);
+    return extent.empty() ? 0 : extent[0];
+  };
+  EXPECT_TRUE(happens([&] { return rows() == 3; }));
+  scripted->permit();
+  ASSERT_TRUE(pipeline_->wait());
+  EXPECT_EQ(ReadRecording(folder_ / "run.nxs").info<std::uint64_t>("frame_id").size(), 4u);
+}
+
+TEST_F(RecordSinkTest, EventsOfManyThreadsAreInTheFileAndThoseWithoutRoomAreCounted) {
+  ScriptedDetector* scripted = detector(Script().wait_for_permit().frames(2));
+  parts_.sinks.push_back(recorder());
+  constexpr std::size_t kThreads = 4, kEach = 100;
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < kThreads; ++t)
+    threads.emplace_back([this, t] {
+      for (std::size_t i = 0; i < kEach; ++i) {
+        RecordedEvent event;
+        event.source = "thread " + std::to_string(t);
+        event.text = std::to_string(i);
+        recorder_->add_event(event);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  // Nobody takes them before the run begins.
+  for (std::size_t i = kThreads * kEach; i < RecordSink::kMostEvents + 7; ++i)
+    recorder_->add_event({});
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  scripted->permit();
+  ASSERT_TRUE(pipeline_->wait());
+  EXPECT_EQ(recorder_->progress().events_missed, 7u);
+  const ReadRecording file(folder_ / "run.nxs");
+  const auto ids = file.member<std::uint64_t>("/entry/events", "id");
+  EXPECT_EQ(ids.back(), RecordSink::kMostEvents);  // 0 are the rules of the run
+  EXPECT_THAT(file.column<std::uint64_t>("/entry/latticed/events_missed"), ElementsAre(7));
+  const auto sources = file.member_texts("/entry/events", "source"),
+             texts = file.member_texts("/entry/events", "text");
+  std::map<std::string, std::size_t> next;
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] >= 1 && ids[i] <= kThreads * kEach) {
+      EXPECT_EQ(texts[i], std::to_string(next[sources[i]]++));
+    }
+  EXPECT_EQ(next.size(), kThreads);
+}
+
+TEST_F(RecordSinkTest, HolderSamplesOfTheRunAndTheStateOfEachFrame) {
+  auto log = std::make_shared<HolderLog>("bias1", 1.0);
+  options_.holders = {log};
+  options_.started_ns = 0;
+  detector(Script().frames(20));  // at 0, 0.1, 0.2, ... s
+  parts_.sinks.push_back(recorder());
+  for (int i = 0; i <= 190; ++i) {
+    HolderSample sample;
+    sample.time_ns = i * 10'000'000;
+    sample.bias_v = 1e-3 * i;
+    log->add(sample);
+  }
+  ASSERT_TRUE(run());
+  const ReadRecording file(folder_ / "run.nxs");
+  const auto bias_v = file.info<double>("bias_v");
+  for (std::size_t i = 0; i < 20; ++i)
+    EXPECT_NEAR(bias_v.at(i), 1e-2 * static_cast<double>(i), 1e-12);
+}
+
+TEST_F(RecordSinkTest, ADirectoryThatIsMissingNoDirectoryOrTooFullKeepsTheRunFromStarting) {
+  struct Case {
+    std::string directory;
+    std::uint64_t least_free_bytes;
+    ErrorCode code;
+    std::string says;
+  };
+  std::ofstream(folder_ / "file") << "x";
+  for (const Case& one :
+       {Case{folder_ / "missing", 0, ErrorCode::unavailable, "No such file"},
+        Case{folder_ / "file", 0, ErrorCode::unavailable, "file"},
+        Case{folder_.path(), 1ull << 62, ErrorCode::resource_exhausted, "MB free"}}) {
+    options_.directory = one.directory;
+    options_.least_free_bytes = one.least_free_bytes;
+    detector(Script().frames(1));
+    parts_.sinks.clear();
+    parts_.sinks.push_back(recorder());
+    const auto line = add();
+    ASSERT_FALSE(line) << one.says;
+    EXPECT_EQ(line.error().code, one.code) << line.error().message;
+    EXPECT_THAT(line.error().message, AllOf(HasSubstr(one.directory), HasSubstr(one.says)));
+  }
+  EXPECT_THAT(folder_.names(), ElementsAre("file"));
+}
+
+TEST_F(RecordSinkTest, NamesThatAreNoFileNamesAreRefused) {
+  for (const char* name : {"", "a/b", "../up", ".hidden", "new\nline", "µ"}) {
+    options_.name = name;
+    const auto refused = RecordSink::create(options_);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+  }
+  options_.name = "run-3_haadf.2";
+  EXPECT_TRUE(RecordSink::create(options_));
+  options_.quota = 0;
+  EXPECT_FALSE(RecordSink::create(options_));
+}
+
+TEST_F(RecordSinkTest, ARunThatNeverStartedLeavesNoFile) {
+  detector(Script().frames(5));
+  parts_.sinks.push_back(recorder());
+  ASSERT_TRUE(add());
+  EXPECT_THAT(folder_.names(), ElementsAre("run.nxs.part"));
+  pipeline_.reset();
+  EXPECT_TRUE(folder_.names().empty());
+}
+
+TEST_F(RecordSinkTest, TheRecordingEndsBeforeTheDiskIsFullAndTheRunGoesOn) {
+  std::atomic<std::uint64_t> free{5'000'000};
+  options_.least_free_bytes = 4'000'000;
+  options_.free_bytes = [&](const std::string&) -> Result<std::uint64_t> { return free.load(); };
+  ScriptedDetector* scripted = detector(Script().frames(5).wait_for_permit().frames(5));
+  parts_.sinks.push_back(recorder());
+  parts_.sinks.push_back(std::make_unique<CollectingSink>(viewer_));
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames == 5; }));
+  free = 3'000'000;
+  // It looks after a second with something to write.
+  EXPECT_TRUE(happens([&] {
+    recorder_->add_event({});
+    return recorder_->progress().error.has_value();
+  }));
+  scripted->permit();
+  const auto outcome = pipeline_->wait();
+  ASSERT_FALSE(outcome);
+  EXPECT_THAT(outcome.error().message, AllOf(HasSubstr("3.0 MB free"), HasSubstr("4.0 MB")));
+  EXPECT_EQ(recorder_->progress().error->code, ErrorCode::resource_exhausted);
+  EXPECT_EQ(viewer_.size(), 10u);
+  expect_images(folder_ / "run.nxs", numbers(5));
+}
+
+TEST_F(RecordSinkTest, ASimulatedDetectorsFileSaysSoThoughNobodyElseDid) {
+  for (const char* driver : {"replay", "simulator"}) {
+    detector(Script().frames(1))->is_called().driver = driver;
+    options_.name = driver;
+    parts_.sinks.clear();
+    parts_.sinks.push_back(recorder());
+    ASSERT_TRUE(run());
+    const ReadRecording file(recorder_->progress().file);
+    EXPECT_EQ(file.column<signed char>("/entry/sample1/is_simulation").at(0),
+              driver == std::string("simulator"));
+  }
+}
+
+TEST_F(RecordSinkTest, ADiskThatFailsEndsTheRecordingWithItsErrorAndNothingElse) {
+  const auto before = ::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{};
+  ::getrlimit(RLIMIT_FSIZE, &limit);
+  const rlimit small{2'500'000, limit.rlim_max};
+  ScriptedDetector* scripted = detector(Script().frames(2).wait_for_permit().frames(298));
+  parts_.sinks.push_back(recorder());
+  parts_.sinks.push_back(std::make_unique<CollectingSink>(viewer_));
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  scripted->permit();
+  const auto outcome = pipeline_->wait();
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  ::signal(SIGXFSZ, before);
+  ASSERT_FALSE(outcome);
+  EXPECT_THAT(outcome.error().message, AllOf(HasSubstr("record"), HasSubstr("File too large")));
+  EXPECT_EQ(viewer_.size(), 300u);  // the others had every frame
+  const RecordingProgress progress = recorder_->progress();
+  ASSERT_TRUE(progress.error);
+  EXPECT_EQ(progress.error->code, ErrorCode::resource_exhausted);
+  EXPECT_TRUE(progress.is_complete);
+  EXPECT_EQ(progress.file, folder_ / "run.nxs");
+  EXPECT_GE(progress.frames, 2u);
+  EXPECT_LT(progress.frames, 300u);
+  expect_images(progress.file, numbers(progress.frames));
+}
+
+}  // namespace
+}  // namespace latticed::test
