@@ -8,3 +8,7 @@ latticed_add_test(server/live/zmq_publisher_test LINKS latticed::live PkgConfig:
 foreach(name measurements_service alerts_service preview_service)
   latticed_add_test(server/live/${name}_test LINKS latticed::live)
 endforeach()
+
+# Run by hand: what watching costs.
+latticed_add_program(live_bench
+  SOURCES ${PROJECT_SOURCE_DIR}/tests/bench/live_bench.cpp LINKS latticed::live PkgConfig::ZMQ)
