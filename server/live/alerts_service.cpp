@@ -48,15 +48,21 @@ grpc::ServerUnaryReactor* AlertsService::List(grpc::CallbackServerContext* call,
   return finished(*call, {});
 }
 
+grpc::Status AlertsService::acknowledge(const v1::AcknowledgeRequest& request,
+                                        v1::AlertReply& reply) {
+  auto alerts = parts_.book->acknowledge(request.id(), request.who(), request.comment());
+  if (!alerts) return rpc::to_status(alerts.error());
+  parts_.stamper->stamp(*reply.mutable_stamp());
+  for (v1::Alert& alert : *alerts) *reply.add_alerts() = std::move(alert);
+  return {};
+}
+
 grpc::ServerUnaryReactor* AlertsService::Acknowledge(grpc::CallbackServerContext* call,
                                                      const v1::AcknowledgeRequest* request,
                                                      v1::AlertReply* reply) {
   if (auto denied = parts_.gate->control(*call); !denied.ok()) return finished(*call, denied);
-  auto alerts = parts_.book->acknowledge(request->id(), request->who(), request->comment());
-  if (!alerts) return finished(*call, rpc::to_status(alerts.error()));
-  parts_.stamper->stamp(*reply->mutable_stamp());
-  for (v1::Alert& alert : *alerts) *reply->add_alerts() = std::move(alert);
-  return finished(*call, {});
+  return finished(*call, acknowledged_.once(request->request_id(), *reply,
+                                            [&] { return acknowledge(*request, *reply); }));
 }
 
 void AlertsService::run_later(grpc::ServerUnaryReactor& reactor,
@@ -108,8 +114,10 @@ grpc::ServerUnaryReactor* AlertsService::SetRules(grpc::CallbackServerContext* c
   if (auto denied = parts_.gate->control(*call); !denied.ok()) return finished(*call, denied);
   const auto deadline = std::chrono::steady_clock::now() + rpc::time_left(*call);
   auto* const reactor = call->DefaultReactor();
-  run_later(*reactor,
-            [this, request, deadline, reply] { return set_rules(*request, deadline, *reply); });
+  run_later(*reactor, [this, request, deadline, reply] {
+    return rules_set_.once(request->request_id(), *reply,
+                           [&] { return set_rules(*request, deadline, *reply); });
+  });
   return reactor;
 }
 

@@ -5,6 +5,7 @@
 
 #include <latticed/v1/alerts.grpc.pb.h>
 
+#include "server/live/answers.hpp"
 #include "server/live/publisher.hpp"
 #include "server/live/rules_control.hpp"
 #include "server/rpc/gate.hpp"
@@ -48,12 +49,14 @@ class AlertsService final : public AlertsMethods {
 
  private:
   void run_later(grpc::ServerUnaryReactor& reactor, std::function<grpc::Status()> task);
+  grpc::Status acknowledge(const v1::AcknowledgeRequest& request, v1::AlertReply& reply);
   grpc::Status set_rules(const v1::SetRulesRequest& request,
                          std::chrono::steady_clock::time_point deadline, v1::RulesReply& reply);
   void report_rules(v1::RulesReply& reply);
 
   const Parts parts_;
   RulesControl* rules_ = nullptr;
+  Answers acknowledged_, rules_set_;
   SharedThread rules_thread_;
 };
 

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <optional>
 #include <set>
+#include <variant>
 
 #include "server/base/stage_clock.hpp"
 
@@ -191,6 +192,26 @@ Result<std::vector<AlertRule>> from_proto(std::span<const v1::Rule* const> rules
   return out;
 }
 
+std::string words_of(const AppliedChange& applied) {
+  const std::string name(name_of(applied.change));
+  if (const auto* rules = std::get_if<SetRules>(&applied.change)) {
+    std::string names;
+    for (const AlertRule& rule : rules->rules) names += (names.empty() ? "" : ", ") + rule.name;
+    return fmt::format("{}: {}", name, names.empty() ? "none" : names);
+  }
+  if (const auto* spot = std::get_if<WatchSpot>(&applied.change))
+    return fmt::format("{}: spot {} at ({:.6g}, {:.6g})", name, applied.spot_id, spot->g_per_nm.x,
+                       spot->g_per_nm.y);
+  if (std::holds_alternative<ForgetSpot>(applied.change))
+    return fmt::format("{}: spot {}", name, applied.spot_id);
+  if (std::holds_alternative<SetRegion>(applied.change)) {
+    const signal::AnalysisGrid& grid = applied.grid;
+    return fmt::format("{}: {} x {} at ({}, {}), bin {}", name, grid.width * grid.bin,
+                       grid.height * grid.bin, grid.x0, grid.y0, grid.bin);
+  }
+  return name;
+}
+
 void fill(v1::Measurement& out, const Frame& frame, const RunInfo& run,
           std::span<const std::uint64_t> alert_ids) {
   const Measurements& m = frame.measurements;
@@ -211,6 +232,7 @@ void fill(v1::Measurement& out, const Frame& frame, const RunInfo& run,
     fill(change, m.alerts[i], run.rules[m.alerts[i].rule]);
     if (i < alert_ids.size()) change.set_id(alert_ids[i]);
   }
+  if (frame.change) out.add_changes(words_of(*frame.change));
   out.set_latency_s(std::chrono::duration<double>(steady_now() - frame.filled_at).count());
 }
 

@@ -17,6 +17,7 @@
 #include "server/holder/holder_log.hpp"
 #include "server/live/event_queue.hpp"
 #include "server/process/sink.hpp"
+#include "server/process/track_change.hpp"
 
 namespace latticed {
 
@@ -27,6 +28,9 @@ v1::Rule to_proto(const AlertRule& rule);
 
 /// All of a client's rules. Error invalid_argument names the rule, the field and what was expected.
 Result<std::vector<AlertRule>> from_proto(std::span<const v1::Rule* const> rules);
+
+/// "set_rules: spacing_change, drift_lost", "set_region: 512 x 512 at (64, 32), bin 1", ...
+std::string words_of(const AppliedChange& change);
 
 /// `alert_ids`: of its alert events, in their order; 0 where there is none. Not the holders.
 void fill(v1::Measurement& out, const Frame& frame, const RunInfo& run,

@@ -233,6 +233,44 @@ TEST_F(AlertsServiceTest, AMistakeInOneRuleChangesNothing) {
   EXPECT_EQ(rules_.rules.size(), default_rules().size());
 }
 
+TEST_F(AlertsServiceTest, ACallThatComesAgainGetsTheFirstAnswerAndDoesNothing) {
+  v1::SetRulesRequest request;
+  request.set_request_id("a1");
+  *request.add_rules() = one_rule();
+  v1::RulesReply first, again;
+  grpc::ClientContext call, repeated;
+  set_deadline(call);
+  set_deadline(repeated);
+  ASSERT_TRUE(stub_->SetRules(&call, request, &first).ok());
+  rules_.rules = default_rules();  // somebody else's meanwhile
+  ASSERT_TRUE(stub_->SetRules(&repeated, request, &again).ok());
+  EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
+  EXPECT_EQ(rules_.rules.size(), default_rules().size());
+
+  run(Script().frames(15))->play();
+  v1::AcknowledgeRequest seen;
+  seen.set_request_id("b1");
+  seen.set_who("Ada");
+  const auto acknowledge_all = [&] {
+    grpc::ClientContext context;
+    set_deadline(context);
+    v1::AlertReply reply;
+    EXPECT_TRUE(stub_->Acknowledge(&context, seen, &reply).ok());
+    return reply.alerts_size();
+  };
+  EXPECT_EQ(acknowledge_all(), 0);  // the run's end has cleared it
+  Script script;
+  script.frames(15).wait_for_permit();
+  auto on = run(script, 2);
+  on->start();
+  ASSERT_TRUE(happens([&] { return server_.live().alerts().standing() == 1; }));
+  EXPECT_EQ(acknowledge_all(), 0);
+  seen.set_request_id("b2");
+  EXPECT_EQ(acknowledge_all(), 1);
+  on->detector().permit();
+  on->finish();
+}
+
 TEST_F(AlertsServiceTest, WhatTheAcquisitionRefusesIsRefused) {
   rules_.refusal = Error{ErrorCode::failed_precondition, "not while a reference is taken"};
   grpc::ClientContext call;

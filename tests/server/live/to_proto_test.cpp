@@ -71,6 +71,30 @@ TEST(ToProto, AMeasurementCarriesEverything) {
   EXPECT_EQ(out.alerts(0).unit(), "nm");
 }
 
+TEST(ToProto, AChangeIsSaidInWords) {
+  const auto said = [](TrackChange what) {
+    auto change = std::make_shared<AppliedChange>();
+    change->change = std::move(what);
+    change->spot_id = 7;
+    change->grid.bin = 2;
+    change->grid.x0 = 10;
+    change->grid.width = change->grid.height = 64;
+    Frame frame;
+    measure(frame, 0, {});
+    frame.change = change;
+    v1::Measurement out;
+    fill(out, frame, run_of(64, 64), {});
+    return out.changes_size() == 1 ? out.changes(0) : std::string();
+  };
+  EXPECT_EQ(said(SetRules{{default_rules()[0], default_rules()[1]}}),
+            "set_rules: " + default_rules()[0].name + ", " + default_rules()[1].name);
+  EXPECT_EQ(said(SetRules{}), "set_rules: none");
+  EXPECT_EQ(said(WatchSpot{{1.25, -0.5}, 0.0}), "watch_spot: spot 7 at (1.25, -0.5)");
+  EXPECT_EQ(said(ForgetSpot{7}), "forget_spot: spot 7");
+  EXPECT_EQ(said(SetRegion{}), "set_region: 128 x 128 at (10, 0), bin 2");
+  EXPECT_EQ(said(ResetTracking{}), "reset_tracking");
+}
+
 TEST(ToProto, WhatIsUnknownIsNotSet) {
   Frame frame;
   measure(frame, 0, {});
