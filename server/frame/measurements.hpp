@@ -89,7 +89,7 @@ struct Measurements {
   std::uint32_t repaired_pixels = 0;  // hot or not finite, replaced by their neighbours
   DriftMeasurement drift;
   FixedVector<Spot, kMaxSpots> spots;
-  std::optional<double> crystallinity;  // Bragg power over all power of the structure band, 0..1
+  std::optional<double> crystallinity;  // 0..1: Bragg power over all structure's, to the last spot
   FixedVector<AlertEvent, kMaxAlertEvents> alerts;
   std::array<std::chrono::nanoseconds, kStages> stage_cpu{};
 };

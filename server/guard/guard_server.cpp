@@ -88,11 +88,12 @@ void GuardServer::run() {
                       {daemon_ ? daemon_->fd() : -1, wanted, 0}};
     poll(ready, 3, is_waiting ? 20 : 1000);
     wake_.clear();
-    if (ready[1].revents != 0) welcome();
     if (daemon_ && ready[2].revents != 0 && ready[2].fd == daemon_->fd()) {
       const bool is_there = daemon_->receive([this](std::string_view line) { hear(line); });
       if (!is_there || !daemon_->flush()) part("closed");
     }
+    // After the old link's end: a daemon that closed it and connects at once is not refused.
+    if (ready[1].revents != 0) welcome();
     take_audits();
     take_answers();
     take_status(Clock::now());
@@ -271,16 +272,15 @@ void GuardServer::refuse(const Pending& pending, Refusal reason, const std::stri
 void GuardServer::take_status(Clock::time_point now) {
   for (const auto& holding : holdings_) {
     CoreStatus status;
+    Json trip;
     if (holding->channel->status.take(status)) {
       if (status.state != ArmingState::armed) holding->armed_by.clear();
       if (status.trips != holding->status.trips) {
-        Json trip{{"event", "trip"},
-                  {"holder", holding->channel->name},
-                  {"cause", to_string(status.cause)},
-                  {"value", wire::number(status.trip_value)},
-                  {"limit", wire::number(status.trip_limit)}};
-        tell(trip);
-        note(std::move(trip));
+        trip = {{"event", "trip"},
+                {"holder", holding->channel->name},
+                {"cause", to_string(status.cause)},
+                {"value", wire::number(status.trip_value)},
+                {"limit", wire::number(status.trip_limit)}};
       }
       if (status.state != holding->status.state) {
         note({{"event", "state"},
@@ -301,6 +301,9 @@ void GuardServer::take_status(Clock::time_point now) {
     holding->told = holding->status;
     holding->told_at = now;
     holding->is_news = false;
+    if (trip.is_null()) continue;
+    tell(trip);  // after the state it is explained by
+    note(std::move(trip));
   }
 }
 

@@ -73,7 +73,7 @@ struct GuardLinkOptions {
   std::chrono::milliseconds request_timeout{2000};
   double longest_gap_s = 5.0;                        // of the logs
   std::size_t log_capacity = 65536;                  // of the logs
-  std::function<void(const HolderEvent&)> on_event;  // latd-hold; must not wait nor call back in
+  std::function<void(const HolderEvent&)> on_event;  // latd-hold; must not wait; may read us
 };
 
 class GuardLink {

@@ -11,7 +11,7 @@
 
 namespace latticed {
 
-enum class EventKind : std::uint8_t {
+enum class LiveEventKind : std::uint8_t {
   measurement,
   lost,           // frames that never came
   holder_update,  // final holder values of a frame
@@ -22,7 +22,7 @@ enum class EventKind : std::uint8_t {
 };
 
 struct Event {
-  EventKind kind = EventKind::other;
+  LiveEventKind kind = LiveEventKind::other;
   std::uint32_t epoch = 0;
   std::uint64_t seq = 0;    // measurement, holder_update; first of lost and missed
   std::uint64_t count = 1;  // lost, missed: so many from seq on

@@ -33,7 +33,7 @@ void Feed::publish(Event event, Message& message) {
   parts_.stamper->stamp(*message.mutable_stamp(), run_.epoch);
   message.set_detector(parts_.detector);
   event.body = slice_of(message.SerializeAsString());
-  const bool is_begin = event.kind == EventKind::run_begins;
+  const bool is_begin = event.kind == LiveEventKind::run_begins;
   const auto shared = std::make_shared<const Event>(std::move(event));
   if (is_begin)
     history_.begin(shared);
@@ -54,13 +54,13 @@ void Feed::begin(const RunInfo& run) {
   }
   v1::MeasurementEvent message;
   fill(*message.mutable_run_begins(), run);
-  publish({.kind = EventKind::run_begins}, message);
+  publish({.kind = LiveEventKind::run_begins}, message);
 }
 
 void Feed::frame(const Frame& frame, const HolderLogs& holders) {
   if (frame.seq > next_seq_) {
     const auto missed = std::make_shared<const Event>(
-        Event{EventKind::missed, run_.epoch, next_seq_, frame.seq - next_seq_, grpc::Slice()});
+        Event{LiveEventKind::missed, run_.epoch, next_seq_, frame.seq - next_seq_, grpc::Slice()});
     history_.add(missed);
     parts_.emit(missed);
   }
@@ -73,7 +73,8 @@ void Feed::frame(const Frame& frame, const HolderLogs& holders) {
   lost_ += frame.header.lost_count;
   v1::MeasurementEvent message;
   fill(*message.mutable_lost(), frame);
-  publish({.kind = EventKind::lost, .seq = frame.seq, .count = frame.header.lost_count}, message);
+  publish({.kind = LiveEventKind::lost, .seq = frame.seq, .count = frame.header.lost_count},
+          message);
 }
 
 void Feed::measured(const Frame& frame, const HolderLogs& holders) {
@@ -85,7 +86,7 @@ void Feed::measured(const Frame& frame, const HolderLogs& holders) {
   fill(*message.mutable_measurement(), frame, run_, ids);
   for (const auto& [name, state] : states_at(holders, frame.header.time_ns))
     *message.mutable_measurement()->add_holders() = to_proto(name, state);
-  publish({.kind = EventKind::measurement, .seq = frame.seq}, message);
+  publish({.kind = LiveEventKind::measurement, .seq = frame.seq}, message);
   {
     const std::lock_guard lock(mutex_);
     last_ = LastFrame{frame.epoch, frame.seq, frame.header.time_ns};
@@ -106,7 +107,7 @@ void Feed::update(const Pending& pending, const HolderLogs& holders) {
   update.set_time_ns(pending.time_ns);
   for (const auto& [name, state] : states_at(holders, pending.time_ns))
     *update.add_holders() = to_proto(name, state);
-  publish({.kind = EventKind::holder_update, .seq = pending.seq}, message);
+  publish({.kind = LiveEventKind::holder_update, .seq = pending.seq}, message);
 }
 
 void Feed::settle(const HolderLogs& holders) {
@@ -126,7 +127,7 @@ void Feed::end(const std::string& ended, const HolderLogs& holders) {
   ends.set_measured(measured_);
   ends.set_lost(lost_);
   ends.set_ended(ended);
-  publish({.kind = EventKind::run_ends}, message);
+  publish({.kind = LiveEventKind::run_ends}, message);
 }
 
 std::optional<LastFrame> Feed::last() const {

@@ -44,8 +44,8 @@ constexpr std::uint64_t last_seq_of(const Event& event) noexcept {
 
 /// It is about frames, not about the run.
 constexpr bool is_about_frames(const Event& event) noexcept {
-  return event.kind != EventKind::run_begins && event.kind != EventKind::run_ends &&
-         event.kind != EventKind::other;
+  return event.kind != LiveEventKind::run_begins && event.kind != LiveEventKind::run_ends &&
+         event.kind != LiveEventKind::other;
 }
 
 }  // namespace latticed

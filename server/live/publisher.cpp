@@ -85,8 +85,8 @@ bool Publisher::MeasurementWatch::wants(const Event& event, const std::string& d
   const bool is_before =
       wanted.has_from_seq() && event.epoch == from_epoch && last_seq_of(event) < wanted.from_seq();
   if (is_before) return false;
-  if (event.kind == EventKind::holder_update && !wanted.holder_updates()) return false;
-  if (event.kind == EventKind::lost || event.kind == EventKind::missed) return true;
+  if (event.kind == LiveEventKind::holder_update && !wanted.holder_updates()) return false;
+  if (event.kind == LiveEventKind::lost || event.kind == LiveEventKind::missed) return true;
   return wanted.decimation() < 2 || event.seq % wanted.decimation() == 0;
 }
 
@@ -96,7 +96,7 @@ std::uint64_t Publisher::MeasurementWatch::count_missed(const Event& missed) con
 
 void Publisher::MeasurementWatch::push(const EventRef& event, const std::string& detector) const {
   if (!wants(*event, detector)) return;
-  if (event->kind == EventKind::missed)
+  if (event->kind == LiveEventKind::missed)
     stream->add_missed(count_missed(*event));
   else
     stream->push(event);
@@ -181,7 +181,7 @@ void Publisher::add(MeasurementWatch watch) {
     }
     for (const EventRef& event : history.from(wanted.from_seq())) {
       if (!watch.wants(*event, feed.detector())) continue;
-      if (event->kind == EventKind::missed)
+      if (event->kind == LiveEventKind::missed)
         watch.stream->add_missed(watch.count_missed(*event));
       else
         past.push_back(event);
@@ -219,7 +219,7 @@ void Publisher::add(std::shared_ptr<EventStream> stream, const v1::WatchAlertsRe
 void Publisher::emit(const EventRef& event, const std::string& detector) {
   std::erase_if(measurement_watches_, [](const auto& watch) { return watch.stream->is_over(); });
   for (const MeasurementWatch& watch : measurement_watches_) watch.push(event, detector);
-  if (event->kind != EventKind::missed)
+  if (event->kind != LiveEventKind::missed)
     send("measurement." + detector + "/", event->epoch, bytes_of(event->body));
 }
 

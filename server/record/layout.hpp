@@ -47,8 +47,8 @@ struct RecordingTables {
 
 /// What is known when everything has been written.
 struct RecordingTotals {
-  std::int64_t ended_ns = 0;
-  std::string ended_by;  // "end of the run", or what went wrong
+  std::int64_t ended_ns = kUnknownTime;  // unknown: the time of the last image
+  std::string ended_by;                  // "end of the run", or what went wrong
   std::uint64_t images = 0, lost = 0, events = 0, events_missed = 0;
   std::uint64_t holder_samples = 0, holder_samples_missed = 0;
 };
@@ -59,9 +59,9 @@ Result<RecordingTables> make_layout(hid_t file, const RecordingFacts& facts);
 /// is reopened.
 Result<void> enter_totals(hid_t file, const RecordingTotals& totals);
 
-/// Rows of the images and all columns that are complete; the others are cut off. For a file whose
-/// writer did not get to its end.
-Result<std::uint64_t> trim_to_complete_rows(hid_t file);
+/// For a file whose writer did not get to its end: cuts off the images and rows that are not
+/// complete, and counts what is there.
+Result<void> trim_and_count(hid_t file, RecordingTotals& totals);
 
 [[nodiscard]] Handle image_type(PixelType type);
 

@@ -70,9 +70,7 @@ Result<std::string> complete_file(const std::string& part_path, RecordingTotals&
   Result<Hdf5File> file = Hdf5File::reopen(part_path);
   if (!file) return file.error();
   if (is_damaged) {
-    const Result<std::uint64_t> images = trim_to_complete_rows(file->id());
-    if (!images) return images.error();
-    totals.images = *images;
+    if (auto ok = trim_and_count(file->id(), totals); !ok) return ok.error();
   }
   if (auto ok = enter_totals(file->id(), totals); !ok) return ok.error();
   if (auto ok = file->close(); !ok) return ok.error();

@@ -32,7 +32,7 @@ class Recording {
   struct End {
     std::string why = "end of the run";
     std::uint64_t events_missed = 0;
-    std::int64_t ended_ns = 0;
+    std::int64_t ended_ns = kUnknownTime;  // unknown: the time of the last image
   };
   /// Completes the file and gives it its name, which is returned.
   Result<std::string> finish(const End& end);

@@ -13,6 +13,7 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "drivers/kit/holder_sample.hpp"
@@ -22,8 +23,13 @@
 
 namespace latticed::sim {
 
-/// Who plays the scenario's current and temperature: the world, or a client with the holder.
-enum class Stimulus : std::uint8_t { scenario, client };
+/// Who plays the scenario's current and temperature: the world; a client with the holder, for whom
+/// the world waits; or nobody, and clients do what they like.
+enum class Stimulus : std::uint8_t { scenario, client, free };
+[[nodiscard]] constexpr std::string_view word_of(Stimulus stimulus) noexcept {
+  constexpr std::string_view kNames[] = {"scenario", "client", "free"};
+  return kNames[static_cast<std::size_t>(stimulus)];
+}
 
 /// What the scenario's steps ask of the holder at one frame.
 struct StimulusStep {

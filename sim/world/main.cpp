@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "sim/export/export.hpp"
@@ -26,6 +27,7 @@ struct Options {
   std::int64_t seed = -1;
   std::int64_t frames = -1;
   bool check_only = false;
+  bool print_steps = false;
   RunOptions run;
 };
 
@@ -70,9 +72,12 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--prefetch", run.prefetch, "render so many frames once; the driver cycles")
       ->check(CLI::Range(0, 4096));
   app.add_option("--stimulus", run.holder.stimulus,
-                 "who plays the scenario's current and temperature: scenario, client")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Stimulus>{
-          {"scenario", Stimulus::scenario}, {"client", Stimulus::client}}));
+                 "who plays the scenario's current and temperature: scenario, client (the world "
+                 "waits for it), free (nobody)")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Stimulus>{{"scenario", Stimulus::scenario},
+                                                                  {"client", Stimulus::client},
+                                                                  {"free", Stimulus::free}}));
   app.add_option("--seed", options.seed, "instead of the scenario's")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--frames", options.frames, "instead of the scenario's; 0 = endless")
@@ -81,6 +86,8 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--reference-frames", options.reference_frames, "frames each is the mean of")
       ->check(CLI::Range(1, 100000));
   app.add_option("--movie", options.movie, "write the frames to this MRC file, then exit");
+  app.add_flag("--steps", options.print_steps,
+               "print the steps a client would play (JSON), then exit");
   app.add_flag("--check", options.check_only, "only check the scenario");
 }
 
@@ -97,12 +104,16 @@ int main(int argc, char** argv) {
   if (options.seed >= 0) scenario->seed = static_cast<std::uint64_t>(options.seed);
   if (options.frames >= 0) scenario->frames = static_cast<std::uint64_t>(options.frames);
   if (options.check_only) return 0;
+  if (options.print_steps) {
+    fmt::print("{}\n", to_json(stimulus_of(*scenario)).dump());
+    return 0;
+  }
   if (const auto written = write_files(*scenario, options)) {
     return *written ? 0 : fail(written->error());
   }
   if (options.socket.empty()) {
     return fail({ErrorCode::invalid_argument,
-                 "nothing to do: give --socket, --movie, --references or --check"});
+                 "nothing to do: give --socket, --movie, --references, --steps or --check"});
   }
   return serve(*scenario, options.run, options.socket);
 }

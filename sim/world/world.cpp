@@ -68,8 +68,8 @@ Result<std::unique_ptr<World>> World::create(const Scenario& scenario, const Run
 }
 
 World::World(const Scenario& scenario, PhaseTable phases, const RunOptions& options)
-    : scenario_(options.holder.stimulus == Stimulus::client ? without_stimulus(scenario)
-                                                            : scenario),
+    : scenario_(options.holder.stimulus != Stimulus::scenario ? without_stimulus(scenario)
+                                                              : scenario),
       phases_(std::move(phases)),
       options_(options),
       log_(scenario_.detectors.size()),
@@ -227,6 +227,12 @@ Json World::samples(std::uint64_t after) const {
   return Json{{"samples", lines}, {"next", found.next}, {"clock", found.clock}};
 }
 
+Json to_json(const std::vector<StimulusStep>& steps) {
+  Json out = Json::array();
+  for (const StimulusStep& step : steps) out.push_back(step_line(step));
+  return out;
+}
+
 Json World::describe() const {
   Json detectors = Json::array();
   for (const auto& run : runs_) {
@@ -238,11 +244,9 @@ Json World::describe() const {
                          {"pixel_size_nm", model.pixel_size_nm},
                          {"exposure_s", model.exposure_s}});
   }
-  Json steps = Json::array();
-  for (const StimulusStep& step : holder_.steps()) steps.push_back(step_line(step));
   return Json{{"protocol", 1},
-              {"stimulus", holder_.stimulus() == Stimulus::client ? "client" : "scenario"},
-              {"steps", steps},
+              {"stimulus", word_of(holder_.stimulus())},
+              {"steps", to_json(holder_.steps())},
               {"scenario", scenario_.name},
               {"seed", scenario_.seed},
               {"frames", scenario_.frames},

@@ -62,6 +62,9 @@ class World {
   std::vector<const DetectorRun*> taken_;
 };
 
+/// [{"frame", "current_a", "temperature_k"}, ...]: what a client is to play.
+nlohmann::json to_json(const std::vector<StimulusStep>& steps);
+
 /// The table has every phase the scenario names.
 Result<void> check_phases(const Scenario& scenario, const PhaseTable& phases);
 

@@ -223,7 +223,9 @@ TEST_P(HolderConformance, MakeSafeWhileAnotherThreadCalls) {
   turn_on();
   std::atomic<bool> is_done{false};
   std::thread other([&] {
-    while (!is_done.load()) sut().make_safe();
+    do {
+      sut().make_safe();
+    } while (!is_done.load());
   });
   std::array<HolderSample, 16> samples;
   for (int i = 0; i < 50; ++i) {

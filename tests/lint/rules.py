@@ -44,14 +44,15 @@ MAY_INCLUDE = {
 # Libraries of others, and the only files that may include them: .cpp files, or the one wrapper header.
 LIBRARIES = {
     "fftw3.h": ["server/signal/frame_fft.cpp", "server/app/bench.cpp"],  # bench: the floor alone
-    "opencv2/*": ["server/figure/*.cpp", "server/figure/canvas.hpp", "server/publish/*.cpp", "server/live/*.cpp",
+    "opencv2/*": ["server/figure/*.cpp", "server/figure/canvas.hpp", "server/publish/*.cpp", "server/live/jpeg.cpp",
                  "server/control/reference_store.cpp"],
     "hdf5.h": ["drivers/files/*.cpp", "drivers/files/hdf5_*.hpp", "server/record/*"],
     "tiffio.h": ["drivers/files/tiff_*.cpp", "drivers/files/tiff_image.hpp"],
     "toml++/*": ["drivers/toml/table_reader.cpp"],
     "boost/*": ["sim/world/link_server.cpp", "server/control/control_thread.cpp"],
     "CLI/*": ["server/app/*.cpp", "server/guard/main.cpp", "sim/*/main.cpp", "clients/latticectl/*.cpp"],
-    "spdlog/*": ["server/app/*.cpp", "server/control/*.cpp", "server/live/*.cpp", "server/record/*.cpp", "server/guard/*.cpp", "server/holder/*.cpp", "server/base/log.cpp", "server/publish/*.cpp"],
+    "spdlog/*": ["server/app/*.cpp", "server/control/*.cpp", "server/live/*.cpp", "server/guard/*.cpp", "server/holder/*.cpp",
+                 "server/base/log.cpp", "server/publish/*.cpp"],
     "fmt/*": ["*.cpp"],
     "nlohmann/json_fwd.hpp": ["*"],  # declarations only
     "nlohmann/*": ["*.cpp"],

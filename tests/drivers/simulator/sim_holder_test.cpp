@@ -35,19 +35,28 @@ class RunningWorld {
     world_ = std::make_unique<WorldProcess>(scenario_, std::vector<std::string>{"--speed", "1"},
                                             directory_.file("world.sock"));
     reader_ = std::thread([this] {
-      SimDetectorOptions options;
-      options.socket = socket();
-      auto detector = SimDetector::open(options);
-      if (!detector) return;
-      const auto configuration = (*detector)->configure({});
-      if (!configuration || !(*detector)->arm() || !(*detector)->start()) return;
-      std::vector<std::byte> buffer(configuration->geometry.bytes());
-      while (!is_over_.load()) (void)(*detector)->read_frame(buffer, 10ms);
+      while (!is_over_.load()) read_frames();
     });
   }
   [[nodiscard]] std::string socket() const { return directory_.file("world.sock"); }
 
  private:
+  /// Until it is over or something fails: a world that was killed early is not waited for.
+  void read_frames() {
+    SimDetectorOptions options;
+    options.socket = socket();
+    options.timeout = 500ms;
+    auto detector = SimDetector::open(options);
+    if (!detector) return;
+    const auto configuration = (*detector)->configure({});
+    if (!configuration || !(*detector)->arm() || !(*detector)->start()) return;
+    std::vector<std::byte> buffer(configuration->geometry.bytes());
+    while (!is_over_.load()) {
+      const auto frame = (*detector)->read_frame(buffer, 10ms);
+      if (!frame && frame.error().code != ErrorCode::timeout) return;
+    }
+  }
+
   const std::string scenario_;
   sim::test::TemporaryDirectory directory_;
   std::unique_ptr<WorldProcess> world_;

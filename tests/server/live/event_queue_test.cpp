@@ -12,7 +12,7 @@ namespace {
 
 EventRef event_of(std::uint64_t seq, std::size_t bytes = 100) {
   auto event = std::make_shared<Event>();
-  event->kind = EventKind::measurement;
+  event->kind = LiveEventKind::measurement;
   event->seq = seq;
   event->body = slice_of(std::string(bytes, 'x'));
   return event;

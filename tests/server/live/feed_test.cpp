@@ -59,7 +59,7 @@ class FeedTest : public testing::Test {
   std::vector<v1::MeasurementEvent> said() {
     std::vector<v1::MeasurementEvent> out;
     for (const EventRef& event : events_) {
-      if (event->kind == EventKind::missed) continue;
+      if (event->kind == LiveEventKind::missed) continue;
       v1::MeasurementEvent& message = out.emplace_back();
       EXPECT_TRUE(
           message.ParseFromArray(event->body.begin(), static_cast<int>(event->body.size())));
@@ -122,7 +122,7 @@ TEST_F(FeedTest, FramesDroppedBeforeUsBecomeMissed) {
   frame(0);
   frame(5);
   ASSERT_EQ(events_.size(), 4u);
-  EXPECT_EQ(events_[2]->kind, EventKind::missed);
+  EXPECT_EQ(events_[2]->kind, LiveEventKind::missed);
   EXPECT_EQ(events_[2]->seq, 1u);
   EXPECT_EQ(events_[2]->count, 4u);
   EXPECT_EQ(events_[3]->seq, 5u);

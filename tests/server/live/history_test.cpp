@@ -10,7 +10,7 @@ namespace {
 
 using testing::ElementsAre;
 
-EventRef event_of(EventKind kind, std::uint64_t seq, std::uint64_t count = 1) {
+EventRef event_of(LiveEventKind kind, std::uint64_t seq, std::uint64_t count = 1) {
   return std::make_shared<const Event>(Event{kind, 3, seq, count, {}});
 }
 
@@ -23,8 +23,8 @@ std::vector<std::uint64_t> frames_of(const std::vector<EventRef>& events) {
 
 History history_of(std::size_t limit, std::uint64_t frames) {
   History history(limit);
-  history.begin(event_of(EventKind::run_begins, 0));
-  for (std::uint64_t i = 0; i < frames; ++i) history.add(event_of(EventKind::measurement, i));
+  history.begin(event_of(LiveEventKind::run_begins, 0));
+  for (std::uint64_t i = 0; i < frames; ++i) history.add(event_of(LiveEventKind::measurement, i));
   return history;
 }
 
@@ -54,32 +54,32 @@ TEST(History, ReachesWhatIsYetToCome) {
 TEST(History, TheRunsBeginComesFirstEvenWhenItIsLongAgo) {
   const auto events = history_of(10, 100).from(95);
   ASSERT_EQ(events.size(), 6u);
-  EXPECT_EQ(events.front()->kind, EventKind::run_begins);
+  EXPECT_EQ(events.front()->kind, LiveEventKind::run_begins);
 }
 
 TEST(History, ALostEntryCountsByItsLastFrame) {
   History history(100);
-  history.begin(event_of(EventKind::run_begins, 0));
-  history.add(event_of(EventKind::measurement, 0));
-  history.add(event_of(EventKind::lost, 1, 5));
-  history.add(event_of(EventKind::measurement, 6));
+  history.begin(event_of(LiveEventKind::run_begins, 0));
+  history.add(event_of(LiveEventKind::measurement, 0));
+  history.add(event_of(LiveEventKind::lost, 1, 5));
+  history.add(event_of(LiveEventKind::measurement, 6));
   EXPECT_THAT(frames_of(history.from(5)), ElementsAre(1, 6));
   EXPECT_THAT(frames_of(history.from(6)), ElementsAre(6));
 }
 
 TEST(History, AHolderUpdateOfAnOlderFrameStaysInItsPlace) {
   History history(100);
-  history.begin(event_of(EventKind::run_begins, 0));
-  for (std::uint64_t i = 0; i < 4; ++i) history.add(event_of(EventKind::measurement, i));
-  history.add(event_of(EventKind::holder_update, 1));
-  history.add(event_of(EventKind::measurement, 4));
+  history.begin(event_of(LiveEventKind::run_begins, 0));
+  for (std::uint64_t i = 0; i < 4; ++i) history.add(event_of(LiveEventKind::measurement, i));
+  history.add(event_of(LiveEventKind::holder_update, 1));
+  history.add(event_of(LiveEventKind::measurement, 4));
   EXPECT_THAT(frames_of(history.from(1)), ElementsAre(1, 2, 3, 1, 4));
   EXPECT_THAT(frames_of(history.from(2)), ElementsAre(2, 3, 4));
 }
 
 TEST(History, ANewRunForgetsTheLastOne) {
   History history = history_of(10, 25);
-  history.begin(event_of(EventKind::run_begins, 0));
+  history.begin(event_of(LiveEventKind::run_begins, 0));
   EXPECT_TRUE(history.reaches(0));
   EXPECT_EQ(history.size(), 0u);
 }

@@ -370,7 +370,7 @@ TEST_F(PipelineTest, ASinkThatFailsOnASharedThreadLeavesTheOtherDetectorsSinkIts
 
 TEST_F(PipelineTest, ASinkThatHangsOnASharedThreadKeepsNobodyWaitingForEver) {
   config_.stall.sink_s = 0.05;
-  config_.stall.min_s = 0.05;
+  config_.stall.min_s = 3.0;  // so long the other one is given, and a worker on a busy machine
   Collection forever, other;
   forever.hold();
   forever.name = "hung";

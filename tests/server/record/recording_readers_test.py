@@ -332,6 +332,13 @@ class WhileWritten(InFolder):
             self.assertEqual({len(column) for column in file[INFO].values()}, {17})
             self.assertEqual(file["/entry/latticed/ended_by"][()], b"its writer was killed")
             self.assertEqual(file["/Experiments/frames/axis-0"].attrs["size"], 17)
+            # What nobody was left to say is counted, and the end is the last image's time.
+            totals = {name: int(file["/entry/latticed/" + name][()]) for name in ("images", "lost", "events")}
+            self.assertEqual(totals, {"images": 17, "lost": 3, "events": 4})
+            samples = len(file[EVENT + "/instrument/sensor_bias_voltage/value_log/time"])
+            self.assertGreater(samples, 200)
+            self.assertEqual(file["/entry/latticed/holder_samples"][()], samples)
+            self.assertEqual(file["/entry/end_time"][()], b"2023-11-14T22:13:21.950000123Z")
 
 
 class HyperSpy(InFolder):
