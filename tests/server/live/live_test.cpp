@@ -130,8 +130,7 @@ TEST(Live, AlarmsGoOverZmqToo) {
 
 TEST(Live, HolderSamplesGoOverZmqInBatchesEachOnce) {
   LiveServer server(options_of());
-  auto log = std::make_shared<HolderLog>("stage", 1.0);
-  server.holders.push_back(log);
+  const auto log = server.add_holder("stage", 1.0);
   ZmqReader reader(server.live().zmq_endpoint());
   reader.subscribe("holder.stage/");
   v1::HolderDescription described;
@@ -210,6 +209,15 @@ TEST(Live, SinksThatGoBringTheirFramesHomeUnasked) {
     EXPECT_GT(run.line().pixels().leased(), 0u);
   }  // the line goes: with frames of it still lent, this would be memory that is gone
   EXPECT_TRUE(server.live().drain(0ms));
+}
+
+TEST(Live, WhatItHoldsAtTheWorstIsTheSumOfItsQuotas) {
+  LiveServer server(options_of());
+  const LiveOptions options = options_of();
+  std::size_t held = options.zmq_lease_quota + 1;  // and the frame the preview shows last
+  for (const auto& sink : server.live().make_sinks("camera"))
+    held += sink->options().quota + (sink->name() == "preview" ? 0 : 1);
+  EXPECT_EQ(Live::frames_held(options), held);
 }
 
 TEST(Live, ARunThatNeverStartsBeginsAndEnds) {
