@@ -139,6 +139,25 @@ std::vector<std::string> names_of(const std::vector<DetectorConfig>& detectors) 
   return out;
 }
 
+LiveOptions live_options(const Config& config, const std::string& network_zmq) {
+  LiveOptions out;
+  out.detectors = names_of(config.detectors);
+  out.zmq.endpoints = {config.serve.zmq};
+  if (!network_zmq.empty()) out.zmq.endpoints.push_back(network_zmq);
+  out.zmq.hwm = config.serve.zmq_high_water_mark;
+  out.zmq_lease_quota = static_cast<std::size_t>(config.serve.frame_lease_quota);
+  out.history_events = static_cast<std::size_t>(config.serve.history_frames);
+  return out;
+}
+
+/// With slots for what recorder and clients may hold, so that they never hold the detector's.
+Config with_slots_for_outputs(Config config, const std::string& network_zmq) {
+  const auto live = Live::frames_held(live_options(config, network_zmq));
+  for (DetectorConfig& detector : config.detectors)
+    detector.line.frame_slots += static_cast<int>(live) + config.record.quota_frames;
+  return config;
+}
+
 /// One simulated detector is enough: nobody should take such a session for an experiment.
 bool is_simulated(const Config& config) {
   return std::any_of(config.detectors.begin(), config.detectors.end(),
@@ -312,19 +331,12 @@ Result<void> Daemon::Parts::start() {
   health_.set(kAcquisitionHealth, true);
   health_.set(kRecordingHealth, true);
 
-  LiveOptions options;
-  options.detectors = names_of(config_.detectors);
-  options.zmq.endpoints = {config_.serve.zmq};
-  if (!network_.zmq.empty()) options.zmq.endpoints.push_back(network_.zmq);
-  options.zmq.hwm = config_.serve.zmq_high_water_mark;
-  options.zmq_lease_quota = static_cast<std::size_t>(config_.serve.frame_lease_quota);
-  options.history_events = static_cast<std::size_t>(config_.serve.history_frames);
   Live::Parts parts;
   parts.stamper = &stamper_;
   parts.gate = &gate_;
   parts.holders = [this] { return holder_logs(); };
   parts.rules = &rules_;
-  auto live = Live::start(std::move(options), parts);
+  auto live = Live::start(live_options(config_, network_.zmq), parts);
   if (!live) return live.error();
   live_ = std::move(*live);
   recorder_ = std::make_unique<Recorder>(
@@ -554,7 +566,8 @@ Daemon::~Daemon() = default;
 Result<std::unique_ptr<Daemon>> Daemon::start(const Config& config, const std::string& version) {
   auto network = network_of(config.serve);
   if (!network) return network.error();
-  auto parts = std::make_unique<Parts>(config, version, std::move(*network));
+  auto parts = std::make_unique<Parts>(with_slots_for_outputs(config, network->zmq), version,
+                                       std::move(*network));
   if (auto ok = parts->start(); !ok) return ok.error();
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }

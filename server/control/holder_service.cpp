@@ -234,6 +234,7 @@ grpc::ServerUnaryReactor* HolderService::SetSource(Call* call, const v1::SetSour
       request->mode() == v1::SOURCE_MODE_CURRENT ? SourceMode::current : SourceMode::voltage;
   set.source.level = request->level();
   set.source.compliance = request->compliance();
+  set.rate_per_s = request->rate_per_s();
   if (request->mode() != v1::SOURCE_MODE_VOLTAGE && request->mode() != v1::SOURCE_MODE_CURRENT)
     return refused(call, rpc::to_status(Error{ErrorCode::invalid_argument,
                                               "set source: mode: expected VOLTAGE or CURRENT"}));
@@ -273,6 +274,7 @@ grpc::ServerUnaryReactor* HolderService::SetTemperature(Call* call,
     HolderCommand set = heater;
     set.verb = HolderVerb::set_temperature;
     set.temperature_k = request->temperature_k();
+    set.rate_per_s = request->rate_k_per_s();
     commands.push_back(set);
   }
   commands.push_back(heater);

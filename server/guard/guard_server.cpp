@@ -160,6 +160,7 @@ void GuardServer::ask(const Json& request, const std::string& id) {
   core.token = pending.command.token;
   core.source = pending.command.source;
   core.temperature_k = pending.command.temperature_k;
+  core.rate_per_s = pending.command.rate_per_s;
   pending.is_raising = is_raising(core.verb, core.wanted);
   const bool is_for_all = pending.command.holder.empty() && !pending.is_raising &&
                           core.verb != HolderVerb::set_output &&

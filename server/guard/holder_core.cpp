@@ -35,6 +35,18 @@ CoreAnswer check_within(double value, const HolderRange& range, char unit) noexc
   return {};
 }
 
+CoreAnswer check_rate(double rate_per_s, char unit) noexcept {
+  if (!std::isfinite(rate_per_s))
+    return refused(Refusal::not_a_number, rate_per_s, kNotMeasured, unit);
+  if (rate_per_s < 0.0) return refused(Refusal::below_limit, rate_per_s, 0.0, unit);
+  return {};
+}
+
+/// 0 = the limit.
+double slower(double wanted, double limit) noexcept {
+  return wanted > 0.0 ? std::min(wanted, limit) : limit;
+}
+
 double moved(double from, double to, double by) noexcept {
   return std::abs(to - from) <= by ? to : from + std::copysign(by, to - from);
 }
@@ -56,10 +68,10 @@ CoreAnswer HolderCore::raise(const CoreCommand& command, TimePoint now) noexcept
   CoreAnswer answer;
   switch (command.verb) {
     case HolderVerb::set_source:
-      answer = set_source(command.source);
+      answer = set_source(command.source, command.rate_per_s);
       break;
     case HolderVerb::set_temperature:
-      answer = set_temperature(command.temperature_k);
+      answer = set_temperature(command.temperature_k, command.rate_per_s);
       break;
     case HolderVerb::set_output:
       // Without a source set-point there is no compliance yet.
@@ -94,7 +106,7 @@ CoreAnswer HolderCore::arm(const CoreCommand& command, TimePoint) noexcept {
   return {};
 }
 
-CoreAnswer HolderCore::set_source(const SourceSetpoint& wanted) noexcept {
+CoreAnswer HolderCore::set_source(const SourceSetpoint& wanted, double rate_per_s) noexcept {
   const bool is_voltage = wanted.mode == SourceMode::voltage;
   if (!(is_voltage ? can_.holds_voltage : can_.holds_current))
     return refused(Refusal::not_supported);
@@ -115,16 +127,20 @@ CoreAnswer HolderCore::set_source(const SourceSetpoint& wanted) noexcept {
     return refused(Refusal::compliance_above_limit, wanted.compliance, most, other_unit);
   if (present_.is_output_on && wanted.mode != present_.source.mode)
     return refused(Refusal::mode_needs_output_off);
+  if (auto bad = check_rate(rate_per_s, unit); bad.reason != Refusal::none) return bad;
   target_.source = wanted;
+  wanted_source_rate_ = rate_per_s;
   if (present_.is_output_on) present_.source.compliance = wanted.compliance;
   return {};
 }
 
-CoreAnswer HolderCore::set_temperature(double temperature_k) noexcept {
+CoreAnswer HolderCore::set_temperature(double temperature_k, double rate_k_per_s) noexcept {
   const HolderRange range = intersection(policy_.limits.temperature_k, can_.temperature_k);
   if (range.is_absent()) return refused(Refusal::not_supported);
   if (auto bad = check_within(temperature_k, range, 'K'); bad.reason != Refusal::none) return bad;
+  if (auto bad = check_rate(rate_k_per_s, 'K'); bad.reason != Refusal::none) return bad;
   target_.temperature_k = temperature_k;
+  wanted_temperature_rate_ = rate_k_per_s;
   return {};
 }
 
@@ -260,8 +276,15 @@ void HolderCore::step(TimePoint now) noexcept {
 }
 
 double HolderCore::source_rate() const noexcept {
-  return present_.source.mode == SourceMode::voltage ? policy_.limits.voltage_v_per_s
-                                                     : policy_.limits.current_a_per_s;
+  const double limit = present_.source.mode == SourceMode::voltage ? policy_.limits.voltage_v_per_s
+                                                                   : policy_.limits.current_a_per_s;
+  // On the way off nobody's patience counts.
+  return target_.is_output_on ? slower(wanted_source_rate_, limit) : limit;
+}
+
+double HolderCore::temperature_rate() const noexcept {
+  const double limit = policy_.limits.temperature_k_per_s;
+  return target_.is_heater_on ? slower(wanted_temperature_rate_, limit) : limit;
 }
 
 void HolderCore::ramp(double passed_s) noexcept {
@@ -277,7 +300,7 @@ void HolderCore::ramp(double passed_s) noexcept {
   if (present_.is_heater_on) {
     const double goal = target_.is_heater_on ? target_.temperature_k : policy_.safe_temperature_k;
     double& temperature_k = present_.temperature_k;
-    temperature_k = moved(temperature_k, goal, policy_.limits.temperature_k_per_s * passed_s);
+    temperature_k = moved(temperature_k, goal, temperature_rate() * passed_s);
     if (!target_.is_heater_on && temperature_k == goal) present_.is_heater_on = false;
   } else if (target_.is_heater_on) {
     // From where the specimen is, or it would be shocked.

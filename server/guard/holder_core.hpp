@@ -29,6 +29,7 @@ struct CoreCommand {
   std::uint32_t lowered_seen = 0;  // HolderCore::lowered() when it was asked for
   SourceSetpoint source;
   double temperature_k = 0.0;
+  double rate_per_s = 0.0;  // wanted slope of the ramp; 0 = the limits'
   Switch wanted = Switch::off;
 };
 
@@ -96,17 +97,19 @@ class HolderCore {
   CoreAnswer raise(const CoreCommand& command, TimePoint now) noexcept;
   CoreAnswer lower(const CoreCommand& command, TimePoint now) noexcept;
   CoreAnswer arm(const CoreCommand& command, TimePoint now) noexcept;
-  CoreAnswer set_source(const SourceSetpoint& wanted) noexcept;
-  CoreAnswer set_temperature(double temperature_k) noexcept;
+  CoreAnswer set_source(const SourceSetpoint& wanted, double rate_per_s) noexcept;
+  CoreAnswer set_temperature(double temperature_k, double rate_k_per_s) noexcept;
   void make_safe_slowly(TimePoint now) noexcept;
   void cut() noexcept;
   void ramp(double passed_s) noexcept;
   [[nodiscard]] double source_rate() const noexcept;
+  [[nodiscard]] double temperature_rate() const noexcept;
   void check(double value, const HolderRange& limits, TripCause cause, int& count) noexcept;
 
   const HolderPolicy policy_;
   HolderCapabilities can_;
   HolderSetpoints present_, target_;
+  double wanted_source_rate_ = 0.0, wanted_temperature_rate_ = 0.0;  // 0 = the limits'
   HolderSample last_;
   TimePoint stepped_at_{}, answered_at_{}, safe_since_{};
   TripCause cause_ = TripCause::none;

@@ -143,6 +143,8 @@ struct HolderCommand {
   std::uint64_t token = 0;      // of the lease; not looked at for hold, stop, safe, off, disarm
   SourceSetpoint source;        // set_source
   double temperature_k = 0.0;   // set_temperature
+  double rate_per_s = 0.0;      // set_source, set_temperature: V/s, A/s or K/s; 0, or more than the
+                                // limits allow = as fast as they allow
   Switch wanted = Switch::off;  // set_output, set_heater
 };
 

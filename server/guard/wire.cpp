@@ -97,9 +97,11 @@ Json command(const HolderCommand& command) {
       out["mode"] = to_string(command.source.mode);
       out["level"] = number(command.source.level);
       out["compliance"] = number(command.source.compliance);
+      out["rate_per_s"] = number(command.rate_per_s);
       break;
     case HolderVerb::set_temperature:
       out["temperature_k"] = number(command.temperature_k);
+      out["rate_per_s"] = number(command.rate_per_s);
       break;
     case HolderVerb::set_output:
     case HolderVerb::set_heater:
@@ -133,6 +135,7 @@ Result<HolderCommand> read_command(const Json& json) {
     // Without one the core says that it is required.
     out.source.compliance = json.contains("compliance") ? number(json.at("compliance")) : 0.0;
   }
+  if (json.contains("rate_per_s")) out.rate_per_s = number(json.at("rate_per_s"));
   if (out.verb == HolderVerb::set_temperature) out.temperature_k = number(json.at("temperature_k"));
   if (out.verb == HolderVerb::set_output || out.verb == HolderVerb::set_heater)
     out.wanted = json.at("on").get<bool>() ? Switch::on : Switch::off;

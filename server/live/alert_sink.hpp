@@ -13,6 +13,8 @@ namespace latticed {
 
 class AlertSink final : public Sink {
  public:
+  static constexpr std::size_t kQuota = 2;
+
   struct Parts {
     std::string detector;
     std::shared_ptr<AlertBook> book;
@@ -22,7 +24,9 @@ class AlertSink final : public Sink {
   explicit AlertSink(Parts parts) : parts_(std::move(parts)) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return "alerts"; }
-  [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 8}; }
+  [[nodiscard]] SinkOptions options() const noexcept override {
+    return {LossPolicy::block, kQuota};
+  }
   [[nodiscard]] std::shared_ptr<SharedThread> thread() const override { return parts_.thread; }
   Result<void> begin(const RunInfo& run) override;
   void consume(const FrameLease& frame) override;

@@ -35,6 +35,11 @@ Result<std::unique_ptr<Live>> Live::start(LiveOptions options, const Parts& part
 
 Live::~Live() = default;
 
+std::size_t Live::frames_held(const LiveOptions& options) noexcept {
+  constexpr std::size_t kPreview = 2;  // one that waits, and the last one it looked at
+  return (AlertSink::kQuota + 1) + (options.sink_quota + 1) + options.zmq_lease_quota + kPreview;
+}
+
 std::vector<std::unique_ptr<Sink>> Live::make_sinks(const std::string& detector) {
   std::vector<std::unique_ptr<Sink>> sinks;
   // The alarms first: the publisher asks the book for their numbers.

@@ -27,7 +27,7 @@ struct LiveOptions {
   ZmqOptions zmq;
   std::size_t zmq_lease_quota = 4;    // frames ZeroMQ may keep, by detector
   std::size_t history_events = 4096;  // by detector
-  std::size_t sink_quota = 16;        // frames that may wait for the publisher, by detector
+  std::size_t sink_quota = 4;         // frames that may wait for the publisher, by detector
   QueueLimits subscriber;             // what may wait for one subscriber
   std::size_t alerts_kept = 10000;
   int nice = 0;           // of the publisher's and the alerts' thread
@@ -46,6 +46,10 @@ class Live {
   static Result<std::unique_ptr<Live>> start(LiveOptions options, const Parts& parts);
   /// No run is on and no gRPC server serves it.
   ~Live();
+
+  /// Frames of one detector that may be in the hands of all this at once, at the worst: slots the
+  /// detector has not meanwhile. A line wants as many more.
+  [[nodiscard]] static std::size_t frames_held(const LiveOptions& options) noexcept;
 
   /// For one run of a detector of the options: alarms, publisher, preview. They keep what they need
   /// alive. Destroying them waits for the frames ZeroMQ has.

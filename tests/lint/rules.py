@@ -59,7 +59,7 @@ LIBRARIES = {
     "latticed/v1/*.h": ["server/rpc/*", "server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],  # generated
     "grpc/health/*.h": ["server/control/health_service.hpp"],  # generated
     "grpcpp/*": ["server/rpc/*", "server/live/*", "server/control/*", "server/app/*.cpp", "clients/*"],
-    "google/protobuf/*": ["server/rpc/*.cpp", "server/live/*.cpp", "server/control/*.cpp", "clients/*.cpp"],
+    "google/protobuf/*": ["server/rpc/*.cpp", "server/live/*.cpp", "server/live/answers.hpp", "server/control/*.cpp", "clients/*.cpp"],
     "zmq.h*": ["server/live/zmq_*.cpp"],
     "openssl/*": ["server/control/*.cpp"],
     "gtest/*": ["tests/*"],

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,10 @@ class LiveServer {
     Live::Parts parts;
     parts.stamper = &stamper_;
     parts.gate = &gate_;
-    parts.holders = [this] { return holders; };
+    parts.holders = [this] {
+      const std::lock_guard lock(mutex_);
+      return holders_;
+    };
     parts.rules = rules;
     auto made = Live::start(std::move(options), parts);
     if (!made) throw std::runtime_error(made.error().message);
@@ -55,9 +59,15 @@ class LiveServer {
   }
   [[nodiscard]] rpc::Stamper& stamper() { return stamper_; }
 
-  HolderLogs holders;  // before the server is asked for the first time
+  /// A holder that is there from now on; its log is for the test to fill.
+  std::shared_ptr<HolderLog> add_holder(const std::string& name, double longest_gap_s) {
+    const std::lock_guard lock(mutex_);
+    return holders_.emplace_back(std::make_shared<HolderLog>(name, longest_gap_s));
+  }
 
  private:
+  std::mutex mutex_;  // guards holders_
+  HolderLogs holders_;
   std::vector<std::string> detectors_;
   rpc::Stamper stamper_{true};
   rpc::Gate gate_{rpc::GateOptions{}};

@@ -89,6 +89,43 @@ class HolderCoreTest : public testing::Test {
   HolderCore sut_{policy()};
 };
 
+TEST_F(HolderCoreTest, RampsAsSlowlyAsItIsAskedToAndNeverFasterThanTheLimit) {
+  ASSERT_EQ(tell(arm), Refusal::none);
+  CoreCommand slow;
+  slow.verb = set_source;
+  slow.source = {SourceMode::voltage, 1.0, 1e-3};
+  slow.rate_per_s = 0.1;
+  ASSERT_EQ(tell(slow), Refusal::none);
+  ASSERT_EQ(turn(set_output, Switch::on), Refusal::none);
+  pass(1000ms);
+  EXPECT_NEAR(sut_.present().source.level, 0.1, 0.005);
+  slow.rate_per_s = 1e9;
+  const double from = sut_.present().source.level;
+  ASSERT_EQ(tell(slow), Refusal::none);
+  pass(10ms);
+  EXPECT_LE(sut_.present().source.level - from, 1.01 * 0.01 * policy().limits.voltage_v_per_s);
+  slow.rate_per_s = std::nan("");
+  EXPECT_EQ(tell(slow), Refusal::not_a_number);
+  slow.rate_per_s = -1.0;
+  EXPECT_EQ(tell(slow), Refusal::below_limit);
+}
+
+TEST_F(HolderCoreTest, GoesSafeAtTheLimitsSlopeHoweverSlowlyItRose) {
+  ASSERT_EQ(tell(arm), Refusal::none);
+  CoreCommand slow;
+  slow.verb = set_temperature;
+  slow.temperature_k = 400.0;
+  ASSERT_EQ(tell(slow), Refusal::none);
+  ASSERT_EQ(turn(set_heater, Switch::on), Refusal::none);
+  pass(30000ms);
+  ASSERT_EQ(sut_.present().temperature_k, 400.0);
+  slow.rate_per_s = 1e-6;
+  ASSERT_EQ(tell(slow), Refusal::none);
+  ASSERT_EQ(tell(safe), Refusal::none);
+  pass(15000ms);  // well before the safe-off's own time limit
+  EXPECT_FALSE(sut_.is_energised());
+}
+
 TEST_F(HolderCoreTest, IsDisarmedAtFirstAndTakesNothing) {
   EXPECT_EQ(sut_.status().state, ArmingState::disarmed);
   EXPECT_EQ(source(1.0, 1e-4).reason, Refusal::not_armed);

@@ -273,12 +273,12 @@ TEST(MeasurementsService, AClientThatVanishesIsFreed) {
 
 TEST(MeasurementsService, FinalHolderValuesFollowWhoWantsThem) {
   LiveServer server(options_of());
-  server.holders.push_back(std::make_shared<HolderLog>("stage", 10.0));
+  const auto log = server.add_holder("stage", 10.0);
   const auto sample = [&](double time_s) {
     HolderSample now;
     now.time_ns = static_cast<std::int64_t>(time_s * 1e9);
     now.bias_v = 2.0 * time_s;
-    server.holders[0]->add(now);
+    log->add(now);
   };
   sample(-0.05);
   Client plain(server.channel());
