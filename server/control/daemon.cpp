@@ -194,8 +194,8 @@ class Daemon::Parts final : public RunParticipants {
         rules_(acquisition_) {}
 
   ~Parts() override {
-    // Against the flow: no news, no calls, no commands, no run. Calls that wait for a run's end would
-    // keep the server.
+    // Against the flow: no news, no calls, no commands, no run. Calls that wait for a run's end
+    // would keep the server.
     {
       const std::lock_guard lock(news_mutex_);
       is_up_ = false;

@@ -160,7 +160,7 @@ Result<ReferenceStore> ReferenceStore::open(std::string directory,
   }
   std::ifstream in(fs::path(store.directory_) / kInUseFile);
   const Json chosen = Json::parse(in, nullptr, false);
-  if (in && !chosen.is_array())
+  if (in.is_open() && !chosen.is_array())
     spdlog::warn("{}: damaged; the configuration's references are used", kInUseFile);
   if (!chosen.is_array()) return store;
   for (const Json& one : chosen) {
@@ -170,8 +170,8 @@ Result<ReferenceStore> ReferenceStore::open(std::string directory,
     for (DetectorConfig& detector : detectors) {
       if (detector.name != name) continue;
       if (!file.empty() && !fs::exists(file, problem)) {
-        spdlog::warn("{} reference of {}: {} is gone; the configuration's is used",
-                     to_string(kind), name, file);
+        spdlog::warn("{} reference of {}: {} is gone; the configuration's is used", to_string(kind),
+                     name, file);
         continue;
       }
       file_of(detector, kind) = file;
