@@ -132,6 +132,7 @@ struct Step {
   std::optional<double> source_v = std::nullopt;
   std::optional<double> compliance_v = std::nullopt;  // with current_a
   std::optional<double> compliance_a = std::nullopt;  // with source_v, always
+  std::optional<bool> specimen_in = std::nullopt;     // by a client; no key of the file
   bool operator==(const Step&) const = default;
 };
 

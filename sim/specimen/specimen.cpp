@@ -62,7 +62,7 @@ void Specimen::let_time_pass() {
   }
   heat_.advance();
   drift_.advance(state_.frame);
-  damage_.advance(beam_on_ ? fluence_per_frame_ : 0.0, dt_s);
+  damage_.advance(beam_on_ && specimen_in_ ? fluence_per_frame_ : 0.0, dt_s);
   if (!damage_told_ && damage_.has_begun()) {
     damage_told_ = true;
     state_.events.push_back(
@@ -94,6 +94,10 @@ void Specimen::apply(const Step& step, const char* kind) {
     beam_on_ = *step.beam_on;
     state_.events.push_back({kind, beam_on_ ? "beam on" : "beam blank"});
   }
+  if (step.specimen_in) {
+    specimen_in_ = *step.specimen_in;
+    state_.events.push_back({kind, specimen_in_ ? "specimen in" : "specimen out"});
+  }
   if (step.jump_nm) {
     drift_.jump(*step.jump_nm);
     state_.jumped = true;
@@ -114,6 +118,7 @@ void Specimen::describe() {
   state_.rim_nm = damage_.rim_nm();
   state_.crystallinity = damage_.crystallinity();
   state_.beam_on = beam_on_;
+  state_.specimen_in = specimen_in_;
   state_.transition = 0.0;
   if (const auto& transition = scenario_.specimen.transition) {
     state_.transition = std::clamp((state_.state_of_charge - transition->onset_soc) /

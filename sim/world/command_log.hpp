@@ -87,6 +87,7 @@ class CommandLog {
     if (step.compliance_v) kept.compliance_v = step.compliance_v;
     if (step.temperature_k) kept.temperature_k = step.temperature_k;
     if (step.beam_on) kept.beam_on = step.beam_on;
+    if (step.specimen_in) kept.specimen_in = step.specimen_in;
   }
   [[nodiscard]] std::uint64_t first_free_frame() const {
     std::uint64_t frame = 0;

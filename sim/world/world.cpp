@@ -174,9 +174,10 @@ Result<Json> World::set(const Json& command) {
   if (command.contains("temperature_k"))
     step.temperature_k = command.at("temperature_k").get<double>();
   if (command.contains("beam_on")) step.beam_on = command.at("beam_on").get<bool>();
+  if (command.contains("specimen_in")) step.specimen_in = command.at("specimen_in").get<bool>();
   if (step == Step{}) {
     return Error{ErrorCode::invalid_argument,
-                 "set: nothing to set, give current_a, temperature_k or beam_on"};
+                 "set: nothing to set, give current_a, temperature_k, beam_on or specimen_in"};
   }
   if (step.current_a && !(std::abs(*step.current_a) <= 1.0)) {
     return Error{ErrorCode::out_of_range,

@@ -138,6 +138,29 @@ TEST(Specimen, BlankedBeamAddsNoDose) {
   EXPECT_EQ(sut.state().fluence_e_per_nm2, 300.0);  // frames 0, 1 and 4
 }
 
+TEST(Specimen, OutOfTheBeamItTakesNoDoseButDriftsOn) {
+  Scenario scenario = still_scenario();
+  scenario.drift.rate_nm_per_s = {0.1, 0.0};
+  Step out;
+  out.t_s = 2.0;
+  out.specimen_in = false;
+  Step back = out;
+  back.t_s = 4.0;
+  back.specimen_in = true;
+  scenario.steps = {out, back};
+  Specimen sut(scenario, phases(), 100.0);
+  for (int frame = 0; frame < 6; ++frame) {
+    const SpecimenState& state = sut.advance({});
+    EXPECT_EQ(state.specimen_in, frame < 2 || frame >= 4) << frame;
+    if (frame == 2) {
+      ASSERT_EQ(state.events.size(), 1u);
+      EXPECT_EQ(state.events[0].detail, "specimen out");
+    }
+  }
+  EXPECT_EQ(sut.state().fluence_e_per_nm2, 300.0);  // frames 0, 1 and 4
+  EXPECT_NEAR(sut.state().shift_nm.x, 0.5, 1e-12);
+}
+
 TEST(Specimen, DoseEatsTheRimAndFadesTheLattice) {
   Scenario scenario = still_scenario();
   scenario.dose = {

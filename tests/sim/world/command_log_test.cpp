@@ -57,6 +57,22 @@ TEST(CommandLog, OfTheCommandsOfAFrameTheLastHeldQuantityCounts) {
   EXPECT_EQ(taken, std::vector{current(0.0)});
 }
 
+TEST(CommandLog, KeepsBeamAndSpecimenOfOneFrame) {
+  CommandLog sut(1);
+  std::vector<Step> taken;
+  Step beam;
+  beam.beam_on = false;
+  Step specimen;
+  specimen.specimen_in = false;
+  sut.add(beam);
+  sut.add(specimen);
+  sut.begin(0);
+  sut.take(0, 0, taken);
+  ASSERT_EQ(taken.size(), 1u);
+  EXPECT_EQ(taken[0].beam_on, false);
+  EXPECT_EQ(taken[0].specimen_in, false);
+}
+
 TEST(CommandLog, ForgetsTheLastRunsCommands) {
   CommandLog sut(1);
   std::vector<Step> taken;

@@ -67,6 +67,7 @@ TEST_F(WorldAnswers, RefusesSetPointsOutOfRange) {
   EXPECT_EQ(ask(R"({"cmd":"set","current_a":2.0})")["code"], "out_of_range");
   EXPECT_EQ(ask(R"({"cmd":"set"})")["code"], "invalid_argument");
   EXPECT_EQ(ask(R"({"cmd":"set","temperature_k":400})")["frame"], 0);
+  EXPECT_EQ(ask(R"({"cmd":"set","specimen_in":1})")["code"], "invalid_argument");
 }
 
 TEST_F(WorldAnswers, TakesASourceOfEitherModeAndSaysWhatItHolds) {
