@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <mutex>
 
 #include "server/control/acquisition_service.hpp"
 #include "server/control/describe_holder.hpp"
@@ -172,6 +173,10 @@ class Daemon::Parts final : public RunParticipants {
     changes_.finish();
     holders_.finish();
     runs_.finish();
+    {
+      const std::scoped_lock lock(logs_mutex_);
+      logs_of_ = nullptr;
+    }
     guard_link_.reset();
     acquisition_.release();
   }
@@ -201,7 +206,11 @@ class Daemon::Parts final : public RunParticipants {
             const std::string& text);
   void tagged(const v1::Tag& tag);
   [[nodiscard]] SessionStore::Moment now() const;
-  [[nodiscard]] HolderLogs holder_logs() const { return guard_ ? guard_->logs() : HolderLogs{}; }
+  /// Any thread, also one that outlives the link: the publisher's.
+  [[nodiscard]] HolderLogs holder_logs() const {
+    const std::scoped_lock lock(logs_mutex_);
+    return logs_of_ ? logs_of_->logs() : HolderLogs{};
+  }
 
   const Config config_;
   const std::string version_;
@@ -226,6 +235,8 @@ class Daemon::Parts final : public RunParticipants {
   std::unique_ptr<GuardLink> guard_link_;
   GuardLink* guard_ = nullptr;  // the link; null = no holder. Its thread may still tell us things
                                 // while it ends
+  mutable std::mutex logs_mutex_;       // guards logs_of_
+  const GuardLink* logs_of_ = nullptr;  // the link, until it ends
   HealthService health_;
   std::unique_ptr<AcquisitionService> acquisition_service_;
   std::unique_ptr<HolderService> holder_service_;
@@ -265,6 +276,8 @@ Result<void> Daemon::Parts::start_guard_link() {
   if (!link) return link.error();
   guard_link_ = std::move(*link);
   guard_ = guard_link_.get();
+  const std::scoped_lock lock(logs_mutex_);
+  logs_of_ = guard_;
   return {};
 }
 

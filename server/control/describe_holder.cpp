@@ -73,12 +73,30 @@ v1::HolderDescription to_proto(const HolderDescription& description, const Holde
   return out;
 }
 
+namespace {
+
+/// The guard's word, or the one the whole API has for the same thing (errors.proto).
+std::string_view reason_of(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::none:
+      return "GUARD_UNREACHABLE";
+    case Refusal::not_a_number:
+      return "NOT_FINITE";
+    case Refusal::not_armed:
+      return "DISARMED";
+    case Refusal::no_such_holder:
+      return "NOT_FOUND";
+    case Refusal::malformed:
+      return "INVALID_VALUE";
+    default:
+      return to_string(refusal);
+  }
+}
+
+}  // namespace
+
 grpc::Status to_status(const GuardError& error) {
-  rpc::Refusal refusal{{error.code, error.message}, "", {}};
-  if (error.reason == Refusal::none)
-    refusal.reason = "GUARD_UNREACHABLE";
-  else
-    refusal.reason = std::string(to_string(error.reason));
+  rpc::Refusal refusal{{error.code, error.message}, std::string(reason_of(error.reason)), {}};
   if (error.limit) refusal.metadata["limit"] = fmt::format("{}", *error.limit);
   if (error.value) refusal.metadata["value"] = fmt::format("{}", *error.value);
   if (!error.unit.empty()) refusal.metadata["unit"] = error.unit;
