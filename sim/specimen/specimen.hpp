@@ -38,7 +38,7 @@ struct SpecimenState {
   double transition = 0.0;  // 0 = not begun, 1 = complete
   bool beam_on = true;
   bool jumped = false;
-  bool is_cut_off = false;  // a voltage limit ended the current
+  bool is_held_back = false;  // a limit ended the current, or keeps it from what the source holds
   std::vector<Domain> domains;
   std::vector<Event> events;
 };

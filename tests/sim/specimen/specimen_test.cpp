@@ -49,6 +49,32 @@ TEST(Specimen, CutsTheCurrentOffAtTheVoltageLimit) {
   EXPECT_EQ(sut.advance({}).state_of_charge, 0.5);
 }
 
+TEST(Specimen, HoldsAVoltageUntilTheOutputGoesOff) {
+  Scenario scenario = still_scenario();
+  scenario.cell.capacity_c = 10.0;
+  scenario.cell.voltage_v = {{0.0, 3.0}, {1.0, 4.0}};
+  Specimen sut(scenario, phases(), 1.0);
+  Step on;
+  on.source_v = 3.5;
+  on.compliance_a = 0.1;
+  const SpecimenState& state = sut.advance(std::span(&on, 1));
+  EXPECT_EQ(state.current_a, 0.1);
+  EXPECT_TRUE(state.is_held_back);
+  ASSERT_EQ(state.events.size(), 2u);
+  EXPECT_EQ(state.events[0].kind, "command");
+  EXPECT_EQ(state.events[0].detail, "source_v 3.5");
+  EXPECT_EQ(state.events[1].detail, "compliance_a 0.1");
+  for (int frame = 0; frame < 60; ++frame) sut.advance({});
+  EXPECT_EQ(state.bias_v, 3.5);
+  EXPECT_FALSE(state.is_held_back);
+  EXPECT_NEAR(state.state_of_charge, 0.5, 1e-3);
+  EXPECT_GT(state.current_a, 0.0);
+  Step off;
+  off.current_a = 0.0;
+  sut.advance(std::span(&off, 1));
+  EXPECT_EQ(state.current_a, 0.0);
+}
+
 TEST(Specimen, ACommandIsTheSameAsAStepAtItsFrame) {
   Scenario with_step = still_scenario();
   with_step.drift.walk_nm_per_sqrt_s = 0.1;

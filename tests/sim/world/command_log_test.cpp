@@ -39,6 +39,24 @@ TEST(CommandLog, KeepsACommandGivenBeforeTheRunForFrameZero) {
   EXPECT_EQ(taken, std::vector{current(2.0)});
 }
 
+TEST(CommandLog, OfTheCommandsOfAFrameTheLastHeldQuantityCounts) {
+  CommandLog sut(1);
+  std::vector<Step> taken;
+  sut.begin(0);
+  sut.take(0, 0, taken);
+  Step voltage;
+  voltage.source_v = 4.2;
+  voltage.compliance_a = 1e-9;
+  sut.add(current(1.0));
+  sut.add(voltage);
+  sut.take(0, 1, taken);
+  EXPECT_EQ(taken, std::vector{voltage});
+  sut.add(voltage);
+  sut.add(current(0.0));
+  sut.take(0, 2, taken);
+  EXPECT_EQ(taken, std::vector{current(0.0)});
+}
+
 TEST(CommandLog, ForgetsTheLastRunsCommands) {
   CommandLog sut(1);
   std::vector<Step> taken;
