@@ -13,7 +13,7 @@
 namespace latticed {
 
 v1::HolderDescription to_proto(const HolderDescription& description, const HolderStatus& status);
-/// As the guard says it, reason and numbers included.
+/// As the guard says it, reason and numbers included; in the API's words where it has its own.
 grpc::Status to_status(const GuardError& error);
 
 /// Any thread. Nothing: there is no such holder. An empty name means the only one.

@@ -33,7 +33,7 @@ class AlertLogSink final : public Sink {
   AlertLogSink(std::string detector, std::shared_ptr<AlertBoard> board)
       : detector_(std::move(detector)), board_(std::move(board)) {}
 
-  [[nodiscard]] std::string_view name() const noexcept override { return "alerts"; }
+  [[nodiscard]] std::string_view name() const noexcept override { return "alert_log"; }
   [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 4}; }
   Result<void> begin(const RunInfo& run) override;
   void consume(const FrameLease& frame) override;

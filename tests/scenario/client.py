@@ -7,6 +7,7 @@ import importlib.util
 import pathlib
 import subprocess
 import tempfile
+import threading
 
 import grpc
 import zmq
@@ -193,6 +194,60 @@ class Stream:
         self._is_cancelled = True
         self._call.cancel()
 
+    def gather(self):
+        """Reads it in the background, as fast as it comes."""
+        return Gathered(self, self.cancel)
+
+
+class Gathered:
+    """Messages of a stream or subscriber, read in the background."""
+
+    def __init__(self, source, cancel):
+        self.messages, self.error = [], None
+        self._cancel = cancel
+        self._more = threading.Condition()
+        self._thread = threading.Thread(target=self._read, args=(source,), daemon=True)
+        self._is_over = False
+        self._thread.start()
+
+    def _read(self, source):
+        try:
+            for message in source:
+                with self._more:
+                    self.messages.append(message)
+                    self._more.notify_all()
+        except Refused as error:
+            self.error = error
+        finally:
+            with self._more:
+                self._is_over = True
+                self._more.notify_all()
+
+    def wait_for(self, condition, what="it"):
+        """The first message, of those that came and will come, for which the condition holds."""
+        at = 0
+        with self._more:
+            while True:
+                for message in self.messages[at:]:
+                    if condition(message):
+                        return message
+                at = len(self.messages)
+                assert not self._is_over, f"ended after {at} messages without {what}: {self.error}"
+                assert self._more.wait(DEADLINE_S), f"{what}: not among {at} messages within {DEADLINE_S} s"
+
+    def end(self):
+        """No more. All that came."""
+        self._cancel()
+        return self.join()
+
+    def join(self):
+        """All there were when the server has ended the stream; its error if it ended with one."""
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive(), "the stream does not end"
+        if self.error:
+            raise self.error
+        return self.messages
+
 
 class Client:
     """client.call("Acquisition", "GetStatus") and client.stream("Measurements", "Watch", from_seq=0). A service's full
@@ -218,7 +273,7 @@ class Client:
         call = kind(f"/{self.api.service(service).full_name}/{name}", request.SerializeToString, reply.FromString)
         return call, request(**fields), is_streaming
 
-    def call(self, service, method, *, timeout=DEADLINE_S, **fields):
+    def call(self, service, method, /, *, timeout=DEADLINE_S, **fields):
         """timeout=None: no deadline at all."""
         call, request, is_streaming = self._prepare(service, method, fields)
         assert not is_streaming, f"{service}.{method} is a stream"
@@ -227,12 +282,12 @@ class Client:
         except grpc.RpcError as error:
             raise Refused(error) from None
 
-    def stream(self, service, method, *, timeout=DEADLINE_S, **fields):
+    def stream(self, service, method, /, *, timeout=DEADLINE_S, **fields):
         call, request, is_streaming = self._prepare(service, method, fields)
         assert is_streaming, f"{service}.{method} is no stream"
         return Stream(call(request, timeout=timeout, metadata=self._metadata, wait_for_ready=timeout is not None))
 
-    def refused(self, service, method, **fields):
+    def refused(self, service, method, /, **fields):
         """The Refused of a call that must be refused."""
         try:
             _, is_streaming = self.api.method(service, method)
@@ -259,6 +314,7 @@ class Subscriber:
 
     def __init__(self, endpoint, topics, api, hwm=100000):
         self._api = api
+        self._is_ended = threading.Event()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, hwm)
@@ -284,7 +340,17 @@ class Subscriber:
                 return seen
         raise AssertionError(f"silence after {len(seen)} messages, none of which was it")
 
+    def __iter__(self):
+        while not self._is_ended.is_set():
+            if message := self.receive(0.05):
+                yield message
+
+    def gather(self):
+        """Reads it in the background, as fast as it comes. Nothing else may use it then."""
+        return Gathered(self, self._is_ended.set)
+
     def close(self):
+        self._is_ended.set()
         self._context.destroy(linger=0)
 
     def __enter__(self):

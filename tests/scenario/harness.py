@@ -17,7 +17,7 @@ import tempfile
 import time
 import unittest
 
-from client import DEADLINE_S, Client, Subscriber
+from client import DEADLINE_S, Client, Refused, Subscriber  # noqa: F401: tests say harness.Refused
 
 BIN = pathlib.Path(os.environ["LATTICED_BIN"])
 PROMISED_END_S = 5.0  # of every part, from SIGTERM or SIGINT to its end
