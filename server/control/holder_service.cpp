@@ -219,10 +219,13 @@ grpc::ServerUnaryReactor* HolderService::SetSource(Call* call, const v1::SetSour
   set.source.level = request->level();
   set.source.compliance = request->compliance();
   set.rate_per_s = request->rate_per_s();
-  if (request->mode() == v1::SOURCE_MODE_UNSPECIFIED) {
+  grpc::Status denied = parts_.context.gate.control(*call);
+  if (denied.ok() && request->mode() == v1::SOURCE_MODE_UNSPECIFIED)
+    denied = rpc::to_status(
+        Error{ErrorCode::invalid_argument, "set source: mode: expected VOLTAGE or CURRENT"});
+  if (!denied.ok()) {
     auto* reactor = call->DefaultReactor();
-    reactor->Finish(rpc::to_status(
-        Error{ErrorCode::invalid_argument, "set source: mode: expected VOLTAGE or CURRENT"}));
+    reactor->Finish(denied);
     return reactor;
   }
   if (set.source.compliance == 0.0 && parts_.guard) {
