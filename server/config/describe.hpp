@@ -129,7 +129,8 @@ void describe(Visitor& v, DetectorConfig& c) {
            "nm, raw pixel; 0 = as the detector says");
   v.number("pixel_size_sigma_ratio", c.line.pixel_size_sigma_ratio, {0, 0.5},
            "relative uncertainty of it; goes into sigma_d_sys_nm");
-  v.integer("frame_slots", c.line.frame_slots, {2, 65536}, "raw frames in memory");
+  v.integer("frame_slots", c.line.frame_slots, {2, 65536},
+            "raw frames in memory; serve adds those its outputs may hold");
   v.choice("source_policy", c.source_policy, {"auto", "block", "drop_newest", "stop_run"},
            "when no slot is free; auto: block if the detector waits for us, else drop_newest");
   v.text("dark", c.references.dark, "dark reference file; \"\" = none");

@@ -43,11 +43,13 @@ Acquisition::Acquisition(const Config& config, ControlThread& control,
       participants_(participants),
       detectors_(config.detectors),
       rules_(config.rules) {
-  for (const DetectorConfig& detector : detectors_)
+  for (const DetectorConfig& detector : detectors_) {
     known_.push_back({.name = detector.name,
                       .driver = detector.driver == DriverKind::simulator ? "simulator" : "replay",
                       .info = {},
                       .configuration = {}});
+    settings_.push_back(detector.line.detector);
+  }
 }
 
 Acquisition::~Acquisition() { release(); }
@@ -61,6 +63,12 @@ void Acquisition::release() {
 Error Acquisition::wrong_state(std::string_view verb, std::string_view expected) const {
   return {ErrorCode::failed_precondition, fmt::format("{}: the acquisition is {} (expected {})",
                                                       verb, to_string(state()), expected)};
+}
+
+Result<void> Acquisition::is_open(std::string_view verb) const {
+  if (is_closed_)
+    return Error{ErrorCode::unavailable, fmt::format("{}: the server ends", verb)};
+  return {};
 }
 
 void Acquisition::set_state(RunState next) {
@@ -79,7 +87,7 @@ void Acquisition::set_state(RunState next) {
   participants_.state_changed();
 }
 
-void Acquisition::fail(const std::string& fault) {
+void Acquisition::fail(const std::string& fault, const std::vector<std::string>& detectors) {
   spdlog::error("{}", fault);
   {
     const std::lock_guard lock(mutex_);
@@ -87,15 +95,28 @@ void Acquisition::fail(const std::string& fault) {
   }
   configured_.clear();
   set_state(RunState::fault);
+  const std::lock_guard lock(mutex_);
+  for (KnownDetector& known : known_)
+    if (std::find(detectors.begin(), detectors.end(), known.name) != detectors.end())
+      known.state = DeviceState::fault;
+}
+
+DetectorSettings Acquisition::settings_of(const std::string& detector) const {
+  for (std::size_t i = 0; i < detectors_.size(); ++i)
+    if (detectors_[i].name == detector) return settings_[i];
+  return {};
 }
 
 void Acquisition::release_run() {
   std::shared_ptr<Run> gone;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     gone = std::move(run_);
     run_.reset();
     rates_.clear();
+    is_alone_ = false;
+    // Devices are closed when this returns, so that they can be opened again.
+    changed_.wait(lock, [&] { return readers_ == 0; });
   }
   if (gone) participants_.run_released();
 }
@@ -104,12 +125,18 @@ void Acquisition::release_run() {
 
 Result<std::vector<ConfiguredDetector>*> Acquisition::configure(
     const std::vector<WantedSettings>& wanted) {
+  if (auto ok = is_open("configure"); !ok) return ok.error();
   const RunState now = state();
   if (now != RunState::idle && now != RunState::configured && now != RunState::fault)
     return wrong_state("configure", "idle, configured or fault");
   for (const WantedSettings& one : wanted) {
     const bool is_known = std::any_of(detectors_.begin(), detectors_.end(),
                                       [&](const auto& d) { return d.name == one.detector; });
+    const auto times = std::count_if(wanted.begin(), wanted.end(),
+                                     [&](const auto& w) { return w.detector == one.detector; });
+    if (times > 1)
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("configure {}: {} settings (expected one)", one.detector, times)};
     if (!is_known)
       return Error{ErrorCode::not_found,
                    fmt::format("configure: there is no detector {}", one.detector)};
@@ -131,15 +158,21 @@ Result<std::vector<ConfiguredDetector>*> Acquisition::configure(
       const Error error{
           device.error().code,
           fmt::format("configure {}: {}", detectors_[opened.size()].name, device.error().message)};
-      fail(error.message);
+      const bool is_request_wrong = error.code == ErrorCode::invalid_argument && !wanted.empty();
+      if (!is_request_wrong)
+        fail(error.message, {detectors_[opened.size()].name});
+      else if (state() == RunState::configured)
+        set_state(RunState::idle);  // nothing is broken, and nothing is configured any more
       return error;
     }
     opened.push_back(std::move(*device));
   }
+  for (std::size_t i = 0; i < opened.size(); ++i) settings_[i] = opened[i].config.line.detector;
   {
     const std::lock_guard lock(mutex_);
     fault_.clear();
     ended_ = RunEnd::none;
+    started_ns_ = 0;
     for (std::size_t i = 0; i < opened.size(); ++i) {
       known_[i].info = opened[i].detector->info();
       known_[i].configuration = opened[i].configuration;
@@ -151,6 +184,7 @@ Result<std::vector<ConfiguredDetector>*> Acquisition::configure(
 }
 
 Result<void> Acquisition::arm() {
+  if (auto ok = is_open("arm"); !ok) return ok;
   if (state() != RunState::configured) return wrong_state("arm", "configured");
   std::uint32_t epoch = 0;
   {
@@ -158,17 +192,26 @@ Result<void> Acquisition::arm() {
     epoch = ++epoch_;
   }
   auto run = std::make_shared<Run>(config_.pipeline, epoch);
-  for (ConfiguredDetector& detector : configured_) {
+  const std::lock_guard rules_lock(rules_mutex_);
+  for (std::size_t i = 0; i < configured_.size(); ++i) {
+    ConfiguredDetector& detector = configured_[i];
     const std::string name = detector.config.name;
+    // Both may have been changed since it was configured.
+    detector.config.references = detectors_[i].references;
+    detector.config.line.prepare.region = detectors_[i].line.prepare.region;
     auto sinks = participants_.make_sinks(*run, detector, epoch);
     auto line = sinks ? run->add(std::move(detector), rules(), std::move(*sinks))
                       : Result<Line*>(sinks.error());
     if (line) continue;
     const Error error{line.error().code, fmt::format("arm {}: {}", name, line.error().message)};
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = RunEnd::failed;
+    }
     participants_.run_ended(epoch, RunEnd::failed, error.message);
     participants_.run_released();
     run.reset();
-    fail(error.message);
+    fail(error.message, {name});
     return error;
   }
   configured_.clear();
@@ -183,6 +226,7 @@ Result<void> Acquisition::arm() {
 }
 
 Result<void> Acquisition::start() {
+  if (auto ok = is_open("start"); !ok) return ok;
   if (state() != RunState::armed) return wrong_state("start", "armed");
   {
     const std::lock_guard lock(mutex_);
@@ -240,8 +284,11 @@ void Acquisition::run_has_ended(const Result<void>& outcome) {
   }
   spdlog::info("run {} {}\n{}", epoch, to_string(how), run_->pipeline().counters_table());
   participants_.run_ended(epoch, how, fault);
+  std::vector<std::string> failed;
+  for (const auto& line : run_->pipeline().lines())
+    if (!line->has_ended() || !line->join()) failed.push_back(line->run().detector.name);
   if (how == RunEnd::failed)
-    fail(fault);
+    fail(fault, failed);
   else
     set_state(RunState::idle);
   for (const Done& done : std::exchange(waiting_, {})) done();
@@ -286,6 +333,7 @@ void Acquisition::stop(RunEnd how, Done done) {
 void Acquisition::abort(Done done) {
   const RunState now = state();
   if (now != RunState::running && now != RunState::stopping) {
+    if (now == RunState::fault) set_state(RunState::idle);
     stop(RunEnd::aborted, std::move(done));
     return;
   }
@@ -298,6 +346,7 @@ void Acquisition::abort(Done done) {
 Result<void> Acquisition::run_alone(DetectorConfig detector,
                                     std::vector<std::unique_ptr<Sink>> sinks,
                                     std::function<void(const Result<void>&)> done) {
+  if (auto ok = is_open("take a reference"); !ok) return ok;
   const RunState now = state();
   if (now != RunState::idle && now != RunState::fault)
     return wrong_state("take a reference", "idle or fault");
@@ -307,6 +356,8 @@ Result<void> Acquisition::run_alone(DetectorConfig detector,
   {
     const std::lock_guard lock(mutex_);
     run_ = run;
+    is_alone_ = true;
+    fault_.clear();
     ended_ = RunEnd::none;
     started_ns_ = utc_ns();
     rates_.assign(1, {std::chrono::steady_clock::now(), 0, 0.0});
@@ -317,11 +368,14 @@ Result<void> Acquisition::run_alone(DetectorConfig detector,
     return ok;
   }
   set_state(RunState::running);
-  watch(run, [this, done = std::move(done)](const Result<void>& outcome) {
+  watch(run, [this, name = detector.name, done = std::move(done)](const Result<void>& outcome) {
     watcher_.join();
     const bool was_stopped = wanted_end_ != RunEnd::completed;
     release_run();
-    set_state(RunState::idle);
+    if (outcome || was_stopped)
+      set_state(RunState::idle);
+    else
+      fail(outcome.error().message, {name});
     for (const Done& waiter : std::exchange(waiting_, {})) waiter();
     done(outcome && was_stopped
              ? Result<void>(Error{ErrorCode::cancelled, "the reference run was stopped"})
@@ -339,13 +393,30 @@ RunState Acquisition::state() const {
 
 std::shared_ptr<const Run> Acquisition::run() const {
   const std::lock_guard lock(mutex_);
-  return run_;
+  if (!run_) return nullptr;
+  ++readers_;
+  return {run_.get(), [this](const Run*) {
+            const std::lock_guard end(mutex_);
+            --readers_;
+            changed_.notify_all();
+          }};
 }
 
 Result<Acquisition::Changed> Acquisition::change(const std::string& detector, TrackChange change,
                                                  std::chrono::milliseconds timeout) const {
   const std::string what(name_of(change));
-  const RunState now = state();
+  RunState now = RunState::idle;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_alone_)
+      return Error{ErrorCode::failed_precondition,
+                   what + ": a reference is being taken (expected a run)"};
+    now = state_;
+  }
+  const bool needs_frames = std::holds_alternative<WatchSpot>(change) ||
+                            std::holds_alternative<ForgetSpot>(change) ||
+                            std::holds_alternative<SetReference>(change);
+  if (now == RunState::armed && needs_frames) return wrong_state(what, "running");
   const auto run = this->run();
   Line* line = nullptr;
   if (run && (now == RunState::armed || now == RunState::running))
@@ -369,6 +440,7 @@ Result<Acquisition::Changed> Acquisition::change(const std::string& detector, Tr
 Result<std::map<std::string, std::uint64_t>> Acquisition::set_rules(
     std::vector<AlertRule> rules, std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const std::lock_guard rules_lock(rules_mutex_);
   std::map<std::string, std::uint64_t> from_seq;
   for (const KnownDetector& detector : known_detectors()) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -400,7 +472,7 @@ AcquisitionStatus Acquisition::status() const {
   out.state = state_;
   out.fault = fault_;
   out.ended = ended_;
-  out.epoch = epoch_;
+  out.epoch = is_alone_ ? 0 : epoch_;
   out.started_ns = started_ns_;
   if (!run_) return out;
   const auto& lines = run_->pipeline().lines();

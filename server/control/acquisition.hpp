@@ -2,8 +2,8 @@
 // The state machine around runs; the only caller of detectors' control calls.
 //
 //   idle -configure-> configured -arm-> armed -start-> running -> stopping -> idle
-//   cancel: configured, armed -> idle. abort: any -> idle. fault: a run failed; configure leaves
-//   it.
+//   stop, cancel: configured, armed -> idle. abort: any -> idle. fault: a device or a part failed;
+//   configure and abort leave it.
 #pragma once
 
 #include <array>
@@ -56,8 +56,8 @@ struct AcquisitionStatus {
   RunState state = RunState::idle;
   std::string fault;  // why the last run failed
   RunEnd ended = RunEnd::none;
-  std::uint32_t epoch = 0;
-  std::int64_t started_ns = 0;  // UTC; 0 = never
+  std::uint32_t epoch = 0;      // 0 also while a reference is taken: that is no run
+  std::int64_t started_ns = 0;  // UTC; 0 = not yet
   std::vector<DetectorProgress> detectors;
 };
 
@@ -103,13 +103,18 @@ class Acquisition {
   using Done = std::function<void()>;
   void stop(RunEnd how, Done done);  // stopped or cancelled
   void abort(Done done);
+  /// References and regions in here are those of the next run that is armed.
   [[nodiscard]] std::vector<DetectorConfig>& detectors() noexcept { return detectors_; }
+  /// As it was last configured, else as the configuration has it.
+  [[nodiscard]] DetectorSettings settings_of(const std::string& detector) const;
 
   /// A run of one detector for itself, without the participants: `sinks` get its frames. From idle
   /// or fault. `done` is called on the control thread when it has ended.
   Result<void> run_alone(DetectorConfig detector, std::vector<std::unique_ptr<Sink>> sinks,
                          std::function<void(const Result<void>&)> done);
 
+  /// Nothing is configured, armed or started any more: the server ends.
+  void close() noexcept { is_closed_ = true; }
   /// Ends what still runs and gives everything back. When the control thread has ended.
   void release();
 
@@ -118,7 +123,8 @@ class Acquisition {
     std::uint64_t from_seq = 0;  // the first frame it holds for
     std::uint32_t spot_id = 0;   // watch_spot, forget_spot: which
   };
-  /// In the armed or running run; error failed_precondition without one.
+  /// In the armed or running run; error failed_precondition without one. What needs a frame that
+  /// has been measured, a spot or a reference: only in the running one.
   Result<Changed> change(const std::string& detector, TrackChange change,
                          std::chrono::milliseconds timeout) const;
   /// In the armed or running run, and for those that follow. The first frame they hold for, by
@@ -130,7 +136,8 @@ class Acquisition {
   [[nodiscard]] std::vector<AlertRule> rules() const;
   [[nodiscard]] AcquisitionStatus status() const;
   [[nodiscard]] std::vector<KnownDetector> known_detectors() const;
-  /// The present run, or the last one; its lines live as long as it is held. Null before the first.
+  /// The present run, or the last one. Null before the first. Its lines end on the control thread,
+  /// which waits for whoever holds it: look, and let go.
   [[nodiscard]] std::shared_ptr<const Run> run() const;
   [[nodiscard]] RunState state() const;
   /// Waits until nothing runs. False at the deadline.
@@ -138,9 +145,10 @@ class Acquisition {
 
  private:
   Error wrong_state(std::string_view verb, std::string_view expected) const;
+  Result<void> is_open(std::string_view verb) const;
   void set_state(RunState state);
   void release_run();
-  void fail(const std::string& fault);
+  void fail(const std::string& fault, const std::vector<std::string>& detectors);
   void watch(const std::shared_ptr<Run>& run, std::function<void(Result<void>)> ended);
   void run_has_ended(const Result<void>& outcome);
   void note_rates(const Run& run);
@@ -151,13 +159,20 @@ class Acquisition {
 
   // Control thread.
   std::vector<DetectorConfig> detectors_;
+  std::vector<DetectorSettings> settings_;  // by detector
   std::vector<ConfiguredDetector> configured_;
   std::vector<Done> waiting_;
   RunEnd wanted_end_ = RunEnd::completed;
+  bool is_closed_ = false;
 
+  // Held while a run is armed and while rules are changed: neither may miss the other. Before
+  // mutex_.
+  std::mutex rules_mutex_;
   mutable std::mutex mutex_;                 // guards what follows: read by any thread
-  mutable std::condition_variable changed_;  // state_
+  mutable std::condition_variable changed_;  // state_, readers_
   std::shared_ptr<Run> run_;
+  mutable int readers_ = 0;  // who hold what run() gave them
+  bool is_alone_ = false;    // run_ is that of a reference
   std::vector<AlertRule> rules_;
   std::vector<KnownDetector> known_;
   RunState state_ = RunState::idle;

@@ -22,6 +22,11 @@ grpc::Status no_detector(const std::string& name) {
       Error{ErrorCode::not_found, fmt::format("there is no detector \"{}\"", name)});
 }
 
+/// What a client's enum says may be any number.
+bool is_kind(v1::ReferenceKind kind) {
+  return kind == v1::REFERENCE_KIND_DARK || kind == v1::REFERENCE_KIND_GAIN;
+}
+
 /// A number a client sent that is out of its limits.
 grpc::Status out_of_limits(const std::string& what, double value, double limit,
                            const std::string& unit) {
@@ -189,7 +194,7 @@ grpc::ServerUnaryReactor* AcquisitionService::AcquireReference(
       [this, request, reply](const Answer& answer) {
         DetectorConfig* detector = find(request->detector());
         if (!detector) return answer(no_detector(request->detector()));
-        if (request->kind() == v1::REFERENCE_KIND_UNSPECIFIED)
+        if (!is_kind(request->kind()))
           return answer(rpc::to_status(Error{ErrorCode::invalid_argument,
                                              "acquire reference: kind: expected DARK or GAIN"}));
         if (request->frame_count() > kMostReferenceFrames)
@@ -205,6 +210,7 @@ grpc::ServerUnaryReactor* AcquisitionService::AcquireReference(
                                 detector->name)}));
         DetectorConfig alone = *detector;
         alone.references = {};
+        alone.line.detector = parts_.acquisition.settings_of(detector->name);
         alone.line.detector.frame_count =
             request->frame_count() ? request->frame_count() : kReferenceFrames;
         auto image = std::make_shared<MeanImage>();
@@ -252,13 +258,16 @@ grpc::ServerUnaryReactor* AcquisitionService::UseReference(Call* call,
       [this, request, reply](const Answer& answer) {
         DetectorConfig* detector = find(request->detector());
         if (!detector) return answer(no_detector(request->detector()));
-        if (request->kind() == v1::REFERENCE_KIND_UNSPECIFIED)
+        if (!is_kind(request->kind()))
           return answer(rpc::to_status(
               Error{ErrorCode::invalid_argument, "use reference: kind: expected DARK or GAIN"}));
         const ReferenceKind kind =
             request->kind() == v1::REFERENCE_KIND_DARK ? ReferenceKind::dark : ReferenceKind::gain;
         const auto done = parts_.references.use(*detector, kind, request->file());
-        if (done) list_references(detector->name, *reply);
+        if (done) {
+          parts_.note(fmt::format("use {} reference {}", to_string(kind), request->file()));
+          list_references(detector->name, *reply);
+        }
         answer(status_of(done));
       });
 }

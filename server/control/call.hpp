@@ -29,6 +29,9 @@ struct CallContext {
 /// Called once, on any thread: sends the reply, or why there is none.
 using Answer = std::function<void(const grpc::Status&)>;
 
+/// Answers are kept by it.
+inline constexpr std::size_t kLongestRequestId = 128;
+
 /// A call that only reads; `work` runs on gRPC's thread and must not wait.
 template <class Reply, class Work>
 grpc::ServerUnaryReactor* read_call(const CallContext& context, grpc::CallbackServerContext* call,
@@ -52,6 +55,13 @@ grpc::ServerUnaryReactor* control_call(const CallContext& context,
   auto* reactor = call->DefaultReactor();
   if (grpc::Status denied = context.gate.control(*call); !denied.ok()) {
     reactor->Finish(denied);
+    return reactor;
+  }
+  if (request_id.size() > kLongestRequestId) {
+    reactor->Finish(rpc::to_status(
+        Error{ErrorCode::invalid_argument,
+              "request_id: " + std::to_string(request_id.size()) + " bytes (expected at most " +
+                  std::to_string(kLongestRequestId) + ")"}));
     return reactor;
   }
   const std::string key = request_id.empty() ? "" : std::string(method) + " " + request_id;

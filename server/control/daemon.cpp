@@ -8,6 +8,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <mutex>
 
@@ -63,8 +64,34 @@ struct Network {
   std::string certificate, key, token;
 };
 
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+}
+
+/// serve.grpc and serve.zmq have no say in who may read; serve.listen has.
+Result<void> check_local(const ServeConfig& config) {
+  constexpr std::string_view kTcp = "tcp://";
+  const bool is_tcp = config.zmq.rfind(kTcp, 0) == 0;
+  for (const auto& [key, text] :
+       {std::pair{"grpc", config.grpc},
+        std::pair{"zmq", is_tcp ? config.zmq.substr(kTcp.size()) : std::string("localhost:0")}}) {
+    const auto address = parse_host_port(text);
+    if (!address || address->port < 0)
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("serve.{} \"{}\": expected {}HOST:PORT", key, text,
+                               std::string_view(key) == "zmq" ? kTcp : "")};
+    if (!is_loopback(address->host))
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("serve.{} {}: expected an address of this machine alone, such as "
+                               "127.0.0.1; serve.listen is for the network",
+                               key, text)};
+  }
+  return {};
+}
+
 Result<Network> network_of(const ServeConfig& config) {
   Network out;
+  if (auto ok = check_local(config); !ok) return ok.error();
   if (!config.token_file.empty()) {
     auto token = read_token(config.token_file);
     if (!token) return token.error();
@@ -112,6 +139,25 @@ std::vector<std::string> names_of(const std::vector<DetectorConfig>& detectors) 
   return out;
 }
 
+LiveOptions live_options(const Config& config, const std::string& network_zmq) {
+  LiveOptions out;
+  out.detectors = names_of(config.detectors);
+  out.zmq.endpoints = {config.serve.zmq};
+  if (!network_zmq.empty()) out.zmq.endpoints.push_back(network_zmq);
+  out.zmq.hwm = config.serve.zmq_high_water_mark;
+  out.zmq_lease_quota = static_cast<std::size_t>(config.serve.frame_lease_quota);
+  out.history_events = static_cast<std::size_t>(config.serve.history_frames);
+  return out;
+}
+
+/// With slots for what recorder and clients may hold, so that they never hold the detector's.
+Config with_slots_for_outputs(Config config, const std::string& network_zmq) {
+  const auto live = Live::frames_held(live_options(config, network_zmq));
+  for (DetectorConfig& detector : config.detectors)
+    detector.line.frame_slots += static_cast<int>(live) + config.record.quota_frames;
+  return config;
+}
+
 /// One simulated detector is enough: nobody should take such a session for an experiment.
 bool is_simulated(const Config& config) {
   return std::any_of(config.detectors.begin(), config.detectors.end(),
@@ -148,17 +194,17 @@ class Daemon::Parts final : public RunParticipants {
         rules_(acquisition_) {}
 
   ~Parts() override {
-    // Against the flow: no calls, no commands, no run, no listeners.
-    is_up_.store(false, std::memory_order_release);
+    // Against the flow: no news, no calls, no commands, no run. Calls that wait for a run's end
+    // would keep the server.
+    {
+      const std::lock_guard lock(news_mutex_);
+      is_up_ = false;
+    }
+    runs_.post([this] { acquisition_.abort([] {}); });
     server_.reset();
     changes_.finish();
     holders_.finish();
     runs_.finish();
-    {
-      const std::scoped_lock lock(logs_mutex_);
-      logs_of_ = nullptr;
-    }
-    guard_link_.reset();
     acquisition_.release();
   }
 
@@ -182,15 +228,15 @@ class Daemon::Parts final : public RunParticipants {
   Result<void> start_guard_link();
   void make_services();
   void on_holder(const HolderEvent& event);
+  void tell_holders();
   void add_status(v1::StatusReply& out) const;
   void note(EventKind kind, EventSeverity severity, const std::string& source,
             const std::string& text);
   void tagged(const v1::Tag& tag);
+  [[nodiscard]] std::vector<RecordedEvent> open_spans(const std::string& detector) const;
   [[nodiscard]] SessionStore::Moment now() const;
-  /// Any thread, also one that outlives the link: the publisher's.
   [[nodiscard]] HolderLogs holder_logs() const {
-    const std::scoped_lock lock(logs_mutex_);
-    return logs_of_ ? logs_of_->logs() : HolderLogs{};
+    return guard_link_ ? guard_link_->logs() : HolderLogs{};
   }
 
   const Config config_;
@@ -198,7 +244,8 @@ class Daemon::Parts final : public RunParticipants {
   const Network network_;
   rpc::Stamper stamper_;
   rpc::Gate gate_;
-  std::atomic<bool> is_up_{false};  // services are there for whoever tells them
+  std::mutex news_mutex_;  // of the guard's link: guards is_up_, held while it is told
+  bool is_up_ = false;     // services are there for whoever tells them
 
   // Threads of commands: for runs, for holders, for what waits for a frame.
   ControlThread runs_{"latd-control"}, holders_{"latd-holders"}, changes_{"latd-changes"};
@@ -209,16 +256,14 @@ class Daemon::Parts final : public RunParticipants {
 
   std::unique_ptr<SessionStore> session_;
   std::optional<ReferenceStore> references_;
+  HealthService health_;
+  // Before all that asks it; it tells news only while is_up_.
+  std::unique_ptr<GuardLink> guard_link_;  // null = no holder
   std::unique_ptr<Live> live_;
   std::unique_ptr<Recorder> recorder_;
   Acquisition acquisition_;
   RulesOfRuns rules_;
-  std::unique_ptr<GuardLink> guard_link_;
-  GuardLink* guard_ = nullptr;  // the link; null = no holder. Its thread may still tell us things
-                                // while it ends
-  mutable std::mutex logs_mutex_;       // guards logs_of_
-  const GuardLink* logs_of_ = nullptr;  // the link, until it ends
-  HealthService health_;
+  std::atomic<bool> is_ending_{false};
   std::unique_ptr<AcquisitionService> acquisition_service_;
   std::unique_ptr<HolderService> holder_service_;
   std::unique_ptr<RecordingService> recording_service_;
@@ -256,9 +301,6 @@ Result<void> Daemon::Parts::start_guard_link() {
   auto link = GuardLink::start(std::move(options));
   if (!link) return link.error();
   guard_link_ = std::move(*link);
-  guard_ = guard_link_.get();
-  const std::scoped_lock lock(logs_mutex_);
-  logs_of_ = guard_;
   return {};
 }
 
@@ -272,7 +314,7 @@ void Daemon::Parts::make_services() {
         note(EventKind::command, EventSeverity::info, "acquisition", command);
       }});
   holder_service_ = std::make_unique<HolderService>(HolderService::Parts{
-      holder_calls_, guard_, [this](const std::string& what, const std::string& who) {
+      holder_calls_, guard_link_.get(), [this](const std::string& what, const std::string& who) {
         spdlog::info("{}{}{}", what, who.empty() ? "" : ", by ", who);
         note(EventKind::command, EventSeverity::info, who, what);
       }});
@@ -289,24 +331,18 @@ Result<void> Daemon::Parts::start() {
   health_.set(kAcquisitionHealth, true);
   health_.set(kRecordingHealth, true);
 
-  LiveOptions options;
-  options.detectors = names_of(config_.detectors);
-  options.zmq.endpoints = {config_.serve.zmq};
-  if (!network_.zmq.empty()) options.zmq.endpoints.push_back(network_.zmq);
-  options.zmq.hwm = config_.serve.zmq_high_water_mark;
-  options.zmq_lease_quota = static_cast<std::size_t>(config_.serve.frame_lease_quota);
-  options.history_events = static_cast<std::size_t>(config_.serve.history_frames);
   Live::Parts parts;
   parts.stamper = &stamper_;
   parts.gate = &gate_;
   parts.holders = [this] { return holder_logs(); };
   parts.rules = &rules_;
-  auto live = Live::start(std::move(options), parts);
+  auto live = Live::start(live_options(config_, network_.zmq), parts);
   if (!live) return live.error();
   live_ = std::move(*live);
   recorder_ = std::make_unique<Recorder>(
       Recorder::Parts{config_.record, *session_, [this] { return holder_logs(); }, to_toml(config_),
-                      stamper_.is_rehearsal()});
+                      stamper_.is_rehearsal(),
+                      [this](const std::string& detector) { return open_spans(detector); }});
   make_services();
 
   std::vector<grpc::Service*> services{acquisition_service_.get(), holder_service_.get(),
@@ -321,8 +357,9 @@ Result<void> Daemon::Parts::start() {
   auto started = RpcServer::start(server, services);
   if (!started) return started.error();
   server_ = std::move(*started);
-  is_up_.store(true, std::memory_order_release);
-  if (guard_ && guard_->is_connected()) health_.set(kHolderHealth, true);
+  const std::lock_guard lock(news_mutex_);
+  is_up_ = true;
+  if (guard_link_) tell_holders();
   return {};
 }
 
@@ -349,7 +386,8 @@ Result<std::vector<std::unique_ptr<Sink>>> Daemon::Parts::make_sinks(
 }
 
 void Daemon::Parts::run_ended(std::uint32_t epoch, RunEnd how, const std::string& fault) {
-  for (const v1::Tag& tag : session_->end_spans(now())) tagged(tag);
+  // Their recordings have them already, see open_spans().
+  if (const SessionStore::Moment end = now(); end.epoch == epoch) (void)session_->end_spans(end);
   std::vector<RunTotals> totals;
   for (const DetectorProgress& progress : acquisition_.status().detectors)
     totals.push_back({progress.name, progress.measured, progress.lost});
@@ -368,31 +406,41 @@ void Daemon::Parts::run_released() {
 }
 
 void Daemon::Parts::state_changed() {
-  if (!is_up_.load(std::memory_order_acquire)) return;
-  if (acquisition_.state() != RunState::fault) health_.set(kAcquisitionHealth, true);
+  if (!acquisition_service_) return;
+  if (!is_ending_.load(std::memory_order_relaxed))
+    health_.set(kAcquisitionHealth, acquisition_.state() != RunState::fault);
   acquisition_service_->state_changed();
+}
+
+void Daemon::Parts::tell_holders() {
+  for (v1::HolderDescription& holder : describe_holders(*guard_link_)) {
+    const std::string name = holder.name();
+    live_->holder_changed(name, std::move(holder));
+  }
 }
 
 void Daemon::Parts::on_holder(const HolderEvent& event) {
   using Kind = HolderEvent::Kind;
+  const std::lock_guard lock(news_mutex_);
+  if (event.kind == Kind::connected) health_.set(kHolderHealth, true);
+  if (event.kind == Kind::disconnected) health_.set(kHolderHealth, false);
+  if (!is_up_) return;
   const auto tell_state = [&](const std::string& holder) {
-    if (auto now = describe_holder(*guard_, holder)) live_->holder_changed(holder, *now);
+    if (auto now = describe_holder(*guard_link_, holder)) live_->holder_changed(holder, *now);
   };
-  if (!is_up_.load(std::memory_order_acquire)) return;
   switch (event.kind) {
     case Kind::connected:
       spdlog::info("the guard answers");
-      health_.set(kHolderHealth, true);
-      for (const HolderDescription& holder : guard_->descriptions()) tell_state(holder.name);
+      note(EventKind::state, EventSeverity::info, "guard", "the guard answers");
+      tell_holders();
       break;
     case Kind::disconnected:
       spdlog::error("the guard does not answer: holders are unreachable");
       note(EventKind::state, EventSeverity::alarm, "guard", "the guard does not answer");
-      health_.set(kHolderHealth, false);
-      for (const HolderDescription& holder : guard_->descriptions()) tell_state(holder.name);
+      tell_holders();
       break;
     case Kind::trip:
-      for (const HolderStatus& status : guard_->status()) {
+      for (const HolderStatus& status : guard_link_->status()) {
         if (status.name != event.holder) continue;
         spdlog::error("holder {} tripped: {}", event.holder, to_string(status.cause));
         note(EventKind::state, EventSeverity::alarm, event.holder,
@@ -411,7 +459,7 @@ void Daemon::Parts::on_holder(const HolderEvent& event) {
 
 void Daemon::Parts::add_status(v1::StatusReply& out) const {
   *out.mutable_recording() = recorder_->status();
-  out.set_guard_reachable(guard_ && guard_->is_connected());
+  out.set_guard_reachable(guard_link_ && guard_link_->is_connected());
   out.set_version(version_);
   out.set_zmq_endpoint(live_->zmq_endpoint());
 }
@@ -449,10 +497,30 @@ void Daemon::Parts::tagged(const v1::Tag& tag) {
   if (tag.begin_seq().empty()) recorder_->add(event);
 }
 
+std::vector<RecordedEvent> Daemon::Parts::open_spans(const std::string& detector) const {
+  std::vector<RecordedEvent> out;
+  const AcquisitionStatus status = acquisition_.status();
+  if (status.epoch == 0) return out;
+  for (const v1::Tag& tag : session_->tags(status.epoch)) {
+    if (!tag.span() || tag.has_end_ns()) continue;
+    RecordedEvent& event = out.emplace_back();
+    event.time_ns = tag.begin_ns();
+    event.kind = EventKind::span;
+    event.source = tag.who();
+    event.text = tag.text();
+    if (const auto begin = tag.begin_seq().find(detector); begin != tag.begin_seq().end())
+      event.frame_first = begin->second;
+    for (const DetectorProgress& progress : status.detectors)
+      if (progress.name == detector) event.frame_last = progress.last_seq;
+  }
+  return out;
+}
+
 SessionStore::Moment Daemon::Parts::now() const {
   SessionStore::Moment out;
   out.time_ns = rpc::utc_now_ns();
   const AcquisitionStatus status = acquisition_.status();
+  if (status.epoch == 0) return out;
   if (status.state != RunState::running && status.state != RunState::stopping) return out;
   out.epoch = status.epoch;
   // By the frames' clock: a simulated experiment runs faster than ours.
@@ -469,13 +537,19 @@ SessionStore::Moment Daemon::Parts::now() const {
 // --- end -----------------------------------------------------------------------------------------
 
 bool Daemon::Parts::stop(std::chrono::milliseconds timeout) {
+  is_ending_.store(true, std::memory_order_relaxed);
   health_.set(kAcquisitionHealth, false);
-  runs_.post([this] { acquisition_.stop(RunEnd::stopped, [] {}); });
-  bool is_drained = acquisition_.wait_idle(timeout / 2);
+  const auto ended = std::make_shared<std::promise<void>>();
+  auto end = ended->get_future();
+  runs_.post([this, ended] {
+    acquisition_.close();
+    acquisition_.stop(RunEnd::stopped, [ended] { ended->set_value(); });
+  });
+  const bool is_drained = end.wait_for(timeout / 2) == std::future_status::ready;
   if (!is_drained) {
     spdlog::error("the run did not end within {} ms: it is given up", (timeout / 2).count());
     runs_.post([this] { acquisition_.abort([] {}); });
-    (void)acquisition_.wait_idle(timeout / 4);
+    (void)end.wait_for(timeout / 4);
   }
   const grpc::Status ends(grpc::StatusCode::UNAVAILABLE, "the server ends");
   acquisition_service_->close(ends);
@@ -492,7 +566,8 @@ Daemon::~Daemon() = default;
 Result<std::unique_ptr<Daemon>> Daemon::start(const Config& config, const std::string& version) {
   auto network = network_of(config.serve);
   if (!network) return network.error();
-  auto parts = std::make_unique<Parts>(config, version, std::move(*network));
+  auto parts = std::make_unique<Parts>(with_slots_for_outputs(config, network->zmq), version,
+                                       std::move(*network));
   if (auto ok = parts->start(); !ok) return ok.error();
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }

@@ -69,17 +69,23 @@ v1::HolderDescription to_proto(const HolderDescription& description, const Holde
   out.set_temperature_target_k(status.target.is_heater_on ? status.target.temperature_k : 0.0);
   out.set_temperature_setpoint_k(status.present.is_heater_on ? status.present.temperature_k : 0.0);
   out.set_ramping(status.is_ramping);
+  out.set_output_target_on(status.target.is_output_on);
+  out.set_heater_target_on(status.target.is_heater_on);
   if (status.last) *out.mutable_sample() = to_proto(*status.last);
+  if (status.last_came_at)
+    out.set_sample_age_s(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - *status.last_came_at)
+            .count());
   return out;
 }
 
 namespace {
 
 /// The guard's word, or the one the whole API has for the same thing (errors.proto).
-std::string_view reason_of(Refusal refusal) {
-  switch (refusal) {
-    case Refusal::none:
-      return "GUARD_UNREACHABLE";
+std::string_view reason_of(const GuardError& error) {
+  switch (error.reason) {
+    case Refusal::none:  // it has not been asked
+      return error.code == ErrorCode::resource_exhausted ? "TOO_MANY" : "GUARD_UNREACHABLE";
     case Refusal::not_a_number:
       return "NOT_FINITE";
     case Refusal::not_armed:
@@ -89,14 +95,14 @@ std::string_view reason_of(Refusal refusal) {
     case Refusal::malformed:
       return "INVALID_VALUE";
     default:
-      return to_string(refusal);
+      return to_string(error.reason);
   }
 }
 
 }  // namespace
 
 grpc::Status to_status(const GuardError& error) {
-  rpc::Refusal refusal{{error.code, error.message}, std::string(reason_of(error.reason)), {}};
+  rpc::Refusal refusal{{error.code, error.message}, std::string(reason_of(error)), {}};
   if (error.limit) refusal.metadata["limit"] = fmt::format("{}", *error.limit);
   if (error.value) refusal.metadata["value"] = fmt::format("{}", *error.value);
   if (!error.unit.empty()) refusal.metadata["unit"] = error.unit;

@@ -52,7 +52,9 @@ grpc::ServerWriteReactor<HealthService::Reply>* HealthService::Watch(grpc::Callb
   const std::lock_guard lock(mutex_);
   Reply now;
   now.set_status(status_of(request->service()));
-  return streams_.try_emplace(request->service()).first->second.open({now});
+  // Parts are known before the first call: of those that are not, nothing will ever be told.
+  const bool is_known = now.status() != Reply::SERVICE_UNKNOWN;
+  return streams_.try_emplace(is_known ? request->service() : "unknown").first->second.open({now});
 }
 
 }  // namespace latticed

@@ -113,7 +113,7 @@ grpc::ServerWriteReactor<v1::HolderEvent>* HolderService::Watch(
     *event.mutable_changed() = std::move(one);
   }
   const auto least_ns = request->max_rate_hz() > 0.0
-                            ? static_cast<std::int64_t>(1e9 / request->max_rate_hz())
+                            ? static_cast<std::int64_t>(std::min(1e9 / request->max_rate_hz(), 1e18))
                             : std::int64_t{0};
   auto shape = [name, least_ns, last = std::map<std::string, std::int64_t>()](
                    v1::HolderEvent& event, std::uint64_t skipped) mutable {
@@ -199,6 +199,13 @@ grpc::ServerUnaryReactor* HolderService::command(Call* call, const char* method,
                       });
 }
 
+grpc::ServerUnaryReactor* HolderService::refused(Call* call, const grpc::Status& why) {
+  auto* reactor = call->DefaultReactor();
+  const grpc::Status denied = parts_.context.gate.control(*call);
+  reactor->Finish(denied.ok() ? why : denied);
+  return reactor;
+}
+
 grpc::ServerUnaryReactor* HolderService::Arm(Call* call, const v1::ArmHolderRequest* request,
                                              v1::HolderReply* reply) {
   HolderCommand arm;
@@ -206,6 +213,15 @@ grpc::ServerUnaryReactor* HolderService::Arm(Call* call, const v1::ArmHolderRequ
   arm.holder = request->holder();
   arm.who = request->who();
   return command(call, "Holder.Arm", request->request_id(), {arm}, reply);
+}
+
+grpc::ServerUnaryReactor* HolderService::Disarm(Call* call, const v1::DisarmHolderRequest* request,
+                                                v1::HolderReply* reply) {
+  HolderCommand disarm;
+  disarm.verb = HolderVerb::disarm;
+  disarm.holder = request->holder();
+  disarm.who = request->who();
+  return command(call, "Holder.Disarm", request->request_id(), {disarm}, reply);
 }
 
 grpc::ServerUnaryReactor* HolderService::SetSource(Call* call, const v1::SetSourceRequest* request,
@@ -219,15 +235,9 @@ grpc::ServerUnaryReactor* HolderService::SetSource(Call* call, const v1::SetSour
   set.source.level = request->level();
   set.source.compliance = request->compliance();
   set.rate_per_s = request->rate_per_s();
-  grpc::Status denied = parts_.context.gate.control(*call);
-  if (denied.ok() && request->mode() == v1::SOURCE_MODE_UNSPECIFIED)
-    denied = rpc::to_status(
-        Error{ErrorCode::invalid_argument, "set source: mode: expected VOLTAGE or CURRENT"});
-  if (!denied.ok()) {
-    auto* reactor = call->DefaultReactor();
-    reactor->Finish(denied);
-    return reactor;
-  }
+  if (request->mode() != v1::SOURCE_MODE_VOLTAGE && request->mode() != v1::SOURCE_MODE_CURRENT)
+    return refused(call, rpc::to_status(Error{ErrorCode::invalid_argument,
+                                              "set source: mode: expected VOLTAGE or CURRENT"}));
   if (set.source.compliance == 0.0 && parts_.guard) {
     // The guard's limit of the other quantity.
     const auto name = resolve(set.holder);

@@ -37,6 +37,7 @@ class HolderService final : public v1::Holder::CallbackService {
   Unary* Read(Call*, const v1::ReadHolderRequest*, v1::HolderReply*) override;
   grpc::ServerWriteReactor<v1::HolderEvent>* Watch(Call*, const v1::WatchHolderRequest*) override;
   Unary* Arm(Call*, const v1::ArmHolderRequest*, v1::HolderReply*) override;
+  Unary* Disarm(Call*, const v1::DisarmHolderRequest*, v1::HolderReply*) override;
   Unary* SetSource(Call*, const v1::SetSourceRequest*, v1::HolderReply*) override;
   Unary* SetOutput(Call*, const v1::SetOutputRequest*, v1::HolderReply*) override;
   Unary* SetTemperature(Call*, const v1::SetTemperatureRequest*, v1::HolderReply*) override;
@@ -47,6 +48,8 @@ class HolderService final : public v1::Holder::CallbackService {
   /// The commands one after the other until one is refused; then the reply, or the refusal.
   Unary* command(Call*, const char* method, const std::string& request_id,
                  std::vector<HolderCommand> commands, v1::HolderReply* reply);
+  /// A request that cannot be; who may not ask hears that instead.
+  Unary* refused(Call*, const grpc::Status& why);
   /// The holder's full name, or why there is none.
   Result<std::string> resolve(const std::string& name) const;
 

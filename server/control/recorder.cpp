@@ -41,6 +41,32 @@ SessionInfo session_of(const v1::SessionInfo& said) {
 
 }  // namespace
 
+/// What a run gets: writes what is still open before the end, and signs off.
+class Recorder::RunSink final : public Sink {
+ public:
+  RunSink(Recorder& owner, std::string detector, std::unique_ptr<RecordSink> sink)
+      : owner_(owner), detector_(std::move(detector)), sink_(std::move(sink)) {}
+  ~RunSink() override { owner_.forget(*sink_); }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return sink_->name(); }
+  [[nodiscard]] SinkOptions options() const noexcept override { return sink_->options(); }
+  [[nodiscard]] std::shared_ptr<SharedThread> thread() const override { return sink_->thread(); }
+  Result<void> begin(const RunInfo& run) override { return sink_->begin(run); }
+  void consume(const FrameLease& frame) override { sink_->consume(frame); }
+  void idle() override { sink_->idle(); }
+  Result<void> finish() override {
+    if (owner_.parts_.open_spans)
+      for (RecordedEvent& event : owner_.parts_.open_spans(detector_))
+        sink_->add_event(std::move(event));
+    return sink_->finish();
+  }
+
+ private:
+  Recorder& owner_;
+  const std::string detector_;
+  const std::unique_ptr<RecordSink> sink_;
+};
+
 Recorder::Recorder(Parts parts) : parts_(std::move(parts)), is_wanted_(parts_.config.enabled) {}
 
 Result<void> Recorder::enable(const std::string& name) {
@@ -91,7 +117,16 @@ Result<std::unique_ptr<Sink>> Recorder::make_sink(const std::string& detector,
   if (!sink) return sink.error();
   const std::lock_guard lock(mutex_);
   members_.push_back({detector, sink->get(), {}});
-  return std::unique_ptr<Sink>(std::move(*sink));
+  return std::unique_ptr<Sink>(std::make_unique<RunSink>(*this, detector, std::move(*sink)));
+}
+
+void Recorder::forget(const RecordSink& sink) {
+  const std::lock_guard lock(mutex_);
+  for (Member& member : members_) {
+    if (member.sink != &sink) continue;
+    member.last = sink.progress();
+    member.sink = nullptr;
+  }
 }
 
 void Recorder::add(const RecordedEvent& event) {

@@ -26,6 +26,9 @@ class Recorder {
     std::function<HolderLogs()> holders;
     std::string config_toml;  // the effective configuration
     bool is_rehearsal = false;
+    /// Spans of this detector's run that have not ended when its last frame is written; on the
+    /// sink's thread. May be none.
+    std::function<std::vector<RecordedEvent>(const std::string& detector)> open_spans;
   };
   explicit Recorder(Parts parts);
 
@@ -33,7 +36,8 @@ class Recorder {
   Result<void> enable(const std::string& name);
   void disable();
 
-  /// Control thread: a sink for this run, or null where nothing is to be recorded.
+  /// Control thread: a sink for this run, or null where nothing is to be recorded. It may go before
+  /// the run does, when the run cannot be made.
   Result<std::unique_ptr<Sink>> make_sink(const std::string& detector, std::int64_t now_ns);
   /// Into every recording that is on.
   void add(const RecordedEvent& event);
@@ -45,6 +49,9 @@ class Recorder {
   [[nodiscard]] v1::RecordingStatus status() const;
 
  private:
+  class RunSink;
+  void forget(const RecordSink& sink);
+
   struct Member {
     std::string detector;
     RecordSink* sink = nullptr;  // null: gone, `last` is what it came to

@@ -3,6 +3,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -93,6 +94,12 @@ std::optional<ReferenceRecord> from_json(const std::string& file) {
   }
 }
 
+/// Empty: there is no such text.
+std::string text_of(const Json& object, const char* key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 double mean_of(const std::vector<float>& values) {
   double sum = 0.0;
   for (const float value : values) sum += value;
@@ -153,17 +160,24 @@ Result<ReferenceStore> ReferenceStore::open(std::string directory,
   }
   std::ifstream in(fs::path(store.directory_) / kInUseFile);
   const Json chosen = Json::parse(in, nullptr, false);
-  if (chosen.is_array())
-    for (const Json& one : chosen) {
-      const std::string name = one.value("detector", ""), file = one.value("file", "");
-      const ReferenceKind kind =
-          one.value("kind", "") == "gain" ? ReferenceKind::gain : ReferenceKind::dark;
-      for (DetectorConfig& detector : detectors)
-        if (detector.name == name && (file.empty() || fs::exists(file))) {
-          file_of(detector, kind) = file;
-          store.in_use_.push_back({name, kind, file});
-        }
+  if (in && !chosen.is_array())
+    spdlog::warn("{}: damaged; the configuration's references are used", kInUseFile);
+  if (!chosen.is_array()) return store;
+  for (const Json& one : chosen) {
+    const std::string name = text_of(one, "detector"), file = text_of(one, "file");
+    const ReferenceKind kind =
+        text_of(one, "kind") == "gain" ? ReferenceKind::gain : ReferenceKind::dark;
+    for (DetectorConfig& detector : detectors) {
+      if (detector.name != name) continue;
+      if (!file.empty() && !fs::exists(file, problem)) {
+        spdlog::warn("{} reference of {}: {} is gone; the configuration's is used",
+                     to_string(kind), name, file);
+        continue;
+      }
+      file_of(detector, kind) = file;
+      store.in_use_.push_back({name, kind, file});
     }
+  }
   return store;
 }
 

@@ -9,12 +9,16 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <tuple>
 
 namespace latticed {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr std::size_t kLongestName = 256, kLongestText = 4096;  // bytes
+constexpr int kMostElements = 96;
 
 bool is_element(const std::string& symbol) {
   static const std::set<std::string> kElements = {
@@ -32,6 +36,17 @@ Result<void> check(const v1::SessionInfo& wanted) {
   const auto refuse = [](const std::string& what) {
     return Error{ErrorCode::invalid_argument, "set session: " + what};
   };
+  // Attributes of a recording hold 64 KiB, and a line on the screen less.
+  for (const auto& [field, text, most] :
+       {std::tuple{"sample", wanted.sample(), kLongestName},
+        std::tuple{"zone_axis", wanted.zone_axis(), kLongestName},
+        std::tuple{"operator", wanted.operator_(), kLongestName},
+        std::tuple{"comment", wanted.comment(), kLongestText}})
+    if (text.size() > most)
+      return refuse(fmt::format("{}: {} bytes (expected at most {})", field, text.size(), most));
+  if (wanted.elements_size() > kMostElements)
+    return refuse(fmt::format("elements: {} (expected at most {})", wanted.elements_size(),
+                              kMostElements));
   for (const std::string& symbol : wanted.elements())
     if (!is_element(symbol))
       return refuse(
@@ -104,10 +119,14 @@ Result<v1::Tag> SessionStore::add_tag(const std::string& text, const std::string
   if (text.empty())
     return Error{ErrorCode::invalid_argument,
                  "add tag: no text (expected what is to be remembered)"};
-  if (text.size() > 4096)
+  if (text.size() > kLongestText || who.size() > kLongestName)
     return Error{ErrorCode::invalid_argument,
-                 fmt::format("add tag: {} bytes of text (expected at most 4096)", text.size())};
+                 fmt::format("add tag: {} bytes of text by {} bytes (expected at most {} and {})",
+                             text.size(), who.size(), kLongestText, kLongestName)};
   const std::lock_guard lock(mutex_);
+  if (tags_.size() >= kMostTags)
+    return Error{ErrorCode::resource_exhausted,
+                 fmt::format("add tag: there are {} already, the most a server keeps", kMostTags)};
   v1::Tag& tag = tags_.emplace_back();
   tag.set_id(tags_.size());
   tag.set_text(text);

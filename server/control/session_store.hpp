@@ -24,7 +24,7 @@ class SessionStore {
 
   [[nodiscard]] v1::SessionInfo get() const;
   /// Fields that are set replace. invalid_argument: a negative or not finite number, an element
-  /// that is none.
+  /// that is none, a text that is too long.
   Result<v1::SessionInfo> change(const v1::SessionInfo& wanted);
 
   /// Where the frames are now.
@@ -36,6 +36,8 @@ class SessionStore {
   Result<v1::Tag> add_tag(const std::string& text, const std::string& who, bool is_span,
                           const Moment& now);
   Result<v1::Tag> end_tag(std::uint64_t id, const Moment& now);
+  static constexpr std::size_t kMostTags = 10000;  // in the server's life
+
   /// Spans of this run that still go on end; returns them.
   std::vector<v1::Tag> end_spans(const Moment& now);
   /// 0 = of all runs. Oldest first.

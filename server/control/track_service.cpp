@@ -110,19 +110,25 @@ grpc::ServerUnaryReactor* TrackService::SetRegion(Call* call, const v1::SetRegio
       call, "SetRegion", request->request_id(), request->detector(), reply,
       [this, region](const std::string& detector,
                      std::chrono::milliseconds timeout) -> Result<Made> {
+        if (region.x < 0 || region.y < 0 || region.width < 0 || region.height < 0 ||
+            (region.width > 0 && region.height == 0))
+          return Error{ErrorCode::invalid_argument,
+                       fmt::format("set region {}x{} at ({}, {}): expected a corner in the frame "
+                                   "and a size, or width 0",
+                                   region.width, region.height, region.x, region.y)};
         for (const KnownDetector& known : acquisition_.known_detectors()) {
           if (known.name != detector || !known.configuration || region.width == 0) continue;
           const FrameGeometry& frame = known.configuration->geometry;
-          if (region.x < 0 || region.y < 0 || region.width < 0 || region.height <= 0 ||
-              region.x > frame.width - region.width || region.y > frame.height - region.height)
+          if (region.x > frame.width - region.width || region.y > frame.height - region.height)
             return Error{ErrorCode::out_of_range,
                          fmt::format("set region {}x{} at ({}, {}): not inside the frame of {}x{}",
                                      region.width, region.height, region.x, region.y, frame.width,
                                      frame.height)};
         }
         Made made;
-        const RunState state = acquisition_.state();
-        if (state == RunState::armed || state == RunState::running) {
+        if (const auto state = acquisition_.status();
+            state.epoch != 0 &&
+            (state.state == RunState::armed || state.state == RunState::running)) {
           auto done = change(detector, latticed::SetRegion{region}, timeout);
           if (!done) return done.error();
           made = *done;

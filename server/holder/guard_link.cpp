@@ -304,6 +304,8 @@ class GuardLink::Loop {
       descriptions_ = std::move(descriptions);
       for (HolderStatus& status : statuses) {
         if (const auto log = log_of(status.name)) status.last = log->latest();
+        for (const HolderStatus& known : status_)
+          if (known.name == status.name) status.last_came_at = known.last_came_at;
       }
       status_ = std::move(statuses);
       is_new = !std::exchange(is_connected_, true);
@@ -335,6 +337,7 @@ class GuardLink::Loop {
       came_back =
           known->state == ArmingState::unreachable && status.state != ArmingState::unreachable;
       status.last = known->last;
+      status.last_came_at = known->last_came_at;
       *known = status;
     }
     // A device that came may be another one than the list told of.
@@ -353,7 +356,9 @@ class GuardLink::Loop {
       const std::lock_guard lock(mutex_);
       log = log_of(name);
       for (HolderStatus& status : status_) {
-        if (status.name == name) status.last = samples.back();
+        if (status.name != name) continue;
+        status.last = samples.back();
+        status.last_came_at = Clock::now();
       }
     }
     const auto known = clocks_.find(name);

@@ -38,6 +38,7 @@ struct HolderStatus {
   bool is_ramping = false;
   bool is_holding = false;  // ramps stand still after `hold`
   std::optional<HolderSample> last;
+  std::optional<std::chrono::steady_clock::time_point> last_came_at;  // here, by our clock
 };
 
 /// As Error, with what a client needs to show it: the limit, the value, the unit.

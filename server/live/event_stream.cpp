@@ -98,6 +98,11 @@ void EventStream::push(EventRef event) {
   advance();
 }
 
+void EventStream::preload(std::vector<EventRef> events) {
+  queue_.preload(std::move(events));
+  advance();  // the initial metadata may have gone already: nobody else would begin
+}
+
 void EventStream::end(grpc::Status status) {
   {
     const std::lock_guard lock(mutex_);

@@ -68,7 +68,7 @@ class EventStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   /// first push. Any thread, as all below.
   void accept();
   void push(EventRef event);
-  void preload(std::vector<EventRef> events) { queue_.preload(std::move(events)); }
+  void preload(std::vector<EventRef> events);
   void add_missed(std::uint64_t count) { queue_.add_missed(count); }
   /// Ends when what waits has been sent.
   void end(grpc::Status status);

@@ -18,6 +18,7 @@ constexpr int kSeenToConfirm = 3;
 constexpr double kSmallestForcedSnr = 4.0;
 // A forced measurement may wander into noise; it counts only near where the spot was.
 constexpr double kForcedGateBins = 1.0;
+constexpr double kUsualWatchBins = 3.0;  // of a watched spot, when nobody says how far it may be
 constexpr double kWidestWatchBins = 12.0;
 // A reflection's power lies within 3 bins of it, and rings are known to 8.
 constexpr double kStructureMargin_bins = 12.0;
@@ -207,8 +208,9 @@ Result<std::uint32_t> LatticeStage::watch(Vector2 g_per_nm, double tolerance_per
   if (f.x < 0.0 || (f.x == 0.0 && f.y < 0.0)) f = {-f.x, -f.y};
   // Nobody can tell places nearer than half a bin apart.
   const double bin = 1.0 / std::min(grid_.width, grid_.height);
-  const double tolerance =
-      std::clamp(tolerance_per_nm * length_unit_, 0.5 * bin, kWidestWatchBins * bin);
+  const double wanted =
+      tolerance_per_nm > 0.0 ? tolerance_per_nm * length_unit_ : kUsualWatchBins * bin;
+  const double tolerance = std::clamp(wanted, 0.5 * bin, kWidestWatchBins * bin);
   if (signal::ring_at(grid_, config_.min_fringes, f) == signal::kRings)
     return Error{ErrorCode::out_of_range,
                  "watch spot at g = (" + std::to_string(g_per_nm.x) + ", " +

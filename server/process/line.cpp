@@ -276,9 +276,9 @@ Result<void> Line::ready(PendingChange& change) const {
     change.record->rule_numbers.reserve(rules->rules.size());
   } else if (const auto* spot = std::get_if<WatchSpot>(&change.record->change)) {
     if (!std::isfinite(spot->g_per_nm.x) || !std::isfinite(spot->g_per_nm.y) ||
-        !(spot->tolerance_per_nm > 0.0) || !std::isfinite(spot->tolerance_per_nm))
+        !(spot->tolerance_per_nm >= 0.0) || !std::isfinite(spot->tolerance_per_nm))
       return Error{ErrorCode::invalid_argument,
-                   "watch_spot: expected finite numbers and a tolerance above 0"};
+                   "watch_spot: expected finite numbers and a tolerance of 0 or more"};
   } else if (const auto* region = std::get_if<SetRegion>(&change.record->change)) {
     AnalysisSetup::Wish wanted = wish();
     wanted.prepare.region = region->region;

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <latticed/v1/errors.pb.h>
 
-#include <thread>
+#include <mutex>
 
 #include "tests/support/live_server.hpp"
 
@@ -19,17 +19,36 @@ using testing::HasSubstr;
 
 class FakeRules final : public RulesControl {
  public:
-  std::vector<AlertRule> get() override { return rules; }
+  std::vector<AlertRule> get() override {
+    const std::lock_guard lock(mutex_);
+    return rules_;
+  }
   Result<std::map<std::string, std::uint64_t>> set(
       std::vector<AlertRule> wanted, std::chrono::steady_clock::time_point deadline) override {
-    if (refusal) return *refusal;
-    rules = std::move(wanted);
-    left = deadline - std::chrono::steady_clock::now();
+    const std::lock_guard lock(mutex_);
+    if (refusal_) return *refusal_;
+    rules_ = std::move(wanted);
+    left_ = deadline - std::chrono::steady_clock::now();
     return std::map<std::string, std::uint64_t>{{"camera", 17}};
   }
-  std::vector<AlertRule> rules = default_rules();
-  std::optional<Error> refusal;
-  std::chrono::nanoseconds left{0};
+  void put(std::vector<AlertRule> rules) {
+    const std::lock_guard lock(mutex_);
+    rules_ = std::move(rules);
+  }
+  void refuse(Error why) {
+    const std::lock_guard lock(mutex_);
+    refusal_ = std::move(why);
+  }
+  std::chrono::nanoseconds left() {
+    const std::lock_guard lock(mutex_);
+    return left_;
+  }
+
+ private:
+  std::mutex mutex_;  // guards all below
+  std::vector<AlertRule> rules_ = default_rules();
+  std::optional<Error> refusal_;
+  std::chrono::nanoseconds left_{0};
 };
 
 double dark_counts() {
@@ -213,10 +232,10 @@ TEST_F(AlertsServiceTest, RulesAreReadAndReplaced) {
   v1::SetRulesRequest request;
   *request.add_rules() = one_rule();
   ASSERT_TRUE(stub_->SetRules(&second, request, &reply).ok());
-  ASSERT_EQ(rules_.rules.size(), 1u);
-  EXPECT_EQ(rules_.rules[0].above, 5.0);
-  EXPECT_GT(rules_.left, 0s);
-  EXPECT_LT(rules_.left, 2 * kPatience);
+  ASSERT_EQ(rules_.get().size(), 1u);
+  EXPECT_EQ(rules_.get()[0].above, 5.0);
+  EXPECT_GT(rules_.left(), 0s);
+  EXPECT_LT(rules_.left(), 2 * kPatience);
   EXPECT_EQ(reply.from_seq().at("camera"), 17u);
 }
 
@@ -230,7 +249,7 @@ TEST_F(AlertsServiceTest, AMistakeInOneRuleChangesNothing) {
   const auto status = stub_->SetRules(&call, request, &reply);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("rule 2"));
-  EXPECT_EQ(rules_.rules.size(), default_rules().size());
+  EXPECT_EQ(rules_.get().size(), default_rules().size());
 }
 
 TEST_F(AlertsServiceTest, ACallThatComesAgainGetsTheFirstAnswerAndDoesNothing) {
@@ -242,10 +261,10 @@ TEST_F(AlertsServiceTest, ACallThatComesAgainGetsTheFirstAnswerAndDoesNothing) {
   set_deadline(call);
   set_deadline(repeated);
   ASSERT_TRUE(stub_->SetRules(&call, request, &first).ok());
-  rules_.rules = default_rules();  // somebody else's meanwhile
+  rules_.put(default_rules());  // somebody else's meanwhile
   ASSERT_TRUE(stub_->SetRules(&repeated, request, &again).ok());
   EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
-  EXPECT_EQ(rules_.rules.size(), default_rules().size());
+  EXPECT_EQ(rules_.get().size(), default_rules().size());
 
   run(Script().frames(15))->play();
   v1::AcknowledgeRequest seen;
@@ -272,7 +291,7 @@ TEST_F(AlertsServiceTest, ACallThatComesAgainGetsTheFirstAnswerAndDoesNothing) {
 }
 
 TEST_F(AlertsServiceTest, WhatTheAcquisitionRefusesIsRefused) {
-  rules_.refusal = Error{ErrorCode::failed_precondition, "not while a reference is taken"};
+  rules_.refuse({ErrorCode::failed_precondition, "not while a reference is taken"});
   grpc::ClientContext call;
   set_deadline(call);
   v1::RulesReply reply;
