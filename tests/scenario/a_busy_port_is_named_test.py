@@ -8,8 +8,8 @@ import harness
 
 
 class ABusyPort(unittest.TestCase):
-    def check(self, option, address, *words):
-        with harness.Lab(daemon=False, guard=False) as lab:
+    def check(self, option, address, *words, **serve):
+        with harness.Lab(daemon=False, guard=False, serve=serve) as lab:
             status, said = lab.daemon_that_cannot_start(option, address)
             self.assertEqual(status, 2, said)
             problems = [line for line in said.splitlines() if " error " in line]
@@ -34,7 +34,8 @@ class ABusyPort(unittest.TestCase):
     def test_of_an_address_of_another_machine_is_named(self):
         # TEST-NET-1, RFC 5737: nobody's... unless it is this machine's.
         address = next(a for a in ("192.0.2.77", "198.51.100.77") if not self.is_mine(a))
-        self.check("--grpc", f"{address}:0", address, "Cannot assign requested address")
+        self.check("--grpc", f"{address}:0", address, "this machine alone", "serve.listen")
+        self.check("--listen", f"{address}:0", address, "annot assign requested address", open_reading=True)
 
     def is_mine(self, address):
         with socket.socket() as probe:
