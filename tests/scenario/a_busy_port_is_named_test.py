@@ -29,13 +29,16 @@ class ABusyPort(unittest.TestCase):
 
     def test_that_is_none_is_named(self):
         self.check("--grpc", "127.0.0.1:70000", "127.0.0.1:70000", "HOST:PORT")
-        self.check("--zmq", "tcp://127.0.0.1:no", "tcp://127.0.0.1:no")
+        self.check("--zmq", "tcp://127.0.0.1:no", "serve.zmq", "127.0.0.1:no", "tcp://HOST:PORT")
 
     def test_of_an_address_of_another_machine_is_named(self):
-        # TEST-NET-1, RFC 5737: nobody's... unless it is this machine's.
+        # Addresses for documentation, RFC 5737: nobody's, unless a test machine uses one.
         address = next(a for a in ("192.0.2.77", "198.51.100.77") if not self.is_mine(a))
-        self.check("--grpc", f"{address}:0", address, "this machine alone", "serve.listen")
         self.check("--listen", f"{address}:0", address, "annot assign requested address", open_reading=True)
+
+    def test_of_the_network_is_no_local_one(self):
+        for option, address in (("--grpc", "0.0.0.0:0"), ("--zmq", "tcp://0.0.0.0:0"), ("--grpc", "192.0.2.1:0")):
+            self.check(option, address, f"serve.{option[2:]}", "serve.listen is for the network")
 
     def is_mine(self, address):
         with socket.socket() as probe:
