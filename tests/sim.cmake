@@ -6,6 +6,7 @@ latticed_add_test(sim/random/counter_random_test LINKS latticed::sim_specimen)
 latticed_add_test(sim/random/poisson_test LINKS latticed::sim_specimen)
 latticed_add_test(sim/scenario/read_scenario_test LINKS latticed::sim_specimen)
 latticed_add_test(sim/specimen/phase_table_test LINKS latticed::sim_specimen)
+latticed_add_test(sim/specimen/cell_test LINKS latticed::sim_specimen)
 latticed_add_test(sim/specimen/specimen_test LINKS latticed::sim_specimen)
 latticed_add_test(sim/render/renderer_test LINKS latticed::sim_render)
 latticed_add_test(sim/truth/truth_writer_test LINKS latticed::sim_truth nlohmann_json::nlohmann_json)
@@ -24,8 +25,10 @@ latticed_add_test(drivers/simulator/sim_holder_test
 latticed_add_test(drivers/simulator/sim_detector_test
   LINKS latticed_conformance latticed::driver_simulator nlohmann_json::nlohmann_json)
 
-target_compile_definitions(sim.scenario.read_scenario_test
-  PRIVATE LATTICED_SCENARIOS="${PROJECT_SOURCE_DIR}/sim/scenarios")
+foreach(program sim.scenario.read_scenario_test sim.specimen.cell_test)
+  target_compile_definitions(${program}
+    PRIVATE LATTICED_SCENARIOS="${PROJECT_SOURCE_DIR}/sim/scenarios")
+endforeach()
 foreach(program sim.world.same_bits_test sim.world.programs_test drivers.simulator.sim_detector_test
         drivers.simulator.sim_holder_test)
   target_compile_definitions(${program} PRIVATE

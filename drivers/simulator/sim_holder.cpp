@@ -56,7 +56,7 @@ Result<void> SimHolder::reconnect() {
     can_ = {range_of(*opened, "voltage_v"),
             range_of(*opened, "current_a"),
             range_of(*opened, "temperature_k"),
-            false,
+            true,
             true,
             OnLinkLoss::outputs_off};
     next_ = opened->at("next").get<std::uint64_t>();
@@ -112,24 +112,26 @@ Result<HolderReading> SimHolder::read(std::span<HolderSample> samples,
 }
 
 Result<void> SimHolder::set_source(const SourceSetpoint& wanted) {
-  if (wanted.mode != SourceMode::current) {
-    return Error{
-        ErrorCode::invalid_argument,
-        fmt::format("set_source voltage {} V: the simulated source holds a current", wanted.level)};
-  }
+  const bool is_voltage = wanted.mode == SourceMode::voltage;
+  const HolderRange& level = is_voltage ? can_.voltage_v : can_.current_a;
+  const HolderRange& other = is_voltage ? can_.current_a : can_.voltage_v;
   // JSON has no word for what is not a number.
-  if (!can_.current_a.contains(wanted.level)) {
+  if (!level.contains(wanted.level)) {
+    const char* unit = is_voltage ? "V" : "A";
     return Error{ErrorCode::out_of_range,
-                 fmt::format("set_source {} A: the device does {} to {} A", wanted.level,
-                             can_.current_a.low, can_.current_a.high)};
+                 fmt::format("set_source {} {}: the device does {} to {} {}", wanted.level, unit,
+                             level.low, level.high, unit)};
   }
-  if (!(wanted.compliance > 0.0) || !can_.voltage_v.contains(wanted.compliance)) {
+  if (!(wanted.compliance > 0.0) || !other.contains(wanted.compliance)) {
+    const char* unit = is_voltage ? "A" : "V";
     return Error{ErrorCode::out_of_range,
-                 fmt::format("set_source compliance {} V: the device does above 0 to {} V",
-                             wanted.compliance, can_.voltage_v.high)};
+                 fmt::format("set_source compliance {} {}: the device does above 0 to {} {}",
+                             wanted.compliance, unit, other.high, unit)};
   }
-  return command(
-      {{"cmd", "source"}, {"current_a", wanted.level}, {"compliance_v", wanted.compliance}});
+  return command({{"cmd", "source"},
+                  {"mode", to_string(wanted.mode)},
+                  {"level", wanted.level},
+                  {"compliance", wanted.compliance}});
 }
 
 Result<void> SimHolder::set_output(Switch wanted) {

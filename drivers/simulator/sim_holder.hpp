@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The holder of the simulated world: an ordinary driver whose device is the process sim-world. It
-// holds currents within a compliance voltage, and heats. Its samples carry the world's time, which
-// need not pass at the pace of ours.
+// holds a current or a voltage within a compliance of the other, and heats. Its samples carry the
+// world's time, which need not pass at the pace of ours.
 #pragma once
 
 #include <atomic>

@@ -97,7 +97,7 @@ void Control::take_reports(Channel& channel, std::size_t index, Clock::time_poin
         channel.core.device_answered(now);
         break;
       case DriverReport::Kind::sample:
-        channel.core.take_sample(report.sample);
+        channel.core.take_sample(report.sample, now);
         break;
       case DriverReport::Kind::write_failed:
         channel.core.trip(TripCause::write_failed);

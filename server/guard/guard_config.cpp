@@ -47,6 +47,9 @@ void read_safe(TableReader& in, HolderPolicy& out) {
   double longest_s = 1e-3 * static_cast<double>(out.longest_safe.count());
   in.number("longest_s", longest_s, {0.01, 3600.0});
   out.longest_safe = std::chrono::milliseconds(static_cast<std::int64_t>(1e3 * longest_s));
+  std::size_t how = static_cast<std::size_t>(out.voltage_off);
+  in.choice("voltage_off", how, {"ramp", "open"});
+  out.voltage_off = static_cast<VoltageOff>(how);
   in.finish();
 }
 

@@ -220,18 +220,25 @@ void GuardServer::take_audits() {
 }
 
 void GuardServer::take_answers() {
+  std::vector<std::pair<Pending, CoreAnswer>> answered;
   for (const auto& holding : holdings_) {
     NumberedAnswer answer;
     while (holding->channel->answers.pop(answer)) {
       const auto found = asked_.find(answer.number);
       if (found == asked_.end()) continue;
-      if (found->second.core.verb == HolderVerb::arm && answer.answer.reason == Refusal::none)
+      if (found->second.core.verb == HolderVerb::arm && answer.answer.reason == Refusal::none) {
         holding->armed_by = found->second.command.who;
+        holding->is_news = true;
+      }
       if (--found->second.missing > 0) continue;
-      finish(found->second, answer.answer);
+      answered.emplace_back(std::move(found->second), answer.answer);
       asked_.erase(found);
     }
   }
+  if (answered.empty()) return;
+  // The state a command led to is told before its answer: who has the answer knows the state.
+  take_status(Clock::now());
+  for (const auto& [pending, answer] : answered) finish(pending, answer);
 }
 
 void GuardServer::finish(const Pending& pending, const CoreAnswer& answer) {

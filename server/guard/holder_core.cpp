@@ -234,8 +234,9 @@ void HolderCore::device_lost() noexcept {
   cut();
 }
 
-void HolderCore::take_sample(const HolderSample& sample) noexcept {
+void HolderCore::take_sample(const HolderSample& sample, TimePoint now) noexcept {
   last_ = sample;
+  sampled_at_ = now;
   if (!is_energised()) {
     over_voltage_ = over_current_ = over_temperature_ = 0;
     return;
@@ -271,7 +272,7 @@ void HolderCore::step(TimePoint now) noexcept {
     return;
   }
   if (is_safing_ && now - safe_since_ > policy_.longest_safe) cut();
-  if (!is_holding_) ramp(passed_s);
+  if (!is_holding_) ramp(passed_s, now);
   if (is_safing_ && !is_energised()) is_safing_ = false;
 }
 
@@ -287,14 +288,28 @@ double HolderCore::temperature_rate() const noexcept {
   return target_.is_heater_on ? slower(wanted_temperature_rate_, limit) : limit;
 }
 
-void HolderCore::ramp(double passed_s) noexcept {
-  if (present_.is_output_on) {
+/// Where a ramp begins when the output goes on: a voltage from what is there, or a charged cell
+/// would be discharged on the way up.
+double HolderCore::first_level(TimePoint now) const noexcept {
+  const bool is_known = std::isfinite(last_.bias_v) && now - sampled_at_ <= policy_.stale_after;
+  if (target_.source.mode == SourceMode::current || !is_known) return 0.0;
+  const HolderRange range = intersection(policy_.limits.voltage_v, can_.voltage_v);
+  return std::clamp(last_.bias_v, range.low, range.high);
+}
+
+void HolderCore::ramp(double passed_s, TimePoint now) noexcept {
+  const bool is_to_open =
+      present_.source.mode == SourceMode::voltage && policy_.voltage_off == VoltageOff::open;
+  if (present_.is_output_on && !target_.is_output_on && is_to_open) {
+    present_.source.level = 0.0;
+    present_.is_output_on = false;
+  } else if (present_.is_output_on) {
     const double goal = target_.is_output_on ? target_.source.level : 0.0;
     double& level = present_.source.level;
     level = moved(level, goal, source_rate() * passed_s);
     if (!target_.is_output_on && level == 0.0) present_.is_output_on = false;
   } else if (target_.is_output_on) {
-    present_.source = {target_.source.mode, 0.0, target_.source.compliance};
+    present_.source = {target_.source.mode, first_level(now), target_.source.compliance};
     present_.is_output_on = true;
   }
   if (present_.is_heater_on) {

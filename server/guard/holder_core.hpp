@@ -12,6 +12,9 @@
 namespace latticed {
 
 enum class OnHeartbeatLoss : std::uint8_t { safe, hold };
+/// How a source that holds a voltage goes off. A chip is ramped to zero; a battery would be
+/// discharged on the way there, so its circuit is opened.
+enum class VoltageOff : std::uint8_t { ramp, open };
 
 /// From the guard's file.
 struct HolderPolicy {
@@ -20,6 +23,7 @@ struct HolderPolicy {
   std::chrono::milliseconds longest_safe{30000};  // then off at once
   std::chrono::milliseconds stale_after{1000};
   OnHeartbeatLoss on_heartbeat_loss = OnHeartbeatLoss::safe;
+  VoltageOff voltage_off = VoltageOff::ramp;
 };
 
 struct CoreCommand {
@@ -71,7 +75,7 @@ class HolderCore {
   void device_opened(const HolderCapabilities& can, TimePoint now) noexcept;
   void device_lost() noexcept;
   void device_answered(TimePoint now) noexcept { answered_at_ = now; }
-  void take_sample(const HolderSample& sample) noexcept;
+  void take_sample(const HolderSample& sample, TimePoint now) noexcept;
   void heartbeat_lost(TimePoint now) noexcept;
   void trip(TripCause cause) noexcept;
 
@@ -101,7 +105,8 @@ class HolderCore {
   CoreAnswer set_temperature(double temperature_k, double rate_k_per_s) noexcept;
   void make_safe_slowly(TimePoint now) noexcept;
   void cut() noexcept;
-  void ramp(double passed_s) noexcept;
+  void ramp(double passed_s, TimePoint now) noexcept;
+  [[nodiscard]] double first_level(TimePoint now) const noexcept;
   [[nodiscard]] double source_rate() const noexcept;
   [[nodiscard]] double temperature_rate() const noexcept;
   void check(double value, const HolderRange& limits, TripCause cause, int& count) noexcept;
@@ -111,7 +116,7 @@ class HolderCore {
   HolderSetpoints present_, target_;
   double wanted_source_rate_ = 0.0, wanted_temperature_rate_ = 0.0;  // 0 = the limits'
   HolderSample last_;
-  TimePoint stepped_at_{}, answered_at_{}, safe_since_{};
+  TimePoint stepped_at_{}, answered_at_{}, sampled_at_{}, safe_since_{};
   TripCause cause_ = TripCause::none;
   double trip_value_ = kNotMeasured, trip_limit_ = kNotMeasured;
   std::uint64_t highest_token_ = 0;

@@ -168,7 +168,8 @@ bool Worker::State::write(const HolderSetpoints& wanted) {
     if (!done) note(done.error());
     return done.has_value();
   };
-  if (applied.is_output_on && !wanted.is_output_on) {
+  // A mode is changed with the output off, also when we were too busy to see it go off in between.
+  if (applied.is_output_on && (!wanted.is_output_on || wanted.source.mode != applied.source.mode)) {
     if (!tell([&] { return holder->set_output(Switch::off); })) return false;
     applied.is_output_on = false;
   }

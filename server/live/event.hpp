@@ -26,6 +26,7 @@ struct Event {
   std::uint32_t epoch = 0;
   std::uint64_t seq = 0;    // measurement, holder_update; first of lost and missed
   std::uint64_t count = 1;  // lost, missed: so many from seq on
+  bool is_news = false;     // measurement: with alarms or changes, which no decimation leaves out
   grpc::Slice body{};       // the serialised message
 };
 using EventRef = std::shared_ptr<const Event>;

@@ -59,8 +59,8 @@ void Feed::begin(const RunInfo& run) {
 
 void Feed::frame(const Frame& frame, const HolderLogs& holders) {
   if (frame.seq > next_seq_) {
-    const auto missed = std::make_shared<const Event>(
-        Event{LiveEventKind::missed, run_.epoch, next_seq_, frame.seq - next_seq_, grpc::Slice()});
+    const auto missed = std::make_shared<const Event>(Event{
+        LiveEventKind::missed, run_.epoch, next_seq_, frame.seq - next_seq_, false, grpc::Slice()});
     history_.add(missed);
     parts_.emit(missed);
   }
@@ -86,7 +86,8 @@ void Feed::measured(const Frame& frame, const HolderLogs& holders) {
   fill(*message.mutable_measurement(), frame, run_, ids);
   for (const auto& [name, state] : states_at(holders, frame.header.time_ns))
     *message.mutable_measurement()->add_holders() = to_proto(name, state);
-  publish({.kind = LiveEventKind::measurement, .seq = frame.seq}, message);
+  const bool is_news = !frame.measurements.alerts.empty() || frame.change;
+  publish({.kind = LiveEventKind::measurement, .seq = frame.seq, .is_news = is_news}, message);
   {
     const std::lock_guard lock(mutex_);
     last_ = LastFrame{frame.epoch, frame.seq, frame.header.time_ns};

@@ -87,7 +87,7 @@ bool Publisher::MeasurementWatch::wants(const Event& event, const std::string& d
   if (is_before) return false;
   if (event.kind == LiveEventKind::holder_update && !wanted.holder_updates()) return false;
   if (event.kind == LiveEventKind::lost || event.kind == LiveEventKind::missed) return true;
-  return wanted.decimation() < 2 || event.seq % wanted.decimation() == 0;
+  return event.is_news || wanted.decimation() < 2 || event.seq % wanted.decimation() == 0;
 }
 
 std::uint64_t Publisher::MeasurementWatch::count_missed(const Event& missed) const {

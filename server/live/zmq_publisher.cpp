@@ -28,6 +28,15 @@ std::string as_zmq_writes(std::string endpoint) {
   return endpoint;
 }
 
+/// A further endpoint with any port gets the first one's: who knows that one knows all.
+std::string with_port_of(const std::string& first, std::string endpoint) {
+  const auto port = first.rfind(':');
+  const auto host = endpoint.rfind(':');
+  if (endpoint.substr(host + 1) != "*" || first.substr(0, port) == endpoint.substr(0, host))
+    return endpoint;
+  return endpoint.substr(0, host) + first.substr(port);
+}
+
 Error error_of(const std::string& endpoint, int error) {
   const bool is_wrong = error == EINVAL || error == EPROTONOSUPPORT || error == ENOCOMPATPROTO;
   const std::string why =
@@ -82,8 +91,9 @@ Result<std::unique_ptr<ZmqPublisher::Socket>> ZmqPublisher::bind(
   if (!is_set) return error_of(endpoints.front(), zmq_errno());
   bound.clear();
   for (const std::string& endpoint : endpoints) {
-    if (zmq_bind(socket->handle, as_zmq_writes(endpoint).c_str()) != 0)
-      return error_of(endpoint, zmq_errno());
+    std::string address = as_zmq_writes(endpoint);
+    if (!bound.empty()) address = with_port_of(bound.front(), std::move(address));
+    if (zmq_bind(socket->handle, address.c_str()) != 0) return error_of(endpoint, zmq_errno());
     std::array<char, 512> name{};
     std::size_t size = name.size();
     if (zmq_getsockopt(socket->handle, ZMQ_LAST_ENDPOINT, name.data(), &size) != 0)

@@ -93,6 +93,7 @@ void View::prepare(const SpecimenState& state) {
   shift_nm_ = state.shift_nm;
   rim_nm_ = static_cast<float>(state.rim_nm);
   beam_on_ = state.beam_on;
+  specimen_in_ = state.specimen_in;
   moved_.clear();
   moved_.emplace_back(film_, (1.0 / detector_.pixel_size_nm) * shift_nm_);
   edges_.clear();
@@ -167,8 +168,9 @@ bool View::fill_mask(const Part& part, int y, Rows& rows) const {
 
 void View::expect(int y, std::span<float> row, Rows& rows) const {
   const int width = detector_.width;
-  if (!beam_on_) {
-    std::fill(row.begin(), row.end(), 0.0f);
+  if (!beam_on_ || !specimen_in_) {
+    const double level = beam_on_ ? detector_.vacuum_level : 0.0;
+    std::fill(row.begin(), row.end(), static_cast<float>(level));
     return;
   }
   moved_.front().row(y, rows.film, rows.scratch);

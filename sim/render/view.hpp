@@ -67,6 +67,7 @@ class View {
   Vector shift_nm_;
   float rim_nm_ = 0.0f;
   bool beam_on_ = true;
+  bool specimen_in_ = true;
   std::vector<Line> edges_;
   std::vector<float> edge_nm_;
   std::vector<Part> parts_;

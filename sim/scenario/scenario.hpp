@@ -128,7 +128,11 @@ struct Step {
   std::optional<double> temperature_k;
   std::optional<bool> beam_on;
   std::optional<Pair> jump_nm;
-  std::optional<double> compliance_v = std::nullopt;  // of a client's source; no key of the file
+  // A client's source; no keys of the file. The cell holds what came last, current_a or source_v.
+  std::optional<double> source_v = std::nullopt;
+  std::optional<double> compliance_v = std::nullopt;  // with current_a
+  std::optional<double> compliance_a = std::nullopt;  // with source_v, always
+  std::optional<bool> specimen_in = std::nullopt;     // by a client; no key of the file
   bool operator==(const Step&) const = default;
 };
 

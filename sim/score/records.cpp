@@ -53,6 +53,7 @@ TrueFrame true_frame(const Json& line) {
   frame.d_layer_nm = line.at("domains").at(0).at("d_layer_nm").get<double>();
   if (line.at("lost").is_string()) frame.lost = line.at("lost").get<std::string>();
   frame.blanked = line.at("blanked").get<bool>();
+  frame.specimen_in = line.value("specimen_in", true);
   for (const Json& reflection : line.at("reflections")) {
     if (!reflection.at("visible").get<bool>()) continue;
     TrueReflection& out = frame.reflections.emplace_back();

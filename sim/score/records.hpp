@@ -37,6 +37,9 @@ struct TrueFrame {
   double d_layer_nm = 0.0;  // of the first domain
   std::string lost;         // empty = delivered
   bool blanked = false;
+  bool specimen_in = true;
+  /// Else there is nothing to measure in it, and nothing that was is judged.
+  [[nodiscard]] bool shows_specimen() const noexcept { return !blanked && specimen_in; }
   std::vector<TrueReflection> reflections;  // the visible ones
   TrueCourse course;
 };

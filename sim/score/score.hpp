@@ -30,6 +30,7 @@ struct FrameScore {
   std::uint64_t frames = 0;  // of the truth
   std::uint64_t measured = 0;
   std::uint64_t blanked = 0;
+  std::uint64_t empty = 0;                    // the specimen was out, and the beam on
   std::map<std::string, std::uint64_t> lost;  // listed, by reason
   std::vector<std::uint64_t> unlisted;        // neither measured nor listed
   std::vector<std::uint64_t> unknown;         // measured, but the truth has no such delivered frame

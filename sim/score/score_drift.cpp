@@ -31,7 +31,7 @@ std::vector<Residual> residuals(const Truth& truth, const Measurements& measurem
   for (const auto& [seq, measured] : measurements.frames) {
     const auto found = truth.frames.find(seq);
     if (seq == 0 || !measured.lost.empty() || measured.drift_state == "lost") continue;
-    if (found == truth.frames.end() || found->second.blanked) continue;
+    if (found == truth.frames.end() || !found->second.shows_specimen()) continue;
     Residual residual;
     residual.seq = seq;
     residual.is_locked = measured.drift_state == "locked" && !measured.cell_ambiguous;

@@ -13,6 +13,7 @@ FrameScore score_frames(const Truth& truth, const Measurements& measurements,
     if (limits.may_end_early && (is_empty || seq > last)) break;
     ++score.frames;
     score.blanked += frame.blanked ? 1 : 0;
+    score.empty += !frame.blanked && !frame.specimen_in ? 1 : 0;
     const auto found = measurements.frames.find(seq);
     if (found == measurements.frames.end()) {
       score.unlisted.push_back(seq);

@@ -32,7 +32,8 @@ Series collect(const Truth& truth, const Measurements& measurements, SpotScore& 
   Series series;
   for (const auto& [seq, measured] : measurements.frames) {
     const auto found = truth.frames.find(seq);
-    if (!measured.lost.empty() || found == truth.frames.end() || found->second.blanked) continue;
+    if (!measured.lost.empty() || found == truth.frames.end() || !found->second.shows_specimen())
+      continue;
     for (const MeasuredSpot& spot : measured.spots) {
       if (!spot.confirmed) continue;
       const Match match = match_spot(found->second, spot.g_per_nm, truth.field_nm);

@@ -97,7 +97,7 @@ void write_row(std::ostream& out, std::uint64_t seq, const TrueFrame& frame,
              pair(&MeasuredFrame::sigma_drift_px), frame.d_layer_nm, of(&MeasuredSpot::d_nm, layer),
              of(&MeasuredSpot::sigma_d_nm, layer));
   fmt::print(out, "{:.9g},{},{},{},{},{:.7g},{:.7g},{:.7g},{:.7g},{:.6g},{}", course.t_s,
-             frame.blanked ? 1 : 0, measured ? (measured->cell_ambiguous ? "1" : "0") : "",
+             frame.shows_specimen() ? 0 : 1, measured ? (measured->cell_ambiguous ? "1" : "0") : "",
              pair(&MeasuredFrame::sigma_drift_sys_px),
              cell(layer ? layer->sigma_d_sys_nm : std::nullopt), course.bias_v, course.current_a,
              course.temperature_k, course.fluence_e_per_nm2, course.crystallinity,

@@ -59,10 +59,9 @@ std::uint64_t total(const std::map<std::string, std::uint64_t>& counts) {
 }
 
 double locked_fraction(const FrameScore& frames, const DriftScore& drift) {
-  const std::uint64_t blanked_or_first = frames.blanked + 1;
-  if (frames.measured <= blanked_or_first) return 0.0;
-  return static_cast<double>(drift.locked) /
-         static_cast<double>(frames.measured - blanked_or_first);
+  const std::uint64_t not_judged = frames.blanked + frames.empty + 1;  // the first
+  if (frames.measured <= not_judged) return 0.0;
+  return static_cast<double>(drift.locked) / static_cast<double>(frames.measured - not_judged);
 }
 
 }  // namespace
@@ -127,6 +126,7 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
           {"scenario", truth.scenario},
           {"measured", frames.measured},
           {"blanked", frames.blanked},
+          {"specimen_out", frames.empty},
           {"lost_by_reason", frames.lost},
           {"unlisted_loss", frames.unlisted.size()},
           {"events", events_json(truth.events)},

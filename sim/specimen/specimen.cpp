@@ -16,7 +16,7 @@ Specimen::Specimen(const Scenario& scenario, const PhaseTable& phases, double fl
       phase_(find_phase(phases, scenario.specimen.phase)),
       axes_(orientation(scenario.specimen.layer_normal_deg)),
       fluence_per_frame_(fluence_per_frame),
-      cell_(scenario.cell),
+      cell_(scenario.cell, scenario.frame_period_s),
       heat_(scenario.heat, scenario.frame_period_s),
       drift_(scenario.drift, scenario.seed, scenario.frame_period_s),
       damage_(scenario.dose, scenario.air, scenario.specimen.rim_nm) {
@@ -56,13 +56,13 @@ const SpecimenState& Specimen::advance(std::span<const Step> commands) {
 
 void Specimen::let_time_pass() {
   const double dt_s = scenario_.frame_period_s;
-  if (cell_.advance(dt_s)) {
+  if (cell_.advance()) {
     state_.events.push_back(
         {"voltage_limit", fmt::format("current off at {:.3f} V", cell_.voltage_v())});
   }
   heat_.advance();
   drift_.advance(state_.frame);
-  damage_.advance(beam_on_ ? fluence_per_frame_ : 0.0, dt_s);
+  damage_.advance(beam_on_ && specimen_in_ ? fluence_per_frame_ : 0.0, dt_s);
   if (!damage_told_ && damage_.has_begun()) {
     damage_told_ = true;
     state_.events.push_back(
@@ -81,6 +81,11 @@ void Specimen::apply(const Step& step, const char* kind) {
     if (std::isfinite(*step.compliance_v))
       state_.events.push_back({kind, fmt::format("compliance_v {:g}", *step.compliance_v)});
   }
+  if (step.source_v && step.compliance_a) {
+    cell_.set_voltage(*step.source_v, *step.compliance_a);
+    state_.events.push_back({kind, fmt::format("source_v {:g}", *step.source_v)});
+    state_.events.push_back({kind, fmt::format("compliance_a {:g}", *step.compliance_a)});
+  }
   if (step.temperature_k) {
     heat_.set_temperature(*step.temperature_k);
     state_.events.push_back({kind, fmt::format("temperature_k {:g}", *step.temperature_k)});
@@ -88,6 +93,10 @@ void Specimen::apply(const Step& step, const char* kind) {
   if (step.beam_on) {
     beam_on_ = *step.beam_on;
     state_.events.push_back({kind, beam_on_ ? "beam on" : "beam blank"});
+  }
+  if (step.specimen_in) {
+    specimen_in_ = *step.specimen_in;
+    state_.events.push_back({kind, specimen_in_ ? "specimen in" : "specimen out"});
   }
   if (step.jump_nm) {
     drift_.jump(*step.jump_nm);
@@ -102,13 +111,14 @@ void Specimen::describe() {
   state_.shift_nm = drift_.at(state_.t_s + middle_s) + heat_.drift_nm();
   state_.bias_v = cell_.voltage_v();
   state_.current_a = cell_.current_a();
-  state_.is_cut_off = cell_.is_cut_off();
+  state_.is_held_back = cell_.is_held_back();
   state_.temperature_k = heat_.temperature_k();
   state_.state_of_charge = cell_.state_of_charge();
   state_.fluence_e_per_nm2 = damage_.fluence_e_per_nm2();
   state_.rim_nm = damage_.rim_nm();
   state_.crystallinity = damage_.crystallinity();
   state_.beam_on = beam_on_;
+  state_.specimen_in = specimen_in_;
   state_.transition = 0.0;
   if (const auto& transition = scenario_.specimen.transition) {
     state_.transition = std::clamp((state_.state_of_charge - transition->onset_soc) /

@@ -37,8 +37,9 @@ struct SpecimenState {
   double crystallinity = 1.0;
   double transition = 0.0;  // 0 = not begun, 1 = complete
   bool beam_on = true;
+  bool specimen_in = true;  // false: out of the beam, the field is empty
   bool jumped = false;
-  bool is_cut_off = false;  // a voltage limit ended the current
+  bool is_held_back = false;  // a limit ended the current, or keeps it from what the source holds
   std::vector<Domain> domains;
   std::vector<Event> events;
 };
@@ -88,6 +89,7 @@ class Specimen {
   std::uint64_t next_frame_ = 0;
   std::size_t next_step_ = 0;
   bool beam_on_ = true;
+  bool specimen_in_ = true;
   bool damage_told_ = false;
   SpecimenState state_;
 };

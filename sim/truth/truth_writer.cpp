@@ -102,7 +102,7 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
   Json reflections = Json::array();
   Json fractions = Json::object();
   for (const Domain& domain : state.domains) {
-    const double fraction = area_fraction(state, domain);
+    const double fraction = state.specimen_in ? area_fraction(state, domain) : 0.0;
     fractions[domain.phase] = fractions.value(domain.phase, 0.0) + fraction;
     domains.push_back(domain_line(domain, fraction));
     for (const PlaneWave& wave : domain.waves) {
@@ -126,10 +126,12 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
             {"fluence_e_per_nm2", state.fluence_e_per_nm2},
             {"rim_nm", state.rim_nm},
             {"crystallinity", state.crystallinity}};
+  if (!state.specimen_in) line["specimen_in"] = false;
   out_ << line.dump() << '\n';
   for (const Event& what : state.events) event(state.frame, what.kind, what.detail);
   const auto& transition = scenario_.specimen.transition;
-  note_changes(state, transition ? fractions.value(transition->to, 0.0) : 0.0);
+  if (state.specimen_in)  // else the picture shows nothing of it yet
+    note_changes(state, transition ? fractions.value(transition->to, 0.0) : 0.0);
   out_.flush();
 }
 

@@ -75,10 +75,19 @@ class CommandLog {
     }
     Step& kept = log.back().command;
     const Step& step = entry.command;
-    if (step.current_a) kept.current_a = step.current_a;
+    if (step.current_a) {  // the cell holds the one or the other
+      kept.current_a = step.current_a;
+      kept.source_v = kept.compliance_a = std::nullopt;
+    }
+    if (step.source_v) {
+      kept.source_v = step.source_v;
+      kept.compliance_a = step.compliance_a;
+      kept.current_a = std::nullopt;
+    }
     if (step.compliance_v) kept.compliance_v = step.compliance_v;
     if (step.temperature_k) kept.temperature_k = step.temperature_k;
     if (step.beam_on) kept.beam_on = step.beam_on;
+    if (step.specimen_in) kept.specimen_in = step.specimen_in;
   }
   [[nodiscard]] std::uint64_t first_free_frame() const {
     std::uint64_t frame = 0;

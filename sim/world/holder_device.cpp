@@ -21,6 +21,16 @@ bool is_within(double value, std::array<double, 2> range) {
   return value >= range[0] && value <= range[1];  // false for NaN
 }
 
+void put(const SourceSetpoint& source, Step& step) {
+  if (source.mode == SourceMode::current) {
+    step.current_a = source.level;
+    step.compliance_v = source.compliance;
+  } else {
+    step.source_v = source.level;
+    step.compliance_a = source.compliance;
+  }
+}
+
 }  // namespace
 
 std::vector<StimulusStep> stimulus_of(const Scenario& scenario) {
@@ -51,7 +61,7 @@ HolderDevice::HolderDevice(const Scenario& scenario, Options options, CommandLog
 }
 
 HolderDevice::Effect HolderDevice::effect() const {
-  return {is_output_on_ ? current_a_ : 0.0, is_output_on_ ? compliance_v_ : kNoCompliance,
+  return {is_output_on_ ? source_ : kNoSource,
           is_heater_on_ ? temperature_k_ : rest_temperature_k_};
 }
 
@@ -60,10 +70,7 @@ std::uint64_t HolderDevice::emit() {
   const Effect now = effect();
   std::uint64_t frame = log_.next_frame();
   Step step;
-  if (now.current_a != told_.current_a || now.compliance_v != told_.compliance_v) {
-    step.current_a = now.current_a;
-    step.compliance_v = now.compliance_v;
-  }
+  if (now.source != told_.source) put(now.source, step);
   if (now.temperature_k != told_.temperature_k) step.temperature_k = now.temperature_k;
   if (step != Step{}) frame = log_.add(step);
   told_ = now;
@@ -71,17 +78,24 @@ std::uint64_t HolderDevice::emit() {
   return frame;
 }
 
-Result<std::uint64_t> HolderDevice::set_source(double current_a, double compliance_v) {
-  if (!is_within(current_a, kCurrentA))
-    return out_of_range("source current_a", current_a, kCurrentA);
-  if (!(compliance_v > 0.0) || compliance_v > kVoltageV[1]) {
+Result<std::uint64_t> HolderDevice::set_source(const SourceSetpoint& wanted) {
+  const bool is_voltage = wanted.mode == SourceMode::voltage;
+  const auto& range = is_voltage ? kVoltageV : kCurrentA;
+  const double most = is_voltage ? kCurrentA[1] : kVoltageV[1];
+  if (!is_within(wanted.level, range))
+    return out_of_range(is_voltage ? "source level, V:" : "source level, A:", wanted.level, range);
+  if (!(wanted.compliance > 0.0) || wanted.compliance > most) {
     return Error{ErrorCode::out_of_range,
-                 fmt::format("source compliance_v {}: must be above 0, at most {}", compliance_v,
-                             kVoltageV[1])};
+                 fmt::format("source compliance {} {}: must be above 0, at most {}",
+                             wanted.compliance, is_voltage ? "A" : "V", most)};
   }
   const std::lock_guard lock(mutex_);
-  current_a_ = current_a;
-  compliance_v_ = compliance_v;
+  if (is_output_on_ && wanted.mode != source_.mode) {
+    return Error{ErrorCode::failed_precondition,
+                 fmt::format("source mode {}: the output is on and holds a {}, turn it off first",
+                             to_string(wanted.mode), to_string(source_.mode))};
+  }
+  source_ = wanted;
   return emit();
 }
 
@@ -113,7 +127,7 @@ std::uint64_t HolderDevice::make_safe() {
 
 HolderDevice::Present HolderDevice::present() const {
   const std::lock_guard lock(mutex_);
-  return {told_.current_a, told_.temperature_k, is_output_on_, is_heater_on_};
+  return {told_.source, told_.temperature_k, is_output_on_, is_heater_on_};
 }
 
 HolderDevice::Samples HolderDevice::samples(std::uint64_t after, std::size_t limit) const {
@@ -164,16 +178,14 @@ std::int64_t HolderDevice::start_ns() const {
 Step HolderDevice::standing() const {
   const std::lock_guard lock(mutex_);
   Step step;
-  if (is_output_on_) {
-    step.current_a = told_.current_a;
-    step.compliance_v = told_.compliance_v;
-  }
+  if (is_output_on_) put(told_.source, step);
   if (is_heater_on_) step.temperature_k = told_.temperature_k;
   return step;
 }
 
 bool HolderDevice::is_played(const StimulusStep& step) const {
-  return (!step.current_a || *step.current_a == told_.current_a) &&
+  const bool holds_current = told_.source.mode == SourceMode::current;
+  return (!step.current_a || (holds_current && *step.current_a == told_.source.level)) &&
          (!step.temperature_k || *step.temperature_k == told_.temperature_k);
 }
 
@@ -212,7 +224,7 @@ void HolderDevice::add_sample(const SpecimenState& state) {
   sample.temperature_k = state.temperature_k;
   sample.is_output_on = is_output_on_;
   sample.is_heater_on = is_heater_on_;
-  sample.is_in_compliance = is_output_on_ && state.is_cut_off;
+  sample.is_in_compliance = is_output_on_ && state.is_held_back;
   history_.push_back({sample, clock_});
   if (history_.size() > kHistory) history_.pop_front();
   ++next_sample_;

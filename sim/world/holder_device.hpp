@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The holder of the simulated world: a current source with a compliance voltage and a heater. Its
-// set-points become commands to the specimen, stamped with a frame as all are; each frame begun
-// gives one sample. With Stimulus::client it also makes the detectors wait until a client has
-// played the scenario's step. Clients' calls come from one thread, detectors' from theirs.
+// The holder of the simulated world: a source that holds a current or a voltage, within a
+// compliance of the other, and a heater. Its set-points become commands to the specimen, stamped
+// with a frame as all are; each frame begun gives one sample. With Stimulus::client it also makes
+// the detectors wait until a client has played the scenario's step. Clients' calls come from one
+// thread, detectors' from theirs.
 #pragma once
 
 #include <array>
@@ -16,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "drivers/kit/holder_sample.hpp"
+#include "drivers/kit/holder.hpp"
 #include "drivers/kit/result.hpp"
 #include "sim/specimen/specimen.hpp"
 #include "sim/world/command_log.hpp"
@@ -57,7 +58,8 @@ class HolderDevice {
   HolderDevice(const Scenario& scenario, Options options, CommandLog& log);
 
   // Clients. Each gives the frame at which it takes effect.
-  Result<std::uint64_t> set_source(double current_a, double compliance_v);
+  /// Of the other mode than before only while the output is off.
+  Result<std::uint64_t> set_source(const SourceSetpoint& wanted);
   Result<std::uint64_t> set_temperature(double temperature_k);
   std::uint64_t set_output(bool is_on);
   std::uint64_t set_heater(bool is_on);
@@ -75,7 +77,8 @@ class HolderDevice {
   [[nodiscard]] Stimulus stimulus() const noexcept { return options_.stimulus; }
   [[nodiscard]] std::optional<StimulusStep> waiting_for() const;
   struct Present {
-    double current_a = 0.0, temperature_k = 0.0;
+    SourceSetpoint source;  // 0 A when the output is off
+    double temperature_k = 0.0;
     bool is_output_on = false, is_heater_on = false;
   };
   [[nodiscard]] Present present() const;
@@ -94,12 +97,11 @@ class HolderDevice {
   void add_sample(const SpecimenState& state);
 
  private:
-  static constexpr double kNoCompliance = std::numeric_limits<double>::infinity();
+  static constexpr SourceSetpoint kNoSource{SourceMode::current, 0.0,
+                                            std::numeric_limits<double>::infinity()};
   struct Effect {  // of the set-points on the specimen
-    double current_a = 0.0;
-    double compliance_v = kNoCompliance;
+    SourceSetpoint source = kNoSource;
     double temperature_k = 0.0;
-    bool operator==(const Effect&) const = default;
   };
   struct Kept {
     HolderSample sample;
@@ -118,7 +120,8 @@ class HolderDevice {
 
   mutable std::mutex mutex_;  // guards all below; taken before the log's
   std::condition_variable changed_;
-  double current_a_ = 0.0, compliance_v_ = kNoCompliance, temperature_k_;
+  SourceSetpoint source_ = kNoSource;
+  double temperature_k_;
   bool is_output_on_ = false, is_heater_on_ = false;
   Effect told_;  // to the specimen
   std::optional<StimulusStep> waiting_for_;

@@ -174,9 +174,10 @@ Result<Json> World::set(const Json& command) {
   if (command.contains("temperature_k"))
     step.temperature_k = command.at("temperature_k").get<double>();
   if (command.contains("beam_on")) step.beam_on = command.at("beam_on").get<bool>();
+  if (command.contains("specimen_in")) step.specimen_in = command.at("specimen_in").get<bool>();
   if (step == Step{}) {
     return Error{ErrorCode::invalid_argument,
-                 "set: nothing to set, give current_a, temperature_k or beam_on"};
+                 "set: nothing to set, give current_a, temperature_k, beam_on or specimen_in"};
   }
   if (step.current_a && !(std::abs(*step.current_a) <= 1.0)) {
     return Error{ErrorCode::out_of_range,
@@ -207,8 +208,14 @@ Result<Json> World::open_holder(Client& client) {
 Result<Json> World::obey_holder(const std::string& word, const Json& command) {
   if (word == "samples") return samples(command.value("after", std::uint64_t{0}));
   if (word == "source") {
-    return frame_line(holder_.set_source(command.at("current_a").get<double>(),
-                                         command.at("compliance_v").get<double>()));
+    const auto mode = command.at("mode").get<std::string>();
+    if (mode != to_string(SourceMode::voltage) && mode != to_string(SourceMode::current)) {
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("source mode \"{}\": must be voltage or current", mode)};
+    }
+    return frame_line(holder_.set_source(
+        {mode == to_string(SourceMode::voltage) ? SourceMode::voltage : SourceMode::current,
+         command.at("level").get<double>(), command.at("compliance").get<double>()}));
   }
   if (word == "temperature")
     return frame_line(holder_.set_temperature(command.at("temperature_k").get<double>()));
@@ -266,11 +273,13 @@ Json World::status() const {
   }
   const auto waiting = holder_.waiting_for();
   const HolderDevice::Present present = holder_.present();
+  const bool holds_voltage = present.source.mode == SourceMode::voltage;
   return Json{{"detectors", detectors},
               {"holder",
                {{"output", present.is_output_on},
                 {"heater", present.is_heater_on},
-                {"current_a", present.current_a},
+                {"current_a", holds_voltage ? Json(nullptr) : Json(present.source.level)},
+                {"source_v", holds_voltage ? Json(present.source.level) : Json(nullptr)},
                 {"temperature_k", present.temperature_k}}},
               {"waiting_for_step", waiting ? step_line(*waiting) : Json(nullptr)}};
 }

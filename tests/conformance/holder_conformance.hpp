@@ -3,7 +3,8 @@
 //
 //   INSTANTIATE_TEST_SUITE_P(Mine, HolderConformance, testing::Values(HolderCase{"mine", make}));
 //
-// and links latticed_conformance plus its driver. Samples must flow while the suite runs.
+// and links latticed_conformance plus its driver. Samples must flow while the suite runs. A source
+// that holds both is a case for each.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -36,6 +37,7 @@ struct HolderUnderTest {
 struct HolderCase {
   std::string name;
   std::function<HolderUnderTest()> make;
+  SourceMode mode = SourceMode::current;  // what its source is to hold
 };
 
 inline void PrintTo(const HolderCase& which, std::ostream* out) { *out << which.name; }
@@ -53,7 +55,7 @@ class HolderConformance : public testing::TestWithParam<HolderCase> {
   /// A quarter of what it can, with the smallest sensible compliance.
   SourceSetpoint some_source() {
     const HolderCapabilities& can = sut().capabilities();
-    if (can.holds_current)
+    if (GetParam().mode == SourceMode::current)
       return {SourceMode::current, 0.25 * can.current_a.high, can.voltage_v.high};
     return {SourceMode::voltage, 0.25 * can.voltage_v.high, can.current_a.high};
   }
@@ -101,6 +103,9 @@ TEST_P(HolderConformance, IsNamedConnectedAndSaysWhatItCan) {
   if (has_source()) {
     EXPECT_FALSE(sut().capabilities().voltage_v.is_absent());
     EXPECT_FALSE(sut().capabilities().current_a.is_absent());
+    const bool is_voltage = GetParam().mode == SourceMode::voltage;
+    EXPECT_TRUE(is_voltage ? sut().capabilities().holds_voltage
+                           : sut().capabilities().holds_current);
   }
 }
 
@@ -164,6 +169,17 @@ TEST_P(HolderConformance, RefusesWhatIsNoNumberAndWhatItCannot) {
     SourceSetpoint other = some_source();
     other.compliance = 0.0;
     EXPECT_TRUE(refused(sut().set_source(other)));
+    const bool is_voltage = other.mode == SourceMode::voltage;
+    const HolderRange& level = is_voltage ? can.voltage_v : can.current_a;
+    const HolderRange& compliance = is_voltage ? can.current_a : can.voltage_v;
+    for (const double bad : {level.low - 0.01, level.high + 0.01}) {
+      other = some_source();
+      other.level = bad;
+      EXPECT_TRUE(refused(sut().set_source(other))) << bad;
+    }
+    other = some_source();
+    other.compliance = compliance.high + 0.01;
+    EXPECT_TRUE(refused(sut().set_source(other)));
     if (!(can.holds_current && can.holds_voltage)) {
       other = {can.holds_current ? SourceMode::voltage : SourceMode::current, 0.0, 1e-3};
       EXPECT_TRUE(refused(sut().set_source(other)));
@@ -186,6 +202,20 @@ TEST_P(HolderConformance, TurnsOnAndOffWhatItIsTold) {
     ASSERT_TRUE(sut().set_heater(Switch::off));
     ASSERT_TRUE(await([](const HolderSample& s) { return !s.is_heater_on; }));
   }
+}
+
+TEST_P(HolderConformance, HoldsTheOtherQuantityAfterTheOutputWasOff) {
+  const HolderCapabilities& can = sut().capabilities();
+  if (!(can.holds_voltage && can.holds_current)) GTEST_SKIP() << "holds one quantity only";
+  turn_on();
+  ASSERT_TRUE(sut().set_output(Switch::off));
+  const SourceSetpoint other =
+      GetParam().mode == SourceMode::current
+          ? SourceSetpoint{SourceMode::voltage, 0.25 * can.voltage_v.high, can.current_a.high}
+          : SourceSetpoint{SourceMode::current, 0.25 * can.current_a.high, can.voltage_v.high};
+  EXPECT_TRUE(sut().set_source(other));
+  EXPECT_TRUE(sut().set_output(Switch::on));
+  EXPECT_TRUE(await([](const HolderSample& s) { return s.is_output_on; }));
 }
 
 TEST_P(HolderConformance, SettingASourceTurnsNothingOn) {

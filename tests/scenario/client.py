@@ -17,7 +17,7 @@ PACKAGE = "latticed.v1"
 # Messages no service speaks of: ZeroMQ's headers, and what errors carry.
 _APART = (f"{PACKAGE}.FrameHeader", f"{PACKAGE}.ErrorStatus")
 # Sanitizers and a busy machine are slow; a deadline only ends what hangs.
-DEADLINE_S = 240
+DEADLINE_S = 120
 _REFLECTION_PROTO = pathlib.Path("/usr/share/grpc-proto/grpc/reflection/v1alpha/reflection.proto")
 _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # a connection of its own for every client
@@ -314,7 +314,7 @@ class Subscriber:
 
     def __init__(self, endpoint, topics, api, hwm=100000):
         self._api = api
-        self._is_ended = threading.Event()
+        self._is_ended, self._gathered = threading.Event(), None
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, hwm)
@@ -347,10 +347,12 @@ class Subscriber:
 
     def gather(self):
         """Reads it in the background, as fast as it comes. Nothing else may use it then."""
-        return Gathered(self, self._is_ended.set)
+        self._gathered = Gathered(self, self._is_ended.set)
+        return self._gathered
 
     def close(self):
-        self._is_ended.set()
+        if self._gathered:
+            self._gathered.end()
         self._context.destroy(linger=0)
 
     def __enter__(self):

@@ -80,9 +80,11 @@ HolderUnderTest in_a_running_world() {
   return {world, std::move(holder), [world] { world->lose(); }, [world] { world->restore(); }};
 }
 
-INSTANTIATE_TEST_SUITE_P(Simulator, HolderConformance,
-                         testing::Values(HolderCase{"live", in_a_running_world}),
-                         [](const auto& which) { return which.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Simulator, HolderConformance,
+    testing::Values(HolderCase{"current", in_a_running_world, SourceMode::current},
+                    HolderCase{"voltage", in_a_running_world, SourceMode::voltage}),
+    [](const auto& which) { return which.param.name; });
 
 TEST(SimHolder, SaysWhichWorldIsNotThere) {
   SimHolderOptions options;
@@ -109,42 +111,86 @@ TEST(SimHolder, OneClientHasTheHolderAndItsEndFreesIt) {
 }
 
 /// Frames of a free world are begun as they are read: experiment time is in the test's hand.
-TEST(SimHolder, ChargesTheCellToItsComplianceVoltage) {
-  WorldProcess world(small_scenario(0, kCell), {"--speed", "0", "--slots", "1"});
-  const auto holder = open_at(world.socket());
-  ASSERT_TRUE(holder);
+class HeldCell : public testing::Test {
+ protected:
+  HeldCell() : world_(small_scenario(0, kCell), {"--speed", "0", "--slots", "1"}) {}
+
+  void start() {
+    holder_ = open_at(world_.socket());
+    ASSERT_TRUE(holder_);
+    SimDetectorOptions options;
+    options.socket = world_.socket();
+    auto detector = SimDetector::open(options);
+    ASSERT_TRUE(detector);
+    detector_ = std::move(*detector);
+    buffer_.resize(detector_->configure({})->geometry.bytes());
+    ASSERT_TRUE(detector_->arm());
+  }
+  void read_frames(int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto frame = detector_->read_frame(buffer_, 5000ms);
+      ASSERT_TRUE(frame && frame->kind == FrameKind::frame);
+      middles_.push_back(frame->time_ns);
+      std::array<HolderSample, 16> some;
+      const auto reading = holder_->read(some, 5000ms);
+      ASSERT_TRUE(reading) << reading.error().message;
+      all_.insert(all_.end(), some.begin(),
+                  some.begin() + static_cast<std::ptrdiff_t>(reading->count));
+    }
+  }
+
+  WorldProcess world_;
+  std::unique_ptr<SimHolder> holder_;
+  std::unique_ptr<Detector> detector_;
+  std::vector<std::byte> buffer_;
+  std::vector<HolderSample> all_;
+  std::vector<std::int64_t> middles_;
+};
+
+TEST_F(HeldCell, ChargesToItsComplianceVoltage) {
+  ASSERT_NO_FATAL_FAILURE(start());
   // Half a coulomb of the capacity a second: from 3 V by 1 V a second.
-  ASSERT_TRUE(holder->set_source({SourceMode::current, 5e-10, 3.4}));
-  ASSERT_TRUE(holder->set_output(Switch::on));
-  SimDetectorOptions options;
-  options.socket = world.socket();
-  auto detector = SimDetector::open(options);
-  ASSERT_TRUE(detector);
-  std::vector<std::byte> buffer((*detector)->configure({})->geometry.bytes());
-  ASSERT_TRUE((*detector)->arm());
-  ASSERT_TRUE((*detector)->start());
-  std::vector<HolderSample> all;
-  std::vector<std::int64_t> middles;
-  for (int i = 0; i < 60; ++i) {
-    const auto frame = (*detector)->read_frame(buffer, 5000ms);
-    ASSERT_TRUE(frame && frame->kind == FrameKind::frame);
-    middles.push_back(frame->time_ns);
-    std::array<HolderSample, 16> some;
-    const auto reading = holder->read(some, 5000ms);
-    ASSERT_TRUE(reading) << reading.error().message;
-    all.insert(all.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(reading->count));
-  }
-  ASSERT_GE(all.size(), 60u);
-  EXPECT_NEAR(all[0].bias_v, 3.0, 1e-9);
-  EXPECT_EQ(all[0].current_a, 5e-10);
-  EXPECT_NEAR(all[20].bias_v, 3.2, 1e-9);
-  EXPECT_FALSE(all[20].is_in_compliance);
-  EXPECT_EQ(all[45].current_a, 0.0);
-  EXPECT_TRUE(all[45].is_in_compliance);
-  EXPECT_NEAR(all[59].bias_v, 3.4, 0.011);
+  ASSERT_TRUE(holder_->set_source({SourceMode::current, 5e-10, 3.4}));
+  ASSERT_TRUE(holder_->set_output(Switch::on));
+  ASSERT_TRUE(detector_->start());
+  ASSERT_NO_FATAL_FAILURE(read_frames(60));
+  ASSERT_GE(all_.size(), 60u);
+  EXPECT_NEAR(all_[0].bias_v, 3.0, 1e-9);
+  EXPECT_EQ(all_[0].current_a, 5e-10);
+  EXPECT_NEAR(all_[20].bias_v, 3.2, 1e-9);
+  EXPECT_FALSE(all_[20].is_in_compliance);
+  EXPECT_EQ(all_[45].current_a, 0.0);
+  EXPECT_TRUE(all_[45].is_in_compliance);
+  EXPECT_NEAR(all_[59].bias_v, 3.4, 0.011);
   for (std::size_t i = 0; i < 60; ++i) {  // a sample at each frame's beginning, by the same clock
-    EXPECT_EQ(middles[i] - all[i].time_ns, 5'000'000) << i;
+    EXPECT_EQ(middles_[i] - all_[i].time_ns, 5'000'000) << i;
   }
+}
+
+TEST_F(HeldCell, HoldsAVoltageWithinItsComplianceCurrentUntilItIsTurnedOff) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  // 20 mV a frame at the limit, and so to 3.2 V.
+  ASSERT_TRUE(holder_->set_source({SourceMode::voltage, 3.2, 1e-9}));
+  ASSERT_TRUE(holder_->set_output(Switch::on));
+  ASSERT_TRUE(detector_->start());
+  ASSERT_NO_FATAL_FAILURE(read_frames(60));
+  ASSERT_GE(all_.size(), 60u);
+  EXPECT_EQ(all_[5].current_a, 1e-9);
+  EXPECT_TRUE(all_[5].is_in_compliance);
+  EXPECT_NEAR(all_[5].bias_v, 3.12, 1e-9);  // 20 mV above the cell's own
+  EXPECT_EQ(all_[59].bias_v, 3.2);
+  EXPECT_NEAR(all_[59].current_a, 0.0, 1e-15);
+  EXPECT_FALSE(all_[59].is_in_compliance);
+  ASSERT_TRUE(holder_->set_source({SourceMode::voltage, 4.0, 1e-9}));
+  ASSERT_NO_FATAL_FAILURE(read_frames(10));
+  EXPECT_EQ(all_.back().current_a, 1e-9);
+  const auto refused = holder_->set_source({SourceMode::current, 0.0, 5.0});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::failed_precondition);
+  ASSERT_TRUE(holder_->set_output(Switch::off));
+  ASSERT_NO_FATAL_FAILURE(read_frames(10));
+  EXPECT_EQ(all_.back().current_a, 0.0);
+  EXPECT_FALSE(all_.back().is_output_on);
 }
 
 TEST(SimHolder, BrokenLinkTurnsTheOutputOff) {

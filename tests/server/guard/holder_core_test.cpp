@@ -77,7 +77,7 @@ class HolderCoreTest : public testing::Test {
     out.bias_v = bias_v;
     out.current_a = current_a;
     out.temperature_k = temperature_k;
-    sut_.take_sample(out);
+    sut_.take_sample(out, now_);
   }
   void raise_to(double level_v) {
     ASSERT_EQ(tell(arm), Refusal::none);
@@ -108,6 +108,51 @@ TEST_F(HolderCoreTest, RampsAsSlowlyAsItIsAskedToAndNeverFasterThanTheLimit) {
   EXPECT_EQ(tell(slow), Refusal::not_a_number);
   slow.rate_per_s = -1.0;
   EXPECT_EQ(tell(slow), Refusal::below_limit);
+}
+
+TEST_F(HolderCoreTest, RampsAVoltageFromWhatIsThere) {
+  ASSERT_EQ(tell(arm), Refusal::none);
+  ASSERT_EQ(source(4.2, 1e-3).reason, Refusal::none);
+  sample(3.9);
+  ASSERT_EQ(turn(set_output, Switch::on), Refusal::none);
+  pass(10ms);
+  ASSERT_TRUE(sut_.present().is_output_on);
+  EXPECT_NEAR(sut_.present().source.level, 3.9, 0.02);
+  pass(2000ms);
+  EXPECT_EQ(sut_.present().source.level, 4.2);
+}
+
+TEST_F(HolderCoreTest, OpensABatterysCircuitInsteadOfDischargingIt) {
+  HolderPolicy battery = policy();
+  battery.voltage_off = VoltageOff::open;
+  for (const VoltageOff how : {VoltageOff::open, VoltageOff::ramp}) {
+    battery.voltage_off = how;
+    HolderCore sut(battery);
+    sut.device_opened(everything(), now_);
+    CoreCommand command;
+    command.verb = arm;
+    command.is_somebody = true;
+    ASSERT_EQ(sut.obey(command, now_).reason, Refusal::none);
+    command.verb = set_source;
+    command.source = {SourceMode::voltage, 1.0, 1e-3};
+    ASSERT_EQ(sut.obey(command, now_).reason, Refusal::none);
+    command.verb = set_output;
+    command.wanted = Switch::on;
+    ASSERT_EQ(sut.obey(command, now_).reason, Refusal::none);
+    const auto go_on = [&](int steps) {
+      for (int i = 0; i < steps; ++i) {
+        now_ += 10ms;
+        sut.device_answered(now_);
+        sut.step(now_);
+      }
+    };
+    go_on(200);
+    ASSERT_EQ(sut.present().source.level, 1.0);
+    command.verb = safe;
+    ASSERT_EQ(sut.obey(command, now_).reason, Refusal::none);
+    go_on(2);
+    EXPECT_EQ(sut.present().is_output_on, how == VoltageOff::ramp);
+  }
 }
 
 TEST_F(HolderCoreTest, GoesSafeAtTheLimitsSlopeHoweverSlowlyItRose) {
@@ -490,6 +535,8 @@ TEST_F(HolderCoreTest, NoSequenceOfEventsBreaksARule) {
     HolderCore sut(policy());
     sut.device_opened(everything(), now_);
     bool was_armed = false;
+    double last_bias_v = 0.0;
+    auto sampled_at = now_ - 1h;
     HolderSetpoints before = sut.present();
     for (int i = 0; i < 3000; ++i) {
       const auto passed = std::chrono::microseconds(pick(30000));
@@ -513,11 +560,17 @@ TEST_F(HolderCoreTest, NoSequenceOfEventsBreaksARule) {
         sut.device_lost();
         sut.device_opened(everything(), now_);
         was_armed = false;
+        sampled_at = now_ - 1h;
         before = sut.present();
       }
       HolderSample measured;
       measured.temperature_k = real(285.0, 500.0);
-      if (pick(10) == 0) sut.take_sample(measured);
+      measured.bias_v = real(-0.9, 9.9);
+      if (pick(10) == 0) {
+        sut.take_sample(measured, now_);
+        last_bias_v = measured.bias_v;
+        sampled_at = now_;
+      }
       sut.step(now_);
       const HolderSetpoints& now = sut.present();
       const double passed_s = 1e-6 * static_cast<double>(passed.count());
@@ -526,7 +579,9 @@ TEST_F(HolderCoreTest, NoSequenceOfEventsBreaksARule) {
         const bool is_voltage = now.source.mode == SourceMode::voltage;
         ASSERT_TRUE((is_voltage ? limits.voltage_v : limits.current_a).contains(now.source.level));
         ASSERT_GT(now.source.compliance, 0.0);
-        const double from = before.is_output_on ? before.source.level : 0.0;
+        const bool is_known = is_voltage && now_ - sampled_at <= policy().stale_after;
+        const double rest = is_known ? last_bias_v : 0.0;
+        const double from = before.is_output_on ? before.source.level : rest;
         const double slope = is_voltage ? limits.voltage_v_per_s : limits.current_a_per_s;
         ASSERT_LE(std::abs(now.source.level - from), 1.01 * slope * passed_s + 1e-15)
             << "seed " << seed << " event " << i;

@@ -157,6 +157,19 @@ TEST_F(GuardLinkTest, RampsAndStops) {
   EXPECT_TRUE(happens([&] { return !guard_.device().is_output_on.load(); }));
 }
 
+TEST_F(GuardLinkTest, WhoHasTheAnswerKnowsTheStateItLedTo) {
+  start();
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_FALSE(sut_->request(command(arm)));
+    EXPECT_EQ(status()->state, ArmingState::armed);
+    EXPECT_EQ(status()->armed_by, "Ada");
+    ASSERT_FALSE(sut_->request(source(1.0 + 0.1 * round)));
+    EXPECT_EQ(status()->target.source.level, 1.0 + 0.1 * round);
+    ASSERT_FALSE(sut_->request(command(off)));
+    EXPECT_EQ(status()->state, ArmingState::disarmed);
+  }
+}
+
 TEST_F(GuardLinkTest, GivesRefusalsWithTheirNumbers) {
   start();
   ASSERT_FALSE(sut_->request(command(arm)));

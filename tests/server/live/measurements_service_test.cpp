@@ -131,6 +131,23 @@ TEST(MeasurementsService, DecimationLeavesOutFramesButNoLosses) {
   EXPECT_EQ(events.size(), 9u);  // begin, lost, end
 }
 
+TEST(MeasurementsService, DecimationLeavesOutNoFrameWithAnAlarm) {
+  LiveServer server(options_of());
+  v1::WatchMeasurementsRequest request;
+  request.set_decimation(7);
+  Client client(server.channel(), request);
+  LiveRun::Options options;
+  AlertRule& rule = options.rules.emplace_back();
+  rule.name = "bright";
+  rule.quantity = Quantity::mean_counts;
+  rule.kind = RuleKind::limit;
+  rule.above = 1.0;
+  rule.dwell_frames = 4;  // raised in frame 3
+  LiveRun run(server, Script().frames(20), options);
+  run.play();
+  EXPECT_THAT(measured(client.to_the_end()), ElementsAre(0, 3, 7, 14));
+}
+
 TEST(MeasurementsService, TheHistoryGoesBackExactlyAsFarAsItSays) {
   LiveOptions options = options_of();
   options.history_events = 20;

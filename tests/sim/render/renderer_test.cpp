@@ -159,6 +159,21 @@ TEST(Renderer, BlankedFrameShowsTheDarkLevelOnly) {
   for (const std::uint16_t adu : frame) ASSERT_EQ(adu, 100);
 }
 
+TEST(Renderer, WithoutTheSpecimenTheFieldIsEvenlyLit) {
+  Scenario scenario = still_scenario(kSize);
+  scenario.detectors.front().vacuum_level = 0.8;
+  Specimen specimen(scenario, phases(), 1.0);
+  SpecimenState state = specimen.advance({});
+  Renderer sut(scenario, scenario.detectors.front(), 1);
+  std::vector<float> image(kSize * kSize);
+  state.specimen_in = false;
+  sut.expect(state, image);
+  for (const float level : image) ASSERT_EQ(level, 0.8f);
+  state.beam_on = false;
+  sut.expect(state, image);
+  for (const float level : image) ASSERT_EQ(level, 0.0f);
+}
+
 TEST(Renderer, SaturatesAtItsCeiling) {
   Scenario scenario = still_scenario(kSize);
   scenario.detectors.front().dose_e_per_px = 1e5;

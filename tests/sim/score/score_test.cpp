@@ -191,6 +191,27 @@ TEST(Score, LeavesFramesOutThatSayTheyAreLostOrBlanked) {
   EXPECT_THAT(reasons(run), ElementsAre());
 }
 
+TEST(Score, LeavesFramesOutThatShowNoSpecimen) {
+  ScoredRun run = honest_run();
+  for (std::uint64_t seq = 100; seq < 350; ++seq) {  // more than half of them
+    run.truth.frames[seq].specimen_in = false;
+    run.truth.frames[seq].reflections.clear();
+    MeasuredFrame& measured = run.measured.frames[seq];
+    measured.drift_px = {1e4, 1e4};
+    if (seq % 2 == 0) measured.drift_state = "lost";
+    for (MeasuredSpot& spot : measured.spots) spot.d_nm *= 1.1;
+  }
+  run.truth.frames[349].blanked = true;
+  EXPECT_THAT(reasons(run), ElementsAre());
+  const auto summary = summarise(run.truth, run.measured, {});
+  EXPECT_EQ(summary["specimen_out"], 249);
+  EXPECT_EQ(summary["blanked"], 1);
+  EXPECT_EQ(summary["drift"]["locked_fraction"], 1.0);
+  EXPECT_EQ(summary["d"]["unmatched"], 0);
+  for (auto& [seq, frame] : run.truth.frames) frame.specimen_in = true;
+  EXPECT_THAT(reasons(run), testing::Contains(HasSubstr("drift x: rms error")));
+}
+
 TEST(Score, FailsARunThatMeasuredNothing) {
   ScoredRun run = honest_run();
   for (auto& [seq, frame] : run.measured.frames) {
@@ -259,6 +280,25 @@ TEST(ReadRecords, TakesTheContractsLines) {
   EXPECT_EQ(read->frames.at(0).crystallinity, 0.63);
   EXPECT_EQ(read->frames.at(1).lost, "sequence_gap");
   ASSERT_EQ(read->alerts.size(), 1u);
+}
+
+TEST(ReadRecords, KnowsWhetherAFrameOfTheTruthShowsTheSpecimen) {
+  const test::TemporaryDirectory directory;
+  const auto frame = [](int seq, const char* blanked, const char* more) {
+    return "{\"frame\":" + std::to_string(seq) + ",\"lost\":null,\"blanked\":" + blanked +
+           ",\"drift_px\":[0,0],\"domains\":[{\"d_layer_nm\":0.55}],\"reflections\":[]" + more +
+           "}\n";
+  };
+  std::ofstream(directory.file("t.jsonl"))
+      << "{\"truth\":1,\"pixel_size_nm\":0.03,\"width\":64,\"height\":64}\n"
+      << frame(0, "false", "") << frame(1, "false", ",\"specimen_in\":false")
+      << frame(2, "true", "");
+  const auto read = read_truth(directory.file("t.jsonl"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->frames.at(0).shows_specimen());
+  EXPECT_FALSE(read->frames.at(1).shows_specimen());
+  EXPECT_FALSE(read->frames.at(1).blanked);
+  EXPECT_FALSE(read->frames.at(2).shows_specimen());
 }
 
 TEST(ReadRecords, NamesTheLineItCannotTake) {

@@ -64,6 +64,16 @@ TEST(WriteSeries, HasOneRowOfEqualCellsForEachFrameOfTheTruth) {
   EXPECT_THAT(sut.list[4], testing::EndsWith(",0.4444,,,0.5555,,"));
 }
 
+TEST(WriteSeries, MarksFramesThatShowNoSpecimen) {
+  Truth truth;
+  truth.frames[0].course.t_s = 1.5;
+  truth.frames[1].course.t_s = 1.75;
+  truth.frames[1].specimen_in = false;
+  const Lines sut = series_of(truth, {});
+  EXPECT_THAT(sut.list[1], HasSubstr(",1.5,0,"));
+  EXPECT_THAT(sut.list[2], HasSubstr(",1.75,1,"));
+}
+
 TEST(WriteSeries, NamesNoDomainWhereThereIsOnlyOne) {
   Truth truth;
   truth.frames[0].course.d_layer_nm = {{"P2", 0.5555}};

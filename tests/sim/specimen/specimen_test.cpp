@@ -49,6 +49,32 @@ TEST(Specimen, CutsTheCurrentOffAtTheVoltageLimit) {
   EXPECT_EQ(sut.advance({}).state_of_charge, 0.5);
 }
 
+TEST(Specimen, HoldsAVoltageUntilTheOutputGoesOff) {
+  Scenario scenario = still_scenario();
+  scenario.cell.capacity_c = 10.0;
+  scenario.cell.voltage_v = {{0.0, 3.0}, {1.0, 4.0}};
+  Specimen sut(scenario, phases(), 1.0);
+  Step on;
+  on.source_v = 3.5;
+  on.compliance_a = 0.1;
+  const SpecimenState& state = sut.advance(std::span(&on, 1));
+  EXPECT_EQ(state.current_a, 0.1);
+  EXPECT_TRUE(state.is_held_back);
+  ASSERT_EQ(state.events.size(), 2u);
+  EXPECT_EQ(state.events[0].kind, "command");
+  EXPECT_EQ(state.events[0].detail, "source_v 3.5");
+  EXPECT_EQ(state.events[1].detail, "compliance_a 0.1");
+  for (int frame = 0; frame < 60; ++frame) sut.advance({});
+  EXPECT_EQ(state.bias_v, 3.5);
+  EXPECT_FALSE(state.is_held_back);
+  EXPECT_NEAR(state.state_of_charge, 0.5, 1e-3);
+  EXPECT_GT(state.current_a, 0.0);
+  Step off;
+  off.current_a = 0.0;
+  sut.advance(std::span(&off, 1));
+  EXPECT_EQ(state.current_a, 0.0);
+}
+
 TEST(Specimen, ACommandIsTheSameAsAStepAtItsFrame) {
   Scenario with_step = still_scenario();
   with_step.drift.walk_nm_per_sqrt_s = 0.1;
@@ -110,6 +136,29 @@ TEST(Specimen, BlankedBeamAddsNoDose) {
   Specimen sut(scenario, phases(), 100.0);
   for (int frame = 0; frame < 6; ++frame) sut.advance({});
   EXPECT_EQ(sut.state().fluence_e_per_nm2, 300.0);  // frames 0, 1 and 4
+}
+
+TEST(Specimen, OutOfTheBeamItTakesNoDoseButDriftsOn) {
+  Scenario scenario = still_scenario();
+  scenario.drift.rate_nm_per_s = {0.1, 0.0};
+  Step out;
+  out.t_s = 2.0;
+  out.specimen_in = false;
+  Step back = out;
+  back.t_s = 4.0;
+  back.specimen_in = true;
+  scenario.steps = {out, back};
+  Specimen sut(scenario, phases(), 100.0);
+  for (int frame = 0; frame < 6; ++frame) {
+    const SpecimenState& state = sut.advance({});
+    EXPECT_EQ(state.specimen_in, frame < 2 || frame >= 4) << frame;
+    if (frame == 2) {
+      ASSERT_EQ(state.events.size(), 1u);
+      EXPECT_EQ(state.events[0].detail, "specimen out");
+    }
+  }
+  EXPECT_EQ(sut.state().fluence_e_per_nm2, 300.0);  // frames 0, 1 and 4
+  EXPECT_NEAR(sut.state().shift_nm.x, 0.5, 1e-12);
 }
 
 TEST(Specimen, DoseEatsTheRimAndFadesTheLattice) {

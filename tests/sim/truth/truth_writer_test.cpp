@@ -78,6 +78,42 @@ TEST(TruthWriter, DatesTheEventsByFrame) {
   EXPECT_EQ(events, (std::map<std::string, int>{{"step", 1}, {"jump", 1}, {"spacing_change", 2}}));
 }
 
+TEST(TruthWriter, ShowsNothingOfASpecimenThatIsOut) {
+  Scenario scenario = test::still_scenario();
+  scenario.drift.rate_nm_per_s = {0.08, 0.0};
+  scenario.heat.expansion_c_per_k = 1e-4;
+  scenario.heat.tau_s = 0.01;
+  Step out;
+  out.t_s = 1.0;
+  out.temperature_k = 320.0;  // the spacing changes at frame 2, unseen
+  out.specimen_in = false;
+  Step back;
+  back.t_s = 3.0;
+  back.specimen_in = true;
+  scenario.steps = {out, back};
+  std::vector<Json> frames;
+  std::map<std::string, int> events;
+  for (const Json& line : truth_of(scenario, 4)) {
+    if (line.contains("t_s")) frames.push_back(line);
+    if (line.contains("event")) events[line["event"].get<std::string>()] = line["frame"].get<int>();
+  }
+  ASSERT_EQ(frames.size(), 4u);
+  for (const std::size_t i : {1u, 2u}) {
+    EXPECT_EQ(frames[i]["specimen_in"], false);
+    EXPECT_EQ(frames[i]["phase_fractions"]["P2"], 0.0);
+    EXPECT_FALSE(frames[i]["reflections"].empty());
+    for (const Json& reflection : frames[i]["reflections"]) {
+      EXPECT_EQ(reflection["amplitude"], 0.0);
+      EXPECT_FALSE(reflection["visible"].get<bool>());
+    }
+  }
+  EXPECT_NEAR(frames[2]["drift_px"][0].get<double>(), 4.0, 1e-9);
+  EXPECT_FALSE(frames[0].contains("specimen_in"));
+  EXPECT_FALSE(frames[3].contains("specimen_in"));
+  EXPECT_TRUE(frames[3]["reflections"][0]["visible"].get<bool>());
+  EXPECT_EQ(events["spacing_change"], 3);
+}
+
 TEST(TruthWriter, NamesAFileItCannotWrite) {
   const Scenario scenario = test::still_scenario();
   const auto sut =

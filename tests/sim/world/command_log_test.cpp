@@ -39,6 +39,40 @@ TEST(CommandLog, KeepsACommandGivenBeforeTheRunForFrameZero) {
   EXPECT_EQ(taken, std::vector{current(2.0)});
 }
 
+TEST(CommandLog, OfTheCommandsOfAFrameTheLastHeldQuantityCounts) {
+  CommandLog sut(1);
+  std::vector<Step> taken;
+  sut.begin(0);
+  sut.take(0, 0, taken);
+  Step voltage;
+  voltage.source_v = 4.2;
+  voltage.compliance_a = 1e-9;
+  sut.add(current(1.0));
+  sut.add(voltage);
+  sut.take(0, 1, taken);
+  EXPECT_EQ(taken, std::vector{voltage});
+  sut.add(voltage);
+  sut.add(current(0.0));
+  sut.take(0, 2, taken);
+  EXPECT_EQ(taken, std::vector{current(0.0)});
+}
+
+TEST(CommandLog, KeepsBeamAndSpecimenOfOneFrame) {
+  CommandLog sut(1);
+  std::vector<Step> taken;
+  Step beam;
+  beam.beam_on = false;
+  Step specimen;
+  specimen.specimen_in = false;
+  sut.add(beam);
+  sut.add(specimen);
+  sut.begin(0);
+  sut.take(0, 0, taken);
+  ASSERT_EQ(taken.size(), 1u);
+  EXPECT_EQ(taken[0].beam_on, false);
+  EXPECT_EQ(taken[0].specimen_in, false);
+}
+
 TEST(CommandLog, ForgetsTheLastRunsCommands) {
   CommandLog sut(1);
   std::vector<Step> taken;

@@ -22,6 +22,13 @@ Step step(double t_s, std::optional<double> current_a, std::optional<double> tem
   return out;
 }
 
+SourceSetpoint amperes(double level_a, double compliance_v) {
+  return {SourceMode::current, level_a, compliance_v};
+}
+SourceSetpoint volts(double level_v, double compliance_a) {
+  return {SourceMode::voltage, level_v, compliance_a};
+}
+
 class HolderDeviceTest : public testing::Test {
  protected:
   HolderDeviceTest() : scenario_(test::still_scenario(64)), log_(1) {
@@ -69,7 +76,7 @@ TEST_F(HolderDeviceTest, LeavesBeamAndJumpsToTheWorld) {
 TEST_F(HolderDeviceTest, NoOutputIsNoCurrent) {
   log_.begin(0);
   taken(0);
-  EXPECT_EQ(*sut().set_source(1e-6, 4.2), 1u);
+  EXPECT_EQ(*sut().set_source(amperes(1e-6, 4.2)), 1u);
   EXPECT_TRUE(taken(1).empty());
   EXPECT_EQ(sut().set_output(true), 2u);
   const auto on = taken(2);
@@ -80,6 +87,45 @@ TEST_F(HolderDeviceTest, NoOutputIsNoCurrent) {
   const auto off = taken(3);
   ASSERT_EQ(off.size(), 1u);
   EXPECT_EQ(off[0].current_a, 0.0);
+}
+
+TEST_F(HolderDeviceTest, HoldsAVoltageAndNothingWhenItIsOff) {
+  log_.begin(0);
+  sut().set_output(true);
+  EXPECT_TRUE(taken(0).empty());  // it held no current, and still does
+  sut().set_output(false);
+  EXPECT_TRUE(sut().set_source(volts(4.2, 1e-9)));
+  sut().set_output(true);
+  const auto on = taken(1);
+  ASSERT_EQ(on.size(), 1u);
+  EXPECT_EQ(on[0].source_v, 4.2);
+  EXPECT_EQ(on[0].compliance_a, 1e-9);
+  EXPECT_FALSE(on[0].current_a);
+  EXPECT_EQ(sut().standing(), on[0]);
+  EXPECT_EQ(sut().present().source, volts(4.2, 1e-9));
+  sut().make_safe();
+  EXPECT_EQ(taken(2).at(0).current_a, 0.0);
+  EXPECT_FALSE(sut().standing().source_v);
+}
+
+TEST_F(HolderDeviceTest, ChangesItsModeOnlyWhileTheOutputIsOff) {
+  EXPECT_TRUE(sut().set_source(volts(4.2, 1e-9)));
+  sut().set_output(true);
+  const auto refused = sut().set_source(amperes(1e-9, 4.2));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::failed_precondition);
+  EXPECT_EQ(sut().present().source, volts(4.2, 1e-9));
+  EXPECT_TRUE(sut().set_source(volts(4.0, 1e-9)));
+  sut().set_output(false);
+  EXPECT_TRUE(sut().set_source(amperes(1e-9, 4.2)));
+}
+
+TEST_F(HolderDeviceTest, AHeldVoltagePlaysNoStepOfCurrent) {
+  scenario_.steps = {step(0.3, 0.0)};
+  sut({Stimulus::client, 1ms});
+  EXPECT_TRUE(sut().set_source(volts(0.0, 1e-9)));
+  sut().set_output(true);
+  EXPECT_EQ(sut().await_step(3, [] { return false; }), HolderDevice::Awaited::not_played);
 }
 
 TEST_F(HolderDeviceTest, HeaterOffIsTheScenariosOwnTemperature) {
@@ -95,7 +141,8 @@ TEST_F(HolderDeviceTest, ARampBetweenTwoFramesIsOneCommand) {
   log_.begin(0);
   taken(0);
   sut().set_output(true);
-  for (const double current_a : {1e-9, 2e-9, 3e-9}) EXPECT_TRUE(sut().set_source(current_a, 5.0));
+  for (const double current_a : {1e-9, 2e-9, 3e-9})
+    EXPECT_TRUE(sut().set_source(amperes(current_a, 5.0)));
   const auto commands = taken(1);
   ASSERT_EQ(commands.size(), 1u);
   EXPECT_EQ(commands[0].current_a, 3e-9);
@@ -103,11 +150,16 @@ TEST_F(HolderDeviceTest, ARampBetweenTwoFramesIsOneCommand) {
 
 TEST_F(HolderDeviceTest, RefusesWhatNoHolderCan) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_FALSE(sut().set_source(nan, 1.0));
-  EXPECT_FALSE(sut().set_source(2.0, 1.0));
-  EXPECT_FALSE(sut().set_source(0.0, 0.0));
-  EXPECT_FALSE(sut().set_source(0.0, nan));
-  EXPECT_FALSE(sut().set_source(0.0, 11.0));
+  EXPECT_FALSE(sut().set_source(amperes(nan, 1.0)));
+  EXPECT_FALSE(sut().set_source(amperes(2.0, 1.0)));
+  EXPECT_FALSE(sut().set_source(amperes(0.0, 0.0)));
+  EXPECT_FALSE(sut().set_source(amperes(0.0, nan)));
+  EXPECT_FALSE(sut().set_source(amperes(0.0, 11.0)));
+  EXPECT_FALSE(sut().set_source(volts(nan, 1e-6)));
+  EXPECT_FALSE(sut().set_source(volts(10.1, 1e-6)));
+  EXPECT_FALSE(sut().set_source(volts(1.0, 0.0)));
+  EXPECT_FALSE(sut().set_source(volts(1.0, 1.1)));
+  EXPECT_TRUE(sut().set_source(volts(-10.0, 1.0)));
   EXPECT_FALSE(sut().set_temperature(nan));
   EXPECT_FALSE(sut().set_temperature(0.5));
 }
@@ -154,7 +206,7 @@ TEST_F(HolderDeviceTest, AFixedStartIsANewClockEachTime) {
 
 TEST_F(HolderDeviceTest, ANewExperimentBeginsWithWhatStands) {
   sut().set_output(true);
-  EXPECT_TRUE(sut().set_source(1e-9, 5.0));
+  EXPECT_TRUE(sut().set_source(amperes(1e-9, 5.0)));
   const Step standing = sut().standing();
   EXPECT_EQ(standing.current_a, 1e-9);
   EXPECT_FALSE(standing.temperature_k);
@@ -178,7 +230,7 @@ TEST_F(HolderDeviceTest, WaitsUntilTheClientHasPlayedAllOfTheStep) {
   ASSERT_TRUE(latticed::test::happens([&] { return sut().waiting_for().has_value(); }));
   EXPECT_EQ(sut().waiting_for()->current_a, 1e-9);
   EXPECT_EQ(sut().waiting_for()->temperature_k, 400.0);
-  EXPECT_TRUE(sut().set_source(1e-9, 5.0));
+  EXPECT_TRUE(sut().set_source(amperes(1e-9, 5.0)));
   sut().set_output(true);
   EXPECT_TRUE(sut().waiting_for());  // the heater is still off
   EXPECT_TRUE(sut().set_temperature(400.0));

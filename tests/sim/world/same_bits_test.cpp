@@ -135,6 +135,27 @@ TEST(SameBits, WhetherTheWorldOrAClientPlaysTheSteps) {
   }
 }
 
+TEST(SameBits, ASpecimenThatWasOutIsBackWhereItWouldBe) {
+  test::WorldProcess stayed(test::small_scenario(kFrames, kMoving), {"--speed", "0"});
+  const Frames reference = frames_of(stayed);
+  test::WorldProcess taken_out(test::small_scenario(kFrames, kMoving),
+                               {"--speed", "0", "--slots", "1"});
+  auto link = LineClient::open(taken_out.socket(), 5000ms);
+  ASSERT_TRUE(link);
+  ASSERT_TRUE(link->request({{"cmd", "set"}, {"specimen_in", false}}, 5000ms));
+  std::size_t back = 0;
+  const Frames frames = frames_of(taken_out, [&](int i) {
+    if (i != 4) return;
+    const auto reply = link->request({{"cmd", "set"}, {"specimen_in", true}}, 5000ms);
+    ASSERT_TRUE(reply);
+    back = reply->at("frame").get<std::size_t>();
+  });
+  ASSERT_GE(back, 4u);
+  ASSERT_LT(back, frames.size());
+  for (std::size_t i = 0; i < frames.size(); ++i)
+    EXPECT_EQ(frames[i] == reference[i], i >= back) << i;
+}
+
 TEST(SameBits, TwoDetectorsSeeTheSameSpecimen) {
   const std::string second =
       "[[detector]]\nname = \"abf\"\nwidth = 32\nheight = 32\npixel_size_nm = 0.1\n";

@@ -67,6 +67,24 @@ TEST_F(WorldAnswers, RefusesSetPointsOutOfRange) {
   EXPECT_EQ(ask(R"({"cmd":"set","current_a":2.0})")["code"], "out_of_range");
   EXPECT_EQ(ask(R"({"cmd":"set"})")["code"], "invalid_argument");
   EXPECT_EQ(ask(R"({"cmd":"set","temperature_k":400})")["frame"], 0);
+  EXPECT_EQ(ask(R"({"cmd":"set","specimen_in":1})")["code"], "invalid_argument");
+}
+
+TEST_F(WorldAnswers, TakesASourceOfEitherModeAndSaysWhatItHolds) {
+  EXPECT_TRUE(ask(R"({"cmd":"open_holder"})")["ok"].get<bool>());
+  EXPECT_EQ(ask(R"({"cmd":"source","mode":"power","level":1,"compliance":1})")["code"],
+            "invalid_argument");
+  EXPECT_EQ(ask(R"({"cmd":"source","current_a":1e-9,"compliance_v":1})")["code"],
+            "invalid_argument");
+  EXPECT_EQ(ask(R"({"cmd":"source","mode":"voltage","level":4.2,"compliance":1e-9})")["frame"], 0);
+  EXPECT_EQ(ask(R"({"cmd":"status"})")["holder"]["current_a"], 0.0);
+  EXPECT_TRUE(ask(R"({"cmd":"output","on":true})")["ok"].get<bool>());
+  EXPECT_EQ(ask(R"({"cmd":"status"})")["holder"]["source_v"], 4.2);
+  EXPECT_TRUE(ask(R"({"cmd":"status"})")["holder"]["current_a"].is_null());
+  EXPECT_EQ(ask(R"({"cmd":"source","mode":"current","level":0,"compliance":1})")["code"],
+            "failed_precondition");
+  EXPECT_TRUE(ask(R"({"cmd":"output","on":false})")["ok"].get<bool>());
+  EXPECT_EQ(ask(R"({"cmd":"source","mode":"current","level":1e-9,"compliance":1})")["frame"], 0);
 }
 
 TEST(World, RefusesAPhaseItDoesNotKnow) {
