@@ -29,9 +29,6 @@ struct CallContext {
 /// Called once, on any thread: sends the reply, or why there is none.
 using Answer = std::function<void(const grpc::Status&)>;
 
-/// Answers are kept by it.
-inline constexpr std::size_t kLongestRequestId = 128;
-
 /// A call that only reads; `work` runs on gRPC's thread and must not wait.
 template <class Reply, class Work>
 grpc::ServerUnaryReactor* read_call(const CallContext& context, grpc::CallbackServerContext* call,
@@ -57,11 +54,8 @@ grpc::ServerUnaryReactor* control_call(const CallContext& context,
     reactor->Finish(denied);
     return reactor;
   }
-  if (request_id.size() > kLongestRequestId) {
-    reactor->Finish(rpc::to_status(
-        Error{ErrorCode::invalid_argument, "request_id: " + std::to_string(request_id.size()) +
-                                               " bytes (expected at most " +
-                                               std::to_string(kLongestRequestId) + ")"}));
+  if (grpc::Status wrong = rpc::check_request_id(request_id); !wrong.ok()) {
+    reactor->Finish(wrong);
     return reactor;
   }
   const std::string key = request_id.empty() ? "" : std::string(method) + " " + request_id;

@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kNotedFrames = 256;
 constexpr std::size_t kNewsWaiting = 4096;
 constexpr std::uint32_t kListedByDefault = 1000;
+constexpr std::size_t kLongestName = 256, kLongestComment = 4096;  // bytes
 
 }  // namespace
 
@@ -145,6 +146,11 @@ Result<std::vector<v1::Alert>> AlertBook::acknowledge(std::uint64_t id, const st
   if (who.empty())
     return Error{ErrorCode::invalid_argument,
                  "acknowledge alarm " + std::to_string(id) + ": expected the name of a person"};
+  if (who.size() > kLongestName || comment.size() > kLongestComment)
+    return Error{ErrorCode::invalid_argument,
+                 "acknowledge alarm " + std::to_string(id) + ": expected at most " +
+                     std::to_string(kLongestName) + " bytes of name and " +
+                     std::to_string(kLongestComment) + " of comment"};
   std::vector<v1::Alert> out;
   bool has_news = false;
   {

@@ -11,6 +11,8 @@
 #include <string>
 #include <utility>
 
+#include "server/rpc/refusal.hpp"
+
 namespace latticed {
 
 class Answers {
@@ -23,6 +25,7 @@ class Answers {
   grpc::Status once(const std::string& request_id, google::protobuf::MessageLite& reply,
                     const Task& task) {
     if (request_id.empty()) return task();
+    if (grpc::Status wrong = rpc::check_request_id(request_id); !wrong.ok()) return wrong;
     {
       const std::lock_guard lock(mutex_);
       for (const Answer& answer : answers_) {

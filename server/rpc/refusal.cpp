@@ -56,6 +56,14 @@ grpc::Status to_status(grpc::StatusCode code, const std::string& message, const 
   return {code, message, details.SerializeAsString()};
 }
 
+grpc::Status check_request_id(const std::string& request_id) {
+  if (request_id.size() <= kLongestRequestId) return {};
+  return to_status(
+      Error{ErrorCode::invalid_argument, "request_id: " + std::to_string(request_id.size()) +
+                                             " bytes (expected at most " +
+                                             std::to_string(kLongestRequestId) + ")"});
+}
+
 grpc::Status to_status(const Error& error) {
   const Mapped to = mapped(error.code);
   return to_status(to.code, error.message, to.reason);

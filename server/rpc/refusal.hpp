@@ -22,6 +22,9 @@ struct Refusal {
 /// The reason follows from the code: not_found NOT_FOUND, failed_precondition WRONG_STATE, ...
 grpc::Status to_status(const Error& error);
 grpc::Status to_status(const Refusal& refusal);
+/// OK, or why a request id is none: answers are kept by it, so it is short.
+inline constexpr std::size_t kLongestRequestId = 128;
+grpc::Status check_request_id(const std::string& request_id);
 /// For codes an Error has none of: UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED.
 grpc::Status to_status(grpc::StatusCode code, const std::string& message, const std::string& reason,
                        const std::map<std::string, std::string>& metadata = {});

@@ -156,7 +156,7 @@ TEST_F(HolderServiceTest, DoesNothingTwiceForOneRequestId) {
   ASSERT_TRUE(first.first.ok() && again.first.ok());
   EXPECT_EQ(again.second.SerializeAsString(), first.second.SerializeAsString());
   EXPECT_EQ(noted().size(), 1u);
-  const auto refused = arm("Ada", std::string(kLongestRequestId + 1, 'x')).first;
+  const auto refused = arm("Ada", std::string(rpc::kLongestRequestId + 1, 'x')).first;
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(refused.error_message(), HasSubstr("request_id"));
 }

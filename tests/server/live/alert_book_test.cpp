@@ -106,6 +106,9 @@ TEST_F(AlertBookTest, AcknowledgingAllMeansThoseThatStand) {
 
 TEST_F(AlertBookTest, AcknowledgingNeedsAPersonAndAnAlarm) {
   EXPECT_EQ(book_.acknowledge(0, "", "").error().code, ErrorCode::invalid_argument);
+  for (const auto& [who, comment] : {std::pair{std::string(257, 'a'), std::string()},
+                                     std::pair{std::string("Ada"), std::string(4097, 'a')}})
+    EXPECT_EQ(book_.acknowledge(0, who, comment).error().code, ErrorCode::invalid_argument);
   const auto unknown = book_.acknowledge(12, "Ada", "");
   EXPECT_EQ(unknown.error().code, ErrorCode::not_found);
   EXPECT_THAT(unknown.error().message, HasSubstr("12"));

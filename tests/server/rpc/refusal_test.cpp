@@ -19,6 +19,14 @@ v1::ErrorInfo info_of(const grpc::Status& status) {
   return info;
 }
 
+TEST(Refusal, MeansRequestIdsThatAreTooLongToBeKept) {
+  EXPECT_TRUE(check_request_id("").ok());
+  EXPECT_TRUE(check_request_id(std::string(kLongestRequestId, 'x')).ok());
+  const auto sut = check_request_id(std::string(kLongestRequestId + 1, 'x'));
+  EXPECT_EQ(sut.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(info_of(sut).reason(), "INVALID_VALUE");
+}
+
 TEST(Refusal, CarriesReasonAndNumbersToTheClient) {
   const auto sut = to_status(Refusal{{ErrorCode::out_of_range, "set_bias 12 V: above 10 V"},
                                      "ABOVE_LIMIT",
