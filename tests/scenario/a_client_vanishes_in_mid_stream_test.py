@@ -24,7 +24,7 @@ class AClientThatVanishes(unittest.TestCase):
         return viewer
 
     def check(self, end_of_viewer):
-        with harness.Lab(harness.small_scenario(size=64), detector={"frame_slots": 64}) as lab:
+        with harness.Lab(harness.small_scenario(size=64), speed=0.5, detector={"frame_slots": 64}) as lab:
             measurements = lab.client.stream("Measurements", "Watch").accepted().gather()
             lab.start_run()
             mine = set(lab.subscribers())

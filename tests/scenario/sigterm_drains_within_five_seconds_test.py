@@ -72,7 +72,7 @@ class SigtermDrainsWithinFiveSeconds(unittest.TestCase):
             self.check_recording(lab, 10)
 
     def test_and_clients_are_told(self):
-        with harness.Lab(harness.small_scenario()) as lab:
+        with harness.Lab(harness.small_scenario(), speed=0.5) as lab:
             client = lab.client
             measurements = client.stream("Measurements", "Watch", holder_updates=True).accepted().gather()
             others = [client.stream(service, "Watch", **fields).accepted().gather() for service, fields in (
