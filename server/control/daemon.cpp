@@ -72,14 +72,19 @@ bool is_loopback(const std::string& host) {
 Result<void> check_local(const ServeConfig& config) {
   constexpr std::string_view kTcp = "tcp://";
   const bool is_tcp = config.zmq.rfind(kTcp, 0) == 0;
-  for (const auto& [key, text] :
-       {std::pair{"grpc", config.grpc},
-        std::pair{"zmq", is_tcp ? config.zmq.substr(kTcp.size()) : std::string("localhost:0")}}) {
-    const auto address = parse_host_port(text);
+  struct Asked {
+    const char* key;
+    std::string said, address;
+    std::string_view form;
+  };
+  for (const auto& [key, text, at, form] :
+       {Asked{"grpc", config.grpc, config.grpc, "HOST:PORT"},
+        Asked{"zmq", config.zmq, is_tcp ? config.zmq.substr(kTcp.size()) : "localhost:0",
+              "tcp://HOST:PORT"}}) {
+    const auto address = parse_host_port(at);
     if (!address || address->port < 0)
       return Error{ErrorCode::invalid_argument,
-                   fmt::format("serve.{} \"{}\": expected {}HOST:PORT", key, text,
-                               std::string_view(key) == "zmq" ? kTcp : "")};
+                   fmt::format("serve.{} \"{}\": expected {}", key, text, form)};
     if (!is_loopback(address->host))
       return Error{ErrorCode::invalid_argument,
                    fmt::format("serve.{} {}: expected an address of this machine alone, such as "
