@@ -39,6 +39,7 @@ class SigtermDrainsWithinFiveSeconds(unittest.TestCase):
         for how in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(how.name), harness.Lab() as lab:
                 self.end(lab, how)
+                self.assertNotRegex(lab.log("daemon"), " (warning|error) ", "a first start has nothing to complain of")
 
     def test_when_configured_or_armed(self):
         for last in ("Configure", "Arm"):
