@@ -4,7 +4,11 @@ foreach(name a_busy_port_is_named a_client_vanishes_in_mid_stream a_slow_viewer_
              a_small_run_is_played an_independent_client_reads_everything
              control_off_this_machine_needs_tls_and_a_token
              fifty_subscribers_ten_stalled_change_only_their_own_counters history_is_replayed_without_a_gap
-             rehearse_serves_and_ends requests_are_done_once sigterm_drains_within_five_seconds)
+             references_are_taken_and_used rehearse_serves_and_ends requests_are_done_once
+             rules_and_tracking_change_while_running sigterm_drains_within_five_seconds
+             stop_cancel_and_abort_work_in_every_state the_detector_closes_its_link
+             the_detector_stalls_and_recovers the_guard_is_killed the_holder_obeys_its_limits
+             the_recording_holds_everything the_world_is_killed)
   add_test(NAME scenario/${name}_test
     COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/scenario/${name}_test.py)
   set_tests_properties(scenario/${name}_test PROPERTIES TIMEOUT 1200 SKIP_RETURN_CODE 77

@@ -42,6 +42,7 @@ std::string target_text(const v1::HolderDescription& h) {
                                 with_prefix(h.source_setpoint(), unit),
                                 with_prefix(h.compliance(), is_voltage ? "A" : "V")));
   }
+  if (h.output_target_on()) parts.emplace_back("output on");
   if (h.temperature_target_k() > 0.0) {
     parts.push_back(fmt::format("heater {} (now {})", kelvin(h.temperature_target_k()),
                                 kelvin(h.temperature_setpoint_k())));

@@ -66,8 +66,7 @@ Error Acquisition::wrong_state(std::string_view verb, std::string_view expected)
 }
 
 Result<void> Acquisition::is_open(std::string_view verb) const {
-  if (is_closed_)
-    return Error{ErrorCode::unavailable, fmt::format("{}: the server ends", verb)};
+  if (is_closed_) return Error{ErrorCode::unavailable, fmt::format("{}: the server ends", verb)};
   return {};
 }
 
@@ -440,6 +439,11 @@ Result<Acquisition::Changed> Acquisition::change(const std::string& detector, Tr
 Result<std::map<std::string, std::uint64_t>> Acquisition::set_rules(
     std::vector<AlertRule> rules, std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
+  // Also without a run: the next one could not be armed with them.
+  if (rules.size() > RuleBook::kMaxRules)
+    return Error{ErrorCode::invalid_argument, fmt::format("set rules: {} (expected at most {})",
+                                                          rules.size(), RuleBook::kMaxRules)};
+  if (auto ok = check_rules(rules); !ok) return ok.error();
   const std::lock_guard rules_lock(rules_mutex_);
   std::map<std::string, std::uint64_t> from_seq;
   for (const KnownDetector& detector : known_detectors()) {

@@ -59,9 +59,9 @@ grpc::ServerUnaryReactor* control_call(const CallContext& context,
   }
   if (request_id.size() > kLongestRequestId) {
     reactor->Finish(rpc::to_status(
-        Error{ErrorCode::invalid_argument,
-              "request_id: " + std::to_string(request_id.size()) + " bytes (expected at most " +
-                  std::to_string(kLongestRequestId) + ")"}));
+        Error{ErrorCode::invalid_argument, "request_id: " + std::to_string(request_id.size()) +
+                                               " bytes (expected at most " +
+                                               std::to_string(kLongestRequestId) + ")"}));
     return reactor;
   }
   const std::string key = request_id.empty() ? "" : std::string(method) + " " + request_id;

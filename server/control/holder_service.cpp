@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "server/control/describe_holder.hpp"
 #include "server/live/to_proto.hpp"
@@ -112,19 +113,21 @@ grpc::ServerWriteReactor<v1::HolderEvent>* HolderService::Watch(
     event.set_holder(one.name());
     *event.mutable_changed() = std::move(one);
   }
-  const auto least_ns = request->max_rate_hz() > 0.0
-                            ? static_cast<std::int64_t>(std::min(1e9 / request->max_rate_hz(), 1e18))
-                            : std::int64_t{0};
-  auto shape = [name, least_ns, last = std::map<std::string, std::int64_t>()](
+  const auto least_ns =
+      request->max_rate_hz() > 0.0
+          ? static_cast<std::int64_t>(std::min(1e9 / request->max_rate_hz(), 1e18))
+          : std::int64_t{0};
+  auto shape = [name, least_ns, last = std::map<std::string, std::optional<std::int64_t>>()](
                    v1::HolderEvent& event, std::uint64_t skipped) mutable {
     if (!name.empty() && event.holder() != name) return false;
     event.set_skipped(skipped);
     if (least_ns == 0) return true;
     auto& kept = *event.mutable_samples();
-    std::int64_t& seen = last.try_emplace(event.holder(), 0).first->second;
+    std::optional<std::int64_t>& seen = last[event.holder()];
     kept.erase(std::remove_if(kept.begin(), kept.end(),
                               [&](const v1::HolderSample& sample) {
-                                if (sample.time_ns() - seen < least_ns && sample.time_ns() > seen)
+                                if (seen && sample.time_ns() > *seen &&
+                                    sample.time_ns() - *seen < least_ns)
                                   return true;
                                 seen = sample.time_ns();
                                 return false;

@@ -171,8 +171,8 @@ Result<ReferenceStore> ReferenceStore::open(std::string directory,
     for (DetectorConfig& detector : detectors) {
       if (detector.name != name) continue;
       if (!file.empty() && !fs::exists(file, problem)) {
-        spdlog::warn("{} reference of {}: {} is gone; the configuration's is used",
-                     to_string(kind), name, file);
+        spdlog::warn("{} reference of {}: {} is gone; the configuration's is used", to_string(kind),
+                     name, file);
         continue;
       }
       file_of(detector, kind) = file;

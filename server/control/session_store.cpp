@@ -37,16 +37,15 @@ Result<void> check(const v1::SessionInfo& wanted) {
     return Error{ErrorCode::invalid_argument, "set session: " + what};
   };
   // Attributes of a recording hold 64 KiB, and a line on the screen less.
-  for (const auto& [field, text, most] :
-       {std::tuple{"sample", wanted.sample(), kLongestName},
-        std::tuple{"zone_axis", wanted.zone_axis(), kLongestName},
-        std::tuple{"operator", wanted.operator_(), kLongestName},
-        std::tuple{"comment", wanted.comment(), kLongestText}})
+  for (const auto& [field, text, most] : {std::tuple{"sample", wanted.sample(), kLongestName},
+                                          std::tuple{"zone_axis", wanted.zone_axis(), kLongestName},
+                                          std::tuple{"operator", wanted.operator_(), kLongestName},
+                                          std::tuple{"comment", wanted.comment(), kLongestText}})
     if (text.size() > most)
       return refuse(fmt::format("{}: {} bytes (expected at most {})", field, text.size(), most));
   if (wanted.elements_size() > kMostElements)
-    return refuse(fmt::format("elements: {} (expected at most {})", wanted.elements_size(),
-                              kMostElements));
+    return refuse(
+        fmt::format("elements: {} (expected at most {})", wanted.elements_size(), kMostElements));
   for (const std::string& symbol : wanted.elements())
     if (!is_element(symbol))
       return refuse(

@@ -26,7 +26,7 @@ struct ResetTracking {};
 struct SetReference {};
 /// The spot at `g` is reported in every good frame, however faint, until it is forgotten.
 struct WatchSpot {
-  Vector2 g_per_nm;               // 1/px while the pixel size is unknown
+  Vector2 g_per_nm;  // 1/px while the pixel size is unknown
   // How far from there it may be; raised to half a bin, at most 12; 0 = three.
   double tolerance_per_nm = 0.0;
 };

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <thread>
 
 #include "server/control/mean_sink.hpp"
 #include "tests/support/deadline.hpp"
@@ -21,7 +22,9 @@ class Participants final : public RunParticipants {
   Result<std::vector<std::unique_ptr<Sink>>> make_sinks(Run&, const ConfiguredDetector&,
                                                         std::uint32_t) override {
     if (refusal) return *refusal;
-    return std::vector<std::unique_ptr<Sink>>{};
+    std::vector<std::unique_ptr<Sink>> sinks;
+    if (sink) sinks.push_back(std::move(sink));
+    return sinks;
   }
   void run_ended(std::uint32_t epoch, RunEnd how, const std::string& why) override {
     ended.emplace_back(epoch, how);
@@ -31,9 +34,23 @@ class Participants final : public RunParticipants {
   void state_changed() override {}
 
   std::optional<Error> refusal;
+  std::unique_ptr<Sink> sink;  // of the next run
   std::vector<std::pair<std::uint32_t, RunEnd>> ended;
   std::string fault;
   int released = 0;
+};
+
+/// Tells where it was destroyed.
+class LastSeen final : public Sink {
+ public:
+  explicit LastSeen(std::promise<std::thread::id>& where) : where_(where) {}
+  ~LastSeen() override { where_.set_value(std::this_thread::get_id()); }
+  [[nodiscard]] std::string_view name() const noexcept override { return "last_seen"; }
+  [[nodiscard]] SinkOptions options() const noexcept override { return {}; }
+  void consume(const FrameLease&) override {}
+
+ private:
+  std::promise<std::thread::id>& where_;
 };
 
 class AcquisitionTest : public testing::Test {
@@ -210,6 +227,7 @@ TEST_P(InEveryState, CancelLeavesItUsable) {
 TEST_P(InEveryState, AbortLeavesItUsable) {
   reach(GetParam());
   abort();
+  EXPECT_EQ(sut().state(), RunState::idle);
   if (GetParam() == RunState::running) {
     EXPECT_EQ(sut().status().ended, RunEnd::aborted);
     EXPECT_EQ(sut().status().fault, "") << "an abort that was wanted is no fault";
@@ -240,6 +258,7 @@ TEST_F(AcquisitionTest, IsAtFaultWhenADetectorCannotBeOpenedAndRecovers) {
   EXPECT_FALSE(configure());
   EXPECT_EQ(sut().state(), RunState::fault);
   EXPECT_THAT(sut().status().fault, HasSubstr("nothing.mrc"));
+  EXPECT_EQ(sut().known_detectors().front().state, DeviceState::fault);
   there([&] {
     sut().detectors()[0].replay.files = {folder_ / "movie.mrc"};
     return true;
@@ -256,6 +275,7 @@ TEST_F(AcquisitionTest, IsAtFaultWhenAParticipantRefuses) {
   EXPECT_THAT(armed.error().message, HasSubstr("disk full"));
   EXPECT_EQ(participants_.ended.back().second, RunEnd::failed);
   EXPECT_EQ(sut().state(), RunState::fault);
+  EXPECT_EQ(sut().status().ended, RunEnd::failed);
 }
 
 TEST_F(AcquisitionTest, RefusesSettingsThatCannotBe) {
@@ -269,6 +289,108 @@ TEST_F(AcquisitionTest, RefusesSettingsThatCannotBe) {
   EXPECT_THAT(refused({"haadf", {.exposure_s = -1.0}}), HasSubstr("expected 0 to 3600"));
   EXPECT_THAT(refused({"haadf", {.exposure_s = std::nan("")}}), HasSubstr("expected 0 to 3600"));
   EXPECT_EQ(sut().state(), RunState::idle);
+  const auto twice = there([&] {
+    return sut()
+        .configure({{"haadf", {.frame_count = 3}}, {"haadf", {.frame_count = 4}}})
+        .has_value();
+  });
+  EXPECT_FALSE(twice) << "which of them?";
+}
+
+TEST_F(AcquisitionTest, ForgetsTheLastRunsTimeWhenTheNextIsConfigured) {
+  ASSERT_TRUE(run());
+  ASSERT_TRUE(sut().wait_idle(kPatience));
+  EXPECT_GT(sut().status().started_ns, 0);
+  ASSERT_TRUE(configure());
+  EXPECT_EQ(sut().status().started_ns, 0);
+}
+
+TEST_F(AcquisitionTest, EndsLinesOnItsOwnThreadWhoeverStillLooksAtThem) {
+  std::promise<std::thread::id> where;
+  participants_.sink = std::make_unique<LastSeen>(where);
+  ASSERT_TRUE(run());
+  ASSERT_TRUE(sut().wait_idle(kPatience));
+  auto looking = sut().run();
+  std::promise<bool> configured;
+  control_.post([&] { configured.set_value(sut().configure({}).has_value()); });
+  ASSERT_TRUE(happens([&] { return sut().run() == nullptr; }));
+  looking.reset();
+  EXPECT_TRUE(configured.get_future().get());
+  EXPECT_EQ(where.get_future().get(), there([] { return std::this_thread::get_id(); }));
+}
+
+TEST_F(AcquisitionTest, TakesReferencesAndRegionAsTheyAreWhenItIsArmed) {
+  ASSERT_TRUE(configure());
+  there([&] {
+    sut().detectors()[0].line.prepare.region = {8, 8, 32, 32};
+    return true;
+  });
+  ASSERT_TRUE(there([&] { return sut().arm().has_value(); }));
+  EXPECT_EQ(sut().run()->pipeline().lines().front()->run().grid.width, 32);
+  abort();
+  ASSERT_TRUE(configure());
+  there([&] {
+    sut().detectors()[0].references.dark = folder_ / "no-dark.tif";
+    return true;
+  });
+  const auto armed = there([&] { return sut().arm(); });
+  ASSERT_FALSE(armed);
+  EXPECT_THAT(armed.error().message, HasSubstr("no-dark.tif"));
+}
+
+TEST_F(AcquisitionTest, KnowsWhichChangesAnArmedRunCanTake) {
+  make_endless();
+  ASSERT_TRUE(configure_and_arm());
+  const auto change = [&](TrackChange wanted) {
+    return sut().change("haadf", std::move(wanted), std::chrono::milliseconds(0));
+  };
+  EXPECT_EQ(change(SetReference{}).error().code, ErrorCode::failed_precondition)
+      << "nothing has been measured";
+  EXPECT_EQ(change(WatchSpot{{0.1, 0.1}, 0.0}).error().code, ErrorCode::failed_precondition)
+      << "nobody would hear its id";
+  ASSERT_TRUE(change(ResetTracking{}));
+  EXPECT_EQ(change(ResetTracking{})->from_seq, 0u);
+}
+
+TEST_F(AcquisitionTest, StartsNothingAfterItWasClosed) {
+  ASSERT_TRUE(configure_and_arm());
+  there([&] {
+    sut().close();
+    return true;
+  });
+  EXPECT_EQ(there([&] { return error_of(sut().start()); }), ErrorCode::unavailable);
+  stop(RunEnd::stopped);
+  EXPECT_FALSE(configure());
+  EXPECT_EQ(sut().state(), RunState::idle);
+}
+
+TEST_F(AcquisitionTest, TakesAReferenceThatIsNoRun) {
+  make_endless();
+  std::promise<Result<void>> done;
+  ASSERT_TRUE(there([&] {
+    return sut()
+        .run_alone(config_.detectors[0], {},
+                   [&](const Result<void>& outcome) { done.set_value(outcome); })
+        .has_value();
+  }));
+  EXPECT_EQ(sut().status().state, RunState::running);
+  EXPECT_EQ(sut().status().epoch, 0u);
+  const auto changed = sut().change("haadf", ResetTracking{}, kPatience);
+  ASSERT_FALSE(changed);
+  EXPECT_THAT(changed.error().message, HasSubstr("reference"));
+  EXPECT_TRUE(sut().set_rules({}, kPatience)->empty()) << "they hold for the runs that follow";
+  abort();
+  const auto outcome = done.get_future().get();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::cancelled);
+  EXPECT_EQ(sut().state(), RunState::idle);
+}
+
+TEST_F(AcquisitionTest, RemembersHowADetectorWasConfigured) {
+  sut();
+  EXPECT_EQ(there([&] { return sut().settings_of("haadf").frame_count; }), 0u);
+  ASSERT_TRUE(there([&] { return sut().configure({{"haadf", {.frame_count = 7}}}).has_value(); }));
+  EXPECT_EQ(there([&] { return sut().settings_of("haadf").frame_count; }), 7u);
 }
 
 TEST_F(AcquisitionTest, RunsOneDetectorForItself) {

@@ -134,5 +134,19 @@ TEST_F(ReferenceStoreTest, ListsThoseOfTheConfigurationAndCanUseNone) {
             ErrorCode::not_found);
 }
 
+TEST_F(ReferenceStoreTest, LeavesOutWhatIsDamaged) {
+  { ReferenceStore sut = open(); }
+  const std::string file = folder_ / "references/in-use.json";
+  for (const std::string text : {R"([1, {"detector": 2, "file": []}, null])", "{", "[[]]"}) {
+    write_bytes(file, Bytes(text.begin(), text.end()));
+    const ReferenceStore sut = open();
+    EXPECT_EQ(detectors_[0].references.dark, "") << text;
+  }
+  const std::string gone = R"([{"detector": "haadf", "kind": "dark", "file": "/no/such.tif"}])";
+  write_bytes(file, Bytes(gone.begin(), gone.end()));
+  const ReferenceStore sut = open();
+  EXPECT_EQ(detectors_[0].references.dark, "");
+}
+
 }  // namespace
 }  // namespace latticed::test

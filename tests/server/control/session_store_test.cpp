@@ -60,7 +60,10 @@ TEST(SessionStore, RefusesWhatCannotBeAndChangesNothing) {
   element.add_elements("Nq");
   mass.set_electrode_mass_kg(-1e-6);
   tension.set_high_tension_v(80);
-  for (const v1::SessionInfo* wrong : {&element, &mass, &tension}) {
+  v1::SessionInfo name, remark;
+  name.set_operator_(std::string(257, 'a'));
+  remark.set_comment(std::string(4097, 'a'));
+  for (const v1::SessionInfo* wrong : {&element, &mass, &tension, &name, &remark}) {
     const auto done = sut->change(*wrong);
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code, ErrorCode::invalid_argument);
@@ -94,6 +97,17 @@ TEST(SessionStore, MarksMomentsAndSpans) {
   EXPECT_EQ(sut->end_tag(moment->id(), late).error().code, ErrorCode::failed_precondition);
   EXPECT_EQ(sut->end_tag(99, late).error().code, ErrorCode::not_found);
   EXPECT_EQ(sut->add_tag("", "Ada", false, early).error().code, ErrorCode::invalid_argument);
+}
+
+TEST(SessionStore, KeepsSoManyTagsAndNoMore) {
+  TemporaryFolder folder;
+  auto sut = open(folder / "session.json");
+  for (std::size_t i = 0; i < SessionStore::kMostTags; ++i)
+    ASSERT_TRUE(sut->add_tag("again", "Ada", false, {}));
+  EXPECT_EQ(sut->add_tag("again", "Ada", false, {}).error().code, ErrorCode::resource_exhausted);
+  EXPECT_EQ(sut->tags(0).size(), SessionStore::kMostTags);
+  EXPECT_EQ(sut->add_tag("x", std::string(257, 'a'), false, {}).error().code,
+            ErrorCode::invalid_argument);
 }
 
 TEST(SessionStore, EndsTheSpansOfARunWithIt) {
