@@ -160,6 +160,7 @@ Result<ReferenceStore> ReferenceStore::open(std::string directory,
   }
   std::ifstream in(fs::path(store.directory_) / kInUseFile);
   const Json chosen = Json::parse(in, nullptr, false);
+  // Not `in`: parsing has cleared what opening it left there.
   if (in.is_open() && !chosen.is_array())
     spdlog::warn("{}: damaged; the configuration's references are used", kInUseFile);
   if (!chosen.is_array()) return store;

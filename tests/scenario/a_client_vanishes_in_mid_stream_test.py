@@ -24,7 +24,7 @@ class AClientThatVanishes(unittest.TestCase):
         return viewer
 
     def check(self, end_of_viewer):
-        with harness.Lab(harness.small_scenario(size=64), detector={"frame_slots": 64}) as lab:
+        with harness.Lab(harness.small_scenario(size=64), speed=0.5, detector={"frame_slots": 64}) as lab:
             measurements = lab.client.stream("Measurements", "Watch").accepted().gather()
             lab.start_run()
             mine = set(lab.subscribers())
@@ -41,11 +41,14 @@ class AClientThatVanishes(unittest.TestCase):
             lab.client.call("Acquisition", "Stop")
             events = measurements.wait_for(lambda event: event.HasField("run_ends")) and measurements.end()
             seen = [event.measurement.seq for event in events if event.HasField("measurement")]
-            self.assertEqual(seen, list(range(len(seen))))
-            self.assertEqual({event.skipped for event in events}, {0})
+            measured = events[-1].run_ends.measured
             ids, lost, _ = lab.recorded()
-            self.assertEqual((ids, lost), (seen, []))
-            self.assertEqual(events[-1].run_ends.measured, len(seen))
+            self.assertEqual((ids, lost), (list(range(measured)), []))
+            # What a busy machine left the publisher no time for is said, and nothing else is missing.
+            self.assertEqual(seen, sorted(set(seen)))
+            self.assertEqual(len(seen) + events[-1].skipped, measured)
+            self.assertEqual(events[-1].skipped, lab.edges()["camera", "publish"].dropped)
+            self.assertLess(events[-1].skipped, measured // 10)
             return viewer
 
     def test_is_forgotten_when_it_is_killed(self):

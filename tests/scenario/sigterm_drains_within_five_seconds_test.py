@@ -39,6 +39,7 @@ class SigtermDrainsWithinFiveSeconds(unittest.TestCase):
         for how in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(how.name), harness.Lab() as lab:
                 self.end(lab, how)
+                self.assertNotRegex(lab.log("daemon"), " (warning|error) ", "a first start has nothing to complain of")
 
     def test_when_configured_or_armed(self):
         for last in ("Configure", "Arm"):
@@ -72,7 +73,7 @@ class SigtermDrainsWithinFiveSeconds(unittest.TestCase):
             self.check_recording(lab, 10)
 
     def test_and_clients_are_told(self):
-        with harness.Lab(harness.small_scenario()) as lab:
+        with harness.Lab(harness.small_scenario(), speed=0.5) as lab:
             client = lab.client
             measurements = client.stream("Measurements", "Watch", holder_updates=True).accepted().gather()
             others = [client.stream(service, "Watch", **fields).accepted().gather() for service, fields in (
