@@ -7,7 +7,6 @@
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
 #include <latticed/v1/acquisition.grpc.pb.h>
-#include <latticed/v1/session.grpc.pb.h>
 #include <latticed/v1/track.grpc.pb.h>
 
 #include <filesystem>
@@ -140,25 +139,6 @@ TEST_F(DaemonTest, EndsThoughSomebodyWaitsForARunThatDoesNot) {
   EXPECT_EQ(status().detectors_size(), 1);
   sut_.reset();  // without stop(): as when a program fails
   client.join();
-}
-
-TEST_F(DaemonTest, UsesTheRegionThatWasSetAfterConfigure) {
-  make_endless();
-  start();
-  configure();
-  v1::SetRegionRequest request;
-  request.mutable_region()->set_x(8);
-  request.mutable_region()->set_y(8);
-  request.mutable_region()->set_width(32);
-  request.mutable_region()->set_height(32);
-  v1::TrackReply reply;
-  ASSERT_TRUE(call(track_, &v1::Track::Stub::SetRegion, request, reply).ok());
-  EXPECT_FALSE(reply.has_from_seq());
-  v1::StatusReply armed;
-  const auto ok = call(acquisition_, &v1::Acquisition::Stub::Arm, v1::ArmRequest{}, armed);
-  ASSERT_TRUE(ok.ok()) << ok.error_message();
-  ASSERT_TRUE(call(track_, &v1::Track::Stub::Get, v1::GetTrackRequest{}, reply).ok());
-  EXPECT_EQ(reply.region().width(), 32);
 }
 
 TEST_F(DaemonTest, RefusesRegionsThatAreNoneAlsoBeforeItKnowsTheFrame) {
