@@ -29,7 +29,7 @@ void describe(Visitor& v, ServeConfig& c) {
   v.text("token_file", c.token_file, "its first line is the token that allows control over TLS");
   v.text("state_directory", c.state_directory, "references and session; made if missing");
   v.integer("history_frames", c.history_frames, {16, 1000000},
-            "measurements a client can go back to, for each detector");
+            "events a client can go back to, for each detector: a frame is one, two with holders");
   v.integer("zmq_high_water_mark", c.zmq_high_water_mark, {1, 100000},
             "messages a slow ZeroMQ subscriber may lag behind");
   v.integer("frame_lease_quota", c.frame_lease_quota, {1, 1024},

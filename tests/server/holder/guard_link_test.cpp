@@ -51,11 +51,12 @@ class GuardLinkTest : public testing::Test {
     options.on_event = [this](const HolderEvent& event) {
       const std::lock_guard lock(mutex_);
       events_.push_back(event);
-      if (event.kind == Kind::trip) state_at_trip_ = sut_->status().at(0).state;
+      if (event.kind == Kind::trip) state_at_trip_ = link_.load()->status().at(0).state;
     };
     auto link = GuardLink::start(options);
     ASSERT_TRUE(link) << link.error().message;
     sut_ = std::move(*link);
+    link_ = sut_.get();
   }
   void start() {
     guard_.start();
@@ -91,6 +92,7 @@ class GuardLinkTest : public testing::Test {
   std::vector<HolderEvent> events_;
   ArmingState state_at_trip_ = ArmingState::disarmed;
   std::unique_ptr<GuardLink> sut_;
+  std::atomic<GuardLink*> link_{nullptr};  // also while it ends, when sut_ is already null
 };
 
 TEST_F(GuardLinkTest, IsUnreachableWithoutAGuardAndSaysWhy) {
