@@ -178,6 +178,7 @@ TEST_F(ZmqPublisherTest, NobodyPaysForFramesNobodyWants) {
 /// A subscriber that takes nothing: frames of 1 MiB fill its buffers, then ours.
 class StalledReaderTest : public ZmqPublisherTest {
  protected:
+  void TearDown() override { publisher_.reset(); }  // before the frames it may still have
   void stall(std::chrono::milliseconds cut_off_after) {
     ZmqOptions options = any_port();
     options.stalled_after = cut_off_after;
