@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/base/utc_clock.hpp"
+
 namespace latticed {
 
 using namespace std::chrono_literals;
@@ -14,12 +16,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kRateWindow = 2s;
-
-std::int64_t utc_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 DetectorProgress progress_of(const Line& line, double frames_per_s) {
   DetectorProgress out;
@@ -229,7 +225,7 @@ Result<void> Acquisition::start() {
   if (state() != RunState::armed) return wrong_state("start", "armed");
   {
     const std::lock_guard lock(mutex_);
-    started_ns_ = utc_ns();
+    started_ns_ = utc_now_ns();
   }
   const std::shared_ptr<Run> run = run_;
   if (auto ok = run->start(); !ok) {
@@ -358,7 +354,7 @@ Result<void> Acquisition::run_alone(DetectorConfig detector,
     is_alone_ = true;
     fault_.clear();
     ended_ = RunEnd::none;
-    started_ns_ = utc_ns();
+    started_ns_ = utc_now_ns();
     rates_.assign(1, {std::chrono::steady_clock::now(), 0, 0.0});
   }
   wanted_end_ = RunEnd::completed;

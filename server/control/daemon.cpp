@@ -377,7 +377,7 @@ Result<std::vector<std::unique_ptr<Sink>>> Daemon::Parts::make_sinks(
   const std::string& name = detector.config.name;
   stamper_.set_epoch(epoch);
   std::vector<std::unique_ptr<Sink>> sinks;
-  auto recording = recorder_->make_sink(name, rpc::utc_now_ns());
+  auto recording = recorder_->make_sink(name, utc_now_ns());
   if (!recording) return recording.error();
   if (*recording)
     sinks.push_back(
@@ -392,7 +392,7 @@ Result<std::vector<std::unique_ptr<Sink>>> Daemon::Parts::make_sinks(
   return sinks;
 }
 
-void Daemon::Parts::run_ended(std::uint32_t epoch, RunEnd how, const std::string& fault) {
+void Daemon::Parts::run_ended(std::uint32_t epoch, RunEnd how, const std::string&) {
   // Their recordings have them already, see open_spans().
   if (const SessionStore::Moment end = now(); end.epoch == epoch) (void)session_->end_spans(end);
   std::vector<RunTotals> totals;
@@ -403,7 +403,6 @@ void Daemon::Parts::run_ended(std::uint32_t epoch, RunEnd how, const std::string
   health_.set(kAcquisitionHealth, how != RunEnd::failed);
   const v1::RecordingStatus recording = recorder_->status();
   health_.set(kRecordingHealth, recording.error().empty());
-  if (!fault.empty()) spdlog::error("run {}: {}", epoch, fault);
 }
 
 void Daemon::Parts::run_released() {
@@ -525,7 +524,7 @@ std::vector<RecordedEvent> Daemon::Parts::open_spans(const std::string& detector
 
 SessionStore::Moment Daemon::Parts::now() const {
   SessionStore::Moment out;
-  out.time_ns = rpc::utc_now_ns();
+  out.time_ns = utc_now_ns();
   const AcquisitionStatus status = acquisition_.status();
   if (status.epoch == 0) return out;
   if (status.state != RunState::running && status.state != RunState::stopping) return out;

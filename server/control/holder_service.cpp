@@ -26,6 +26,16 @@ grpc::Status no_holder() {
                                      {}});
 }
 
+/// What every command says: which holder, and who asks.
+template <class Request>
+HolderCommand asked(HolderVerb verb, const Request& request) {
+  HolderCommand out;
+  out.verb = verb;
+  out.holder = request.holder();
+  out.who = request.who();
+  return out;
+}
+
 std::string words_of(const HolderCommand& c) {
   const std::string base =
       fmt::format("{} {}", c.holder.empty() ? "all holders" : c.holder, to_string(c.verb));
@@ -48,7 +58,7 @@ std::string words_of(const HolderCommand& c) {
 }  // namespace
 
 HolderService::HolderService(Parts parts)
-    : parts_(std::move(parts)), token_(static_cast<std::uint64_t>(rpc::utc_now_ns())) {}
+    : parts_(std::move(parts)), token_(static_cast<std::uint64_t>(utc_now_ns())) {}
 
 Result<std::string> HolderService::resolve(const std::string& name) const {
   const auto all = parts_.guard->descriptions();
@@ -211,28 +221,19 @@ grpc::ServerUnaryReactor* HolderService::refused(Call* call, const grpc::Status&
 
 grpc::ServerUnaryReactor* HolderService::Arm(Call* call, const v1::ArmHolderRequest* request,
                                              v1::HolderReply* reply) {
-  HolderCommand arm;
-  arm.verb = HolderVerb::arm;
-  arm.holder = request->holder();
-  arm.who = request->who();
+  HolderCommand arm = asked(HolderVerb::arm, *request);
   return command(call, "Holder.Arm", request->request_id(), {arm}, reply);
 }
 
 grpc::ServerUnaryReactor* HolderService::Disarm(Call* call, const v1::DisarmHolderRequest* request,
                                                 v1::HolderReply* reply) {
-  HolderCommand disarm;
-  disarm.verb = HolderVerb::disarm;
-  disarm.holder = request->holder();
-  disarm.who = request->who();
+  HolderCommand disarm = asked(HolderVerb::disarm, *request);
   return command(call, "Holder.Disarm", request->request_id(), {disarm}, reply);
 }
 
 grpc::ServerUnaryReactor* HolderService::SetSource(Call* call, const v1::SetSourceRequest* request,
                                                    v1::HolderReply* reply) {
-  HolderCommand set;
-  set.verb = HolderVerb::set_source;
-  set.holder = request->holder();
-  set.who = request->who();
+  HolderCommand set = asked(HolderVerb::set_source, *request);
   set.source.mode =
       request->mode() == v1::SOURCE_MODE_CURRENT ? SourceMode::current : SourceMode::voltage;
   set.source.level = request->level();
@@ -256,10 +257,7 @@ grpc::ServerUnaryReactor* HolderService::SetSource(Call* call, const v1::SetSour
 
 grpc::ServerUnaryReactor* HolderService::SetOutput(Call* call, const v1::SetOutputRequest* request,
                                                    v1::HolderReply* reply) {
-  HolderCommand set;
-  set.verb = HolderVerb::set_output;
-  set.holder = request->holder();
-  set.who = request->who();
+  HolderCommand set = asked(HolderVerb::set_output, *request);
   set.wanted = request->on() ? Switch::on : Switch::off;
   return command(call, "SetOutput", request->request_id(), {set}, reply);
 }
@@ -267,10 +265,7 @@ grpc::ServerUnaryReactor* HolderService::SetOutput(Call* call, const v1::SetOutp
 grpc::ServerUnaryReactor* HolderService::SetTemperature(Call* call,
                                                         const v1::SetTemperatureRequest* request,
                                                         v1::HolderReply* reply) {
-  HolderCommand heater;
-  heater.verb = HolderVerb::set_heater;
-  heater.holder = request->holder();
-  heater.who = request->who();
+  HolderCommand heater = asked(HolderVerb::set_heater, *request);
   heater.wanted = request->temperature_k() == 0.0 ? Switch::off : Switch::on;
   std::vector<HolderCommand> commands;
   if (heater.wanted == Switch::on) {
@@ -293,10 +288,7 @@ grpc::ServerUnaryReactor* HolderService::Hold(Call* call, const v1::HoldRequest*
     reactor->Finish(denied);
     return reactor;
   }
-  HolderCommand hold;
-  hold.verb = HolderVerb::hold;
-  hold.holder = request->holder();
-  hold.who = request->who();
+  HolderCommand hold = asked(HolderVerb::hold, *request);
   parts_.guard->request(hold, [this, reactor, reply, hold](const GuardResult& refused) {
     if (refused) return reactor->Finish(to_status(*refused));
     parts_.note(words_of(hold), hold.who);
@@ -317,10 +309,8 @@ grpc::ServerUnaryReactor* HolderService::SafeOff(Call* call, const v1::SafeOffRe
     reactor->Finish(denied);
     return reactor;
   }
-  HolderCommand off;
-  off.verb = request->immediately() ? HolderVerb::off : HolderVerb::safe;
-  off.holder = request->holder();
-  off.who = request->who();
+  const HolderCommand off =
+      asked(request->immediately() ? HolderVerb::off : HolderVerb::safe, *request);
   parts_.guard->request(off, [this, reactor, reply, off](const GuardResult& refused) {
     if (refused) return reactor->Finish(to_status(*refused));
     parts_.note(words_of(off), off.who);

@@ -13,6 +13,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "drivers/files/movie_reader.hpp"
+#include "server/base/utc_clock.hpp"
 #include "server/control/references.hpp"
 #include "server/signal/hot_pixels.hpp"
 
@@ -24,12 +25,6 @@ using Json = nlohmann::json;
 namespace {
 
 constexpr const char* kInUseFile = "in-use.json";
-
-std::int64_t utc_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string date_of(std::int64_t time_ns) {
   return fmt::format("{:%Y%m%dT%H%M%S}Z",
@@ -208,7 +203,7 @@ Result<ReferenceRecord> ReferenceStore::add(DetectorConfig& detector, ReferenceK
   ReferenceRecord record;
   record.detector = detector.name;
   record.kind = kind;
-  record.time_ns = utc_ns();
+  record.time_ns = utc_now_ns();
   record.frames = image.frames;
   record.width = image.geometry.width;
   record.height = image.geometry.height;

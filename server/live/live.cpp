@@ -14,7 +14,7 @@ Result<std::unique_ptr<Live>> Live::start(LiveOptions options, const Parts& part
   live->options_ = std::move(options);
   const LiveOptions& o = live->options_;
   live->holders_ = parts.holders ? parts.holders : [] { return HolderLogs{}; };
-  live->book_ = std::make_shared<AlertBook>(o.alerts_kept, rpc::utc_now_ns);
+  live->book_ = std::make_shared<AlertBook>(o.alerts_kept, utc_now_ns);
   live->alerts_thread_ = std::make_shared<SharedThread>(ThreadOptions{"latd-alerts", o.nice});
   live->publisher_ = std::make_shared<Publisher>(
       PublisherOptions{o.detectors, o.history_events, o.sink_quota, o.zmq_lease_quota, o.nice},

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "server/base/stage_clock.hpp"
+#include "server/base/utc_clock.hpp"
 #include "server/record/disk_sync.hpp"
 #include "server/record/recording.hpp"
 
@@ -27,12 +28,6 @@ constexpr auto kSyncEvery = 1s;
 // At the end: for the samples that make the last frames' holder values final.
 constexpr auto kHolderPatience = 500ms;
 constexpr auto kHolderPoll = 10ms;
-
-std::int64_t utc_now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Result<std::uint64_t> ask_system(const std::string& directory) {
   struct statvfs status {};

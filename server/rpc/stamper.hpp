@@ -8,14 +8,9 @@
 #include <chrono>
 #include <cstdint>
 
-namespace latticed::rpc {
+#include "server/base/utc_clock.hpp"
 
-/// UTC, ns since the Unix epoch.
-inline std::int64_t utc_now_ns() noexcept {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
+namespace latticed::rpc {
 
 class Stamper {
  public:

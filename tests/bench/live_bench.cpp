@@ -64,7 +64,7 @@ class PacedDetector final : public Detector {
     std::this_thread::sleep_until(next_);
     test::copy_pixels(images_[count_ % 4], pixels);
     header.hardware_sequence = count_++;
-    header.time_ns = rpc::utc_now_ns();
+    header.time_ns = utc_now_ns();
     return header;
   }
 
@@ -140,7 +140,7 @@ int run_clients(const std::string& grpc_address, const std::string& zmq_endpoint
   while (reader->Read(&event) && !event.has_run_ends())
     if (event.has_measurement())
       latency_ms.push_back(1e3 * event.measurement().latency_s() +
-                           1e-6 * static_cast<double>(rpc::utc_now_ns() - event.stamp().time_ns()));
+                           1e-6 * static_cast<double>(utc_now_ns() - event.stamp().time_ns()));
   is_over = true;
   call.TryCancel();
   preview_call.TryCancel();
