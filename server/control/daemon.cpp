@@ -34,7 +34,6 @@ namespace {
 
 constexpr int kDefaultPort = 7440;
 constexpr auto kReleaseTimeout = 2s;
-constexpr std::size_t kPublisherFrames = 16;  // may wait while other threads have the processor
 
 constexpr const char* kAcquisitionHealth = "latticed.v1.Acquisition";
 constexpr const char* kHolderHealth = "latticed.v1.Holder";
@@ -152,7 +151,6 @@ LiveOptions live_options(const Config& config, const std::string& network_zmq) {
   if (!network_zmq.empty()) out.zmq.endpoints.push_back(network_zmq);
   out.zmq.hwm = config.serve.zmq_high_water_mark;
   out.zmq_lease_quota = static_cast<std::size_t>(config.serve.frame_lease_quota);
-  out.sink_quota = kPublisherFrames;
   out.history_events = static_cast<std::size_t>(config.serve.history_frames);
   return out;
 }

@@ -27,7 +27,7 @@ struct LiveOptions {
   ZmqOptions zmq;
   std::size_t zmq_lease_quota = 4;    // frames ZeroMQ may keep, by detector
   std::size_t history_events = 4096;  // by detector
-  std::size_t sink_quota = 4;         // frames that may wait for the publisher, by detector
+  std::size_t sink_quota = 16;        // frames that may wait for the publisher, by detector
   QueueLimits subscriber;             // what may wait for one subscriber
   std::size_t alerts_kept = 10000;
   int nice = 0;           // of the publisher's and the alerts' thread

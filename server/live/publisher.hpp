@@ -33,7 +33,7 @@ struct RunTotals {
 struct PublisherOptions {
   std::vector<std::string> detectors;
   std::size_t history_events = 4096;
-  std::size_t sink_quota = 4;       // frames that may wait for this thread, by detector
+  std::size_t sink_quota = 16;      // frames that may wait for this thread, by detector
   std::size_t zmq_lease_quota = 4;  // frames ZeroMQ may keep, by detector and run
   int nice = 0;
 };
