@@ -58,3 +58,14 @@ function(latticed_find_opencv)
       INTERFACE_INCLUDE_DIRECTORIES ${OPENCV_INCLUDE_DIR})
   endforeach()
 endfunction()
+
+# latticed_find_zmq(): target zmq::zmq. Not by pkg-config: libzmq.pc brings the flags of krb5 and pgm in an order that
+# differs between the first configuration and the second, which would build everything anew.
+function(latticed_find_zmq)
+  find_path(ZMQ_INCLUDE_DIR zmq.hpp REQUIRED)
+  find_library(ZMQ_LIBRARY zmq REQUIRED)
+  add_library(zmq::zmq UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(zmq::zmq PROPERTIES
+    IMPORTED_LOCATION ${ZMQ_LIBRARY}
+    INTERFACE_INCLUDE_DIRECTORIES ${ZMQ_INCLUDE_DIR})
+endfunction()

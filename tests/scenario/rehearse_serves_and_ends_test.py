@@ -26,8 +26,6 @@ current_a = 5e-9
 """)
 
 
-@unittest.skipUnless(harness.BIN.resolve() == ROOT / "build/release/bin",
-                     "deploy/rehearse runs the release build; under test is another one")
 class Rehearse(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="latticed-rehearse-")
@@ -39,7 +37,7 @@ class Rehearse(unittest.TestCase):
         with open(self.folder / "said", "wb") as said:
             process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", ROOT / "deploy/rehearse", self.folder / "tiny.toml", "--out",
-                 self.folder / "out", *arguments], stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+                 self.folder / "out", "--bin", harness.BIN, *arguments], stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
                 start_new_session=True)
 
         def end():

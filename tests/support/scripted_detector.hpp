@@ -42,7 +42,8 @@ class Script {
     Step step;
     step.header.hardware_sequence = hardware_sequence;
     step.header.flags = flags;
-    step.header.time_ns = static_cast<std::int64_t>(hardware_sequence) * 100'000'000;
+    // Unsigned: a count that cannot be believed must not overflow the time beside it.
+    step.header.time_ns = static_cast<std::int64_t>(hardware_sequence * 100'000'000u);
     return add(step);
   }
   Script& lost(std::uint64_t count, LossReason reason) {
