@@ -92,6 +92,7 @@ struct Lattice {
   std::uint32_t spots = 0;                            // that were fitted
   std::uint32_t age_frames = 0;
   bool is_confirmed = false;  // fitted in 3 of 5 frames
+  bool is_main = false;       // the strongest, until another is half as strong again
 };
 inline constexpr std::size_t kMaxLattices = 4;
 
@@ -136,12 +137,19 @@ struct Measurements {
   std::uint32_t repaired_pixels = 0;  // hot or not finite, replaced by their neighbours
   DriftMeasurement drift;
   FixedVector<Spot, kMaxSpots> spots;
-  FixedVector<Lattice, kMaxLattices> lattices;  // the main one first
+  FixedVector<Lattice, kMaxLattices> lattices;  // that this frame's spots fix
   FixedVector<SuperlatticeSpot, kMaxSuperlattice> superlattice;
   std::optional<ScanAffine> scan_affine;  // of a scanned frame; g and d are corrected by it
   std::optional<double> crystallinity;  // 0..1: Bragg power over all structure's, to the last spot
   FixedVector<AlertEvent, kMaxAlertEvents> alerts;
   std::array<std::chrono::nanoseconds, kStages> stage_cpu{};
+
+  /// Null when this frame does not fix it.
+  [[nodiscard]] const Lattice* main_lattice() const noexcept {
+    for (const Lattice& lattice : lattices)
+      if (lattice.is_main) return &lattice;
+    return nullptr;
+  }
 };
 
 }  // namespace latticed

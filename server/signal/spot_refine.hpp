@@ -33,7 +33,11 @@ struct RefinedSpot {
   double snr = 0.0;                  // matched amplitude over its noise
   double power = 0.0;                // |F|^2 summed over the bins within 3 of the spot
   double extent = 0.0;               // part of the field the crystal fills, 0..1
-  bool is_valid = false;             // Newton converged within a bin and a half of where it began
+  // Mean square by which the frequency's length differs over the crystal, from the curvature of the
+  // fringe's phase, and what noise alone makes of it; (cycles per cell)^2. Two crystals whose spots
+  // have run into one, or strain, make it large.
+  double spread = 0.0, spread_of_noise = 0.0;
+  bool is_valid = false;  // Newton converged within a bin and a half of where it began
 };
 
 /// How one spot is looked at.
@@ -63,7 +67,7 @@ struct RowFit {
 
 class SpotRefiner {
  public:
-  static constexpr std::size_t kSlots = kMaxSpots;
+  static constexpr std::size_t kSlots = kMaxSpots + 1;  // one to look with
 
   explicit SpotRefiner(const FrameFft& fft);
 
@@ -102,6 +106,7 @@ class SpotRefiner {
   [[nodiscard]] Sums sum_at(const Slot& slot, double offset_x, double offset_y) const;
   [[nodiscard]] std::complex<double> plain_coefficient(const Slot& slot, double offset_x,
                                                        double offset_y) const;
+  void find_spread(const Slot& slot, const Sums& sums, RefinedSpot* out) const;
   [[nodiscard]] bool find_errors(Slot& slot, const Sums& sums, double* snr) const;
 
   AnalysisGrid grid_;
