@@ -37,6 +37,12 @@ std::string spot_text(const v1::Spot& spot, const std::string& unit) {
                      spot.confirmed() ? "" : " (new)");
 }
 
+std::string cell_text(const v1::Lattice& lattice, const std::string& unit) {
+  return fmt::format("a {}, b {} {}, {} deg", plus_minus(lattice.a_nm(), lattice.sigma_a_nm()),
+                     plus_minus(lattice.b_nm(), lattice.sigma_b_nm()), unit,
+                     plus_minus(lattice.gamma_deg(), lattice.sigma_gamma_deg()));
+}
+
 std::string crystallinity_text(const v1::Measurement& m) {
   return m.has_crystallinity() ? fmt::format("{:.1f} %", m.crystallinity() * 100.0) : "unknown";
 }
@@ -171,6 +177,9 @@ std::string LiveView::table_of(const std::string& name, const Detector& d) const
                        spot_text(spot, d.spacing_unit), spot.snr());
   }
   if (spots.empty()) out += "  spots          none\n";
+  for (const auto& lattice : m.lattices()) {
+    out += fmt::format("  lattice {}      {}\n", lattice.id(), cell_text(lattice, d.spacing_unit));
+  }
   out += "  crystallinity  " + crystallinity_text(m) + "\n";
   for (const auto& holder : m.holders()) {
     out += fmt::format("  holder         {} {}\n", holder.holder(), to_text(holder));

@@ -211,6 +211,8 @@ class Layout {
     author_.text_field(drift, "results", under_event("frame_info"));
     const Handle lattice = process(all, "lattice", 3);
     tables_.spots = SpotTable::create(author_, lattice);
+    tables_.lattices = LatticeTable::create(author_, lattice);
+    tables_.superlattice = SuperlatticeTable::create(author_, lattice);
   }
 
   void latticed(hid_t entry) {

@@ -40,6 +40,8 @@ struct RecordingTables {
   Handle images;
   FrameTable frames;
   SpotTable spots;
+  LatticeTable lattices;
+  SuperlatticeTable superlattice;
   LostTable lost;
   EventTable events;
   HolderLogsWriter holders;
