@@ -93,7 +93,7 @@ def _config(series, socket, references):
 
 def read_truth(path):
     header, frames = None, {}
-    for line in open(path):
+    for line in path.read_text().splitlines():
         entry = json.loads(line)
         if "truth" in entry:
             header, frames = entry, {}
@@ -104,7 +104,7 @@ def read_truth(path):
 
 def read_measurements(path):
     measured = {}
-    for line in open(path):
+    for line in path.read_text().splitlines():
         entry = json.loads(line)
         if entry["seq"] in measured:
             raise Broken(f"frame {entry['seq']} is told twice")
