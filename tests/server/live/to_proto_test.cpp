@@ -85,7 +85,7 @@ TEST(ToProto, ASumOfFramesIsThereOnlyWhereOneWasFinished) {
   sum.effective_seq = 11.25;
   sum.drift_px = {3.0, -4.0};
   sum.mean_counts = 7.5;
-  sum.spots.push_back({.id = 3, .d_nm = 0.55});
+  sum.spots.push_back(spot_of(3, {1.2, -0.4}, 22.0));
   frame.measurements.sum = sum;
   v1::Measurement out;
   fill(out, frame, run_of(64, 64), {});
@@ -99,7 +99,7 @@ TEST(ToProto, ASumOfFramesIsThereOnlyWhereOneWasFinished) {
   EXPECT_EQ(out.sum().drift_px().y(), -4.0);
   EXPECT_EQ(out.sum().mean_counts(), 7.5);
   ASSERT_EQ(out.sum().spots_size(), 1);
-  EXPECT_EQ(out.sum().spots(0).d_nm(), 0.55);
+  EXPECT_EQ(out.sum().spots(0).id(), 3u);
   EXPECT_FALSE(out.sum().has_crystallinity());
 }
 

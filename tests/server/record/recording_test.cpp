@@ -137,8 +137,11 @@ TEST_F(RecordingTest, ASumOfFramesIsARowWithItsSpots) {
   sum.frames_left_out = 1;
   sum.last_seq = 3;
   sum.effective_seq = 5.0 / 3.0;
-  sum.spots.push_back({.id = 8, .d_nm = 0.55, .sigma_d_nm = 0.001});
-  sum.spots.push_back({.id = 9, .d_nm = 0.25});
+  Spot spot;
+  for (const double d_nm : {0.55, 0.25}) {
+    spot.d_nm = d_nm;
+    sum.spots.push_back(spot);
+  }
   frame->measurements.sum = sum;
   ASSERT_TRUE(recording->add(*frame));
   const ReadRecording file(finished(*recording));
