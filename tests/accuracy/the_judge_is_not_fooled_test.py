@@ -104,6 +104,25 @@ class TheJudge(unittest.TestCase):
         self.assertAlmostEqual(verdicts(truth, measured)["sum: d random"].value, 1.2, delta=0.3)  # 70 sums: 9 %
         self.assertAlmostEqual(verdicts(truth, measured)["d amplitude over the true one"].value, 1.0, delta=1e-9)
 
+    def test_compares_a_lattices_spacings_with_the_lattices_bound_and_filtered_ones_with_none(self):
+        truth, measured = files()
+        random = np.random.default_rng(7)
+        for entry in measured.values():
+            d_nm = (1 + 1.2 * random.normal(0, 0.5 * BOUND_D)) / 1.8
+            entry["spots"][0] |= {"d_lattice_nm": d_nm, "sigma_d_lattice_nm": 0.6 * BOUND_D / 1.8,
+                                  "d_track_nm": 1 / 1.8, "sigma_d_track_nm": 0.1 * BOUND_D / 1.8}
+        told = verdicts(truth, measured)
+        self.assertAlmostEqual(told["d by the lattice random"].value, 1.2, delta=0.15)
+        self.assertEqual(told["d filtered random, over a frame's bound"].verdict, "-")
+
+    def test_compares_no_random_error_of_a_spot_that_is_said_to_be_two_crystals(self):
+        truth, measured = files(d_scale=9.0)
+        for entry in measured.values():
+            entry["spots"][0]["overlapped"] = True
+        told = verdicts(truth, measured)
+        self.assertNotIn("d random", told)
+        self.assertIn("d offset over sigma_d_sys", told)
+
     def test_asks_that_another_seed_gives_about_the_same(self):
         def of(seed, value):
             return judge.Quantity("particle/walk/20/512" + seed, "drift", value, count=600)
