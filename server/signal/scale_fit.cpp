@@ -20,7 +20,7 @@ constexpr double kSigmas = 3.0;
 constexpr double kDistinct = 2.0 * kTolerance;  // scales nearer than this are one
 // Another scale that explains this much of what the best one explains is as good a guess.
 constexpr double kRival = 0.85;
-constexpr double kFewestMatched = 0.6;  // of the reflections inside the standard's range
+constexpr double kFewestMatched = 0.6;  // of the reflections the standard could have
 constexpr double kMostResidual = 0.01;
 constexpr double kPlainEllipticity = 4.0;  // sigmas; less is not taken out of the scale
 constexpr double kLeastSigma = 1e-6;       // of one reflection: nobody measures better
@@ -180,11 +180,8 @@ Result<ScaleFit> fit_scale(std::span<const MeasuredSpacing> measured,
   double scale = best.scale;
   std::vector<Line> lines;
   std::size_t in_range = 0;
-  double largest = 0.0, smallest = std::numeric_limits<double>::infinity();
-  for (const KnownSpacing& k : known) {
-    largest = std::max(largest, k.d_nm);
-    smallest = std::min(smallest, k.d_nm);
-  }
+  double smallest = std::numeric_limits<double>::infinity();
+  for (const KnownSpacing& k : known) smallest = std::min(smallest, k.d_nm);
   for (int round = 0; round < 2; ++round) {
     lines.clear();
     out.matched.clear();
@@ -194,8 +191,8 @@ Result<ScaleFit> fit_scale(std::span<const MeasuredSpacing> measured,
       const MeasuredSpacing& m = measured[i];
       const double d_nm = scale * spacing_px(m), tolerance = tolerance_of(m);
       const Nearest is = nearest(d_nm, known);
-      if (std::log(d_nm / largest) < tolerance && std::log(d_nm / smallest) > -tolerance)
-        ++in_range;
+      // A list of spacings ends somewhere below; above its largest there are none.
+      if (std::log(d_nm / smallest) > -tolerance) ++in_range;
       if (std::abs(is.off) > tolerance) {
         out.unmatched.push_back(i);
         continue;
@@ -210,8 +207,8 @@ Result<ScaleFit> fit_scale(std::span<const MeasuredSpacing> measured,
   }
   if (static_cast<double>(out.matched.size()) < kFewestMatched * static_cast<double>(in_range))
     return Error{ErrorCode::failed_precondition,
-                 fmt::format("{} of {} reflections in the standard's range are none of its "
-                             "spacings: is this the standard?",
+                 fmt::format("{} of {} reflections are none of the standard's spacings, with the "
+                             "pixel size that explains most of them: is this the standard?",
                              in_range - out.matched.size(), in_range)};
 
   const Solution plain = solve_plain(lines);

@@ -112,6 +112,18 @@ TEST(ScaleFit, LeavesOutWhatIsNoneOfTheStandards) {
   EXPECT_NEAR(fit->pixel_size_nm, kPixel_nm, 1e-9);
 }
 
+// A list may end anywhere, so what is below it proves nothing; what is above it does.
+TEST(ScaleFit, MindsReflectionsAboveTheListAndNotThoseBelow) {
+  auto measured = silicon_110();
+  for (int i = 0; i < 8; ++i) measured.push_back(seen(0.06 + 0.004 * i, 0.3 * i));
+  EXPECT_TRUE(fit_scale(measured, silicon(), {.expected_pixel_size_nm = 0.02}));
+  measured = silicon_110();
+  for (int i = 0; i < 8; ++i) measured.push_back(seen(0.40 + 0.03 * i, 0.3 * i));
+  const auto fit = fit_scale(measured, silicon(), {.expected_pixel_size_nm = 0.02});
+  ASSERT_FALSE(fit);
+  EXPECT_THAT(fit.error().message, HasSubstr("8 of 13"));
+}
+
 TEST(ScaleFit, SaysHowEllipticThePixelsAreAndDoubtsByIt) {
   const auto fit = fit_scale(silicon_110(0.004), silicon(), {.expected_pixel_size_nm = 0.02});
   ASSERT_TRUE(fit) << fit.error().message;
