@@ -62,9 +62,7 @@ std::string configuration_table(
     table.add({c.detector(), fmt::format("{} x {}", c.width(), c.height()),
                c.exposure_s() > 0.0 ? with_prefix(c.exposure_s(), "s") : "?",
                c.frame_period_s() > 0.0 ? with_prefix(c.frame_period_s(), "s") : "?",
-               frames_of(c.frame_count()),
-               pixel_text(c),
-               c.paced() ? "yes" : "no"});
+               frames_of(c.frame_count()), pixel_text(c), c.paced() ? "yes" : "no"});
   }
   return table.text();
 }
