@@ -99,6 +99,19 @@ void fill(v1::ScanAffine& out, const ScanAffine& affine) {
   out.set_yy(affine.yy);
 }
 
+void fill(v1::SumMeasurement& out, const SumMeasurement& sum) {
+  out.set_frames_added(sum.frames_added);
+  out.set_frames_left_out(sum.frames_left_out);
+  out.set_first_seq(sum.first_seq);
+  out.set_last_seq(sum.last_seq);
+  out.set_effective_seq(sum.effective_seq);
+  if (sum.effective_time_ns) out.set_effective_time_ns(*sum.effective_time_ns);
+  fill(*out.mutable_drift_px(), sum.drift_px);
+  out.set_mean_counts(sum.mean_counts);
+  for (const Spot& spot : sum.spots) fill(*out.add_spots(), spot);
+  if (sum.crystallinity) out.set_crystallinity(*sum.crystallinity);
+}
+
 void fill(v1::AlertChange& out, const AlertEvent& event, const AlertRule& rule) {
   out.set_rule(rule.name);
   out.set_raised(event.is_raised);
@@ -282,6 +295,7 @@ void fill(v1::Measurement& out, const Frame& frame, const RunInfo& run,
   for (const SuperlatticeSpot& spot : m.superlattice) fill(*out.add_superlattice(), spot);
   if (m.scan_affine) fill(*out.mutable_scan_affine(), *m.scan_affine);
   if (m.crystallinity) out.set_crystallinity(*m.crystallinity);
+  if (m.sum) fill(*out.mutable_sum(), *m.sum);
   for (std::size_t i = 0; i < m.alerts.size(); ++i) {
     v1::AlertChange& change = *out.add_alerts();
     fill(change, m.alerts[i], run.rules[m.alerts[i].rule]);
@@ -303,6 +317,7 @@ void fill(v1::RunBegins& out, const RunInfo& run) {
   out.set_width(run.configuration.geometry.width);
   out.set_height(run.configuration.geometry.height);
   out.set_bin(run.grid.bin);
+  out.set_pixel_size_sigma_ratio(run.pixel_size_sigma_ratio);
 }
 
 void fill(v1::FrameHeader& out, const Frame& frame, const RunInfo& run) {

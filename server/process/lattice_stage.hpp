@@ -7,6 +7,7 @@
 // belong to, and what is at a lattice's superlattice places. docs/decisions/0013-lattice.md.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "server/process/stage.hpp"
@@ -22,10 +23,14 @@ struct LatticeConfig {
   double pixel_size_sigma_ratio = 0.0;  // relative uncertainty of it, 0 to 0.5; goes into sigma_sys
   double scan_line_time_s = 0.0;        // from line to line; 0 = not scanned
   double frame_period_s = 0.0;          // 0 = unknown
-  /// Fractional indices that are looked at in every frame, at most kMaxSuperlattice: the three
-  /// corners of a honeycomb's first zone, and halves.
-  std::vector<Vector2> superlattice{{1.0 / 3, 1.0 / 3}, {-2.0 / 3, 1.0 / 3}, {1.0 / 3, -2.0 / 3},
-                                    {1.0 / 2, 0.0},     {0.0, 1.0 / 2},      {1.0 / 2, 1.0 / 2}};
+  /// Fractional indices that are looked at in every frame, at most kMaxSuperlattice.
+  std::vector<Vector2> superlattice = usual_superlattice();
+
+  /// The three corners of a honeycomb's first zone, and halves.
+  [[nodiscard]] static std::vector<Vector2> usual_superlattice() {
+    return {{1.0 / 3, 1.0 / 3}, {-2.0 / 3, 1.0 / 3}, {1.0 / 3, -2.0 / 3},
+            {1.0 / 2, 0.0},     {0.0, 1.0 / 2},      {1.0 / 2, 1.0 / 2}};
+  }
 };
 
 class LatticeStage final : public TrackStage {

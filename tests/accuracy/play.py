@@ -12,7 +12,8 @@ import time
 
 # Words that only the truth may use. A measurement that has one has looked.
 TRUTH_WORDS = {"truth", "bound_drift_px", "bound_d_nm", "bound_d_lattice_nm", "hkl", "visible", "jump", "domains",
-               "reflections", "phase_fractions", "state_of_charge", "fluence_e_per_nm2", "rim_nm", "event"}
+               "reflections", "phase_fractions", "state_of_charge", "fluence_e_per_nm2", "rim_nm", "event", "scan_matrix",
+               "drift_velocity_px_per_s"}
 READY_S = 120.0
 
 
@@ -93,7 +94,7 @@ def _config(series, socket, references):
 
 def read_truth(path):
     header, frames = None, {}
-    for line in open(path):
+    for line in path.read_text().splitlines():
         entry = json.loads(line)
         if "truth" in entry:
             header, frames = entry, {}
@@ -104,7 +105,7 @@ def read_truth(path):
 
 def read_measurements(path):
     measured = {}
-    for line in open(path):
+    for line in path.read_text().splitlines():
         entry = json.loads(line)
         if entry["seq"] in measured:
             raise Broken(f"frame {entry['seq']} is told twice")

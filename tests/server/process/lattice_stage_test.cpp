@@ -277,7 +277,9 @@ TEST(LatticeStage, MeasuresTheCell) {
     a.add((lattice->a_nm - 0.02 * truth.a) / lattice->sigma_a_nm);
     b.add((lattice->b_nm - 0.02 * truth.b) / lattice->sigma_b_nm);
     gamma.add((lattice->gamma_deg - truth.gamma_deg) / lattice->sigma_gamma_deg);
-    const Spot* spot = nearest(out, {q.x / 0.02, q.y / 0.02});
+    // The faint row, which the others fix as well as it does itself.
+    const double sign = q.x + r.x < 0.0 ? -1.0 : 1.0;
+    const Spot* spot = nearest(out, {sign * (q.x + r.x) / 0.02, sign * (q.y + r.y) / 0.02});
     ASSERT_TRUE(spot);
     EXPECT_EQ(spot->lattice, 1u);
     joint.add(spot->d_lattice_nm);
@@ -291,7 +293,7 @@ TEST(LatticeStage, MeasuresTheCell) {
     EXPECT_GT(z->rms(), 0.8);
     EXPECT_LT(z->rms(), 1.25);
   }
-  EXPECT_LT(joint.deviation(), 0.95 * alone.deviation());
+  EXPECT_LT(joint.deviation(), 0.9 * alone.deviation());
   EXPECT_LT(track.deviation(), 0.5 * joint.deviation());
 }
 
@@ -393,6 +395,7 @@ TEST(LatticeStage, CorrectsAScanByTheDriftOfTheFrames) {
   Chain sut(256, 256, 1, config), blind(256, 256, 1, {.pixel_size_nm = 0.02});
   const Wave wave = test::layered_lattice()[1];
   Measurements out, uncorrected;
+  test::ShotNoise noise(47);
   for (int frame = 0; frame < 5; ++frame) {
     std::vector<float> image(256 * 256);
     for (std::size_t y = 0; y < 256; ++y)
@@ -407,6 +410,7 @@ TEST(LatticeStage, CorrectsAScanByTheDriftOfTheFrames) {
     drift.drift_px = {velocity.x * kPeriod_s * frame, velocity.y * kPeriod_s * frame};
     drift.sigma_drift_px = {0.01, 0.01};
     drift.state = DriftState::locked;
+    image = noise(image);
     out = sut(image, drift);
     uncorrected = blind(image, drift);
     ASSERT_EQ(out.spots.size(), 1u);
@@ -415,7 +419,8 @@ TEST(LatticeStage, CorrectsAScanByTheDriftOfTheFrames) {
   }
   const double truth = 0.02 * 12.25;
   EXPECT_GT(std::abs(uncorrected.spots[0].d_nm / truth - 1.0), 2e-3);
-  EXPECT_NEAR(out.spots[0].d_nm / truth, 1.0, 5e-5);
+  EXPECT_NEAR(out.spots[0].d_nm, truth, 4.0 * out.spots[0].sigma_d_nm);
+  EXPECT_LT(out.spots[0].sigma_d_nm, 1e-4 * truth);
   EXPECT_GT(out.spots[0].sigma_d_sys_nm, 0.0);
   EXPECT_NEAR(out.scan_affine->yy, 1.0 / (1.0 + 0.014), 1e-6);
 }

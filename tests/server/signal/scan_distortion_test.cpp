@@ -52,7 +52,7 @@ TEST(ScanDistortion, SaysHowWellTheVelocityIsKnown) {
   // Six points a frame apart, each to 0.02 px: the slope to 0.02 / sqrt(17.5) px a frame.
   const double slope = 0.02 / std::sqrt(17.5) / kPeriod_s * kLine_s;
   EXPECT_NEAR(sut.sigma_ratio({0.0, 0.05}), slope, 0.01 * slope);
-  EXPECT_NEAR(sut.sigma_ratio({0.05, 0.05}), 0.5 * slope, 0.01 * slope);
+  EXPECT_NEAR(sut.sigma_ratio({0.05, 0.05}), std::sqrt(0.5) * slope, 0.01 * slope);
   EXPECT_EQ(sut.sigma_ratio({0.05, 0.0}), 0.0);  // along the fast axis nothing is stretched
 }
 
