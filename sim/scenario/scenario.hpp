@@ -19,7 +19,8 @@ struct DetectorModel {
   int width = 512;
   int height = 512;
   double pixel_size_nm = 0.03;
-  double exposure_s = 0.0;  // 0 = the frame period
+  double exposure_s = 0.0;        // 0 = the frame period; scanned: all rows
+  double scan_line_time_s = 0.0;  // from one row to the next; 0 = all rows at once
   double dose_e_per_px = 10.0;
   double vacuum_level = 1.0;      // expected intensity, in units of the dose:
   double film_level = -0.08;      //   added by the support film,

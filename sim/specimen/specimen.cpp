@@ -60,6 +60,7 @@ void Specimen::let_time_pass() {
     state_.events.push_back(
         {"voltage_limit", fmt::format("current off at {:.3f} V", cell_.voltage_v())});
   }
+  heat_drift_before_nm_ = heat_.drift_nm();
   heat_.advance();
   drift_.advance(state_.frame);
   damage_.advance(beam_on_ && specimen_in_ ? fluence_per_frame_ : 0.0, dt_s);
@@ -109,6 +110,11 @@ void Specimen::apply(const Step& step, const char* kind) {
 void Specimen::describe() {
   const double middle_s = 0.5 * scenario_.detectors.front().exposure_s;
   state_.shift_nm = drift_.at(state_.t_s + middle_s) + heat_.drift_nm();
+  // The support goes on as it went: its drift changes little from frame to frame.
+  const Vector heat_step_nm = heat_.drift_nm() - heat_drift_before_nm_;
+  state_.motion = drift_.motion(state_.t_s + middle_s);
+  state_.motion.before_nm = state_.motion.before_nm - heat_step_nm;
+  state_.motion.after_nm = state_.motion.after_nm + heat_step_nm;
   state_.bias_v = cell_.voltage_v();
   state_.current_a = cell_.current_a();
   state_.is_held_back = cell_.is_held_back();

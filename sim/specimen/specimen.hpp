@@ -28,6 +28,7 @@ struct SpecimenState {
   std::uint64_t frame = 0;
   double t_s = 0.0;  // the frame's beginning in experiment time
   Vector shift_nm;   // specimen against the stage's zero; +x = moved right
+  Motion motion;     // about it while the frame is taken
   double bias_v = 0.0;
   double current_a = 0.0;
   double temperature_k = 0.0;
@@ -86,6 +87,7 @@ class Specimen {
   Heat heat_;
   StageDrift drift_;
   Damage damage_;
+  Vector heat_drift_before_nm_;
   std::uint64_t next_frame_ = 0;
   std::size_t next_step_ = 0;
   bool beam_on_ = true;

@@ -94,6 +94,7 @@ void TruthWriter::write_header() {
                {"pixel_size_nm", detector_.pixel_size_nm},
                {"frame_period_s", scenario_.frame_period_s},
                {"exposure_s", detector_.exposure_s},
+               {"scan_line_time_s", detector_.scan_line_time_s},
                {"dose_e_per_px", detector_.dose_e_per_px},
                {"gain_adu_per_e", detector_.gain_adu_per_e},
                {"dark_adu", detector_.dark_adu},
@@ -143,6 +144,7 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
             {"rim_nm", state.rim_nm},
             {"crystallinity", state.crystallinity}};
   if (!state.specimen_in) line["specimen_in"] = false;
+  if (detector_.scan_line_time_s > 0.0) add_scan(line, state);
   if (bounds && bounds->drift_px)
     line["bound_drift_px"] = {bounds->drift_px->x, bounds->drift_px->y};
   out_ << line.dump() << '\n';
@@ -151,6 +153,16 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
   if (state.specimen_in)  // else the picture shows nothing of it yet
     note_changes(state, transition ? fractions.value(transition->to, 0.0) : 0.0);
   out_.flush();
+}
+
+/// What the rows of a scanned frame, taken one after the other, made of the specimen.
+void TruthWriter::add_scan(Json& line, const SpecimenState& state) const {
+  const Vector velocity =
+      (1.0 / detector_.pixel_size_nm) *
+      state.motion.velocity_nm_per_s(detector_.scan_line_time_s * detector_.height);
+  const Matrix a = scan_matrix(detector_.scan_line_time_s * velocity);
+  line["drift_velocity_px_per_s"] = {velocity.x, velocity.y};
+  line["scan_matrix"] = {{a.xx, a.xy}, {a.yx, a.yy}};
 }
 
 void TruthWriter::note_changes(const SpecimenState& state, double product_fraction) {

@@ -74,6 +74,22 @@ TEST(ReadScenario, RefusesAnExposureLongerThanThePeriod) {
   EXPECT_EQ(found, "s.toml:4:14: detector[0].exposure_s: 0.2 must not be above frame_period_s 0.1");
 }
 
+TEST(ReadScenario, ExposesAScannedFrameFromItsFirstRowToItsLast) {
+  const auto text = [](const std::string& keys) {
+    return "name = \"x\"\nframe_period_s = 0.3\n[[detector]]\nheight = 100\n" + keys +
+           "[specimen]\nedges = [[0, 1]]\n";
+  };
+  const auto scenario = parse_scenario(text("scan_line_time_s = 0.002\n"), "s");
+  ASSERT_TRUE(scenario) << scenario.error().message;
+  EXPECT_NEAR(scenario->detectors[0].exposure_s, 0.2, 1e-15);
+  EXPECT_EQ(
+      mistakes_of(text("exposure_s = 0.1\nscan_line_time_s = 0.002\n")),
+      "s.toml:5:14: detector[0].exposure_s: 0.1 must be 0.2, scan_line_time_s x height, or be "
+      "left out");
+  EXPECT_THAT(mistakes_of(text("scan_line_time_s = 0.004\n")),
+              HasSubstr("0.4 must not be above frame_period_s 0.3"));
+}
+
 TEST(ReadScenario, RefusesACurveThatGoesBack) {
   const std::string found = mistakes_of(
       "name = \"x\"\n[[detector]]\n[specimen]\nedges = [[0, 1]]\nd_layer_nm = [[0.5, 0.55], [0.2, "
