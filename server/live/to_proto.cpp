@@ -262,6 +262,7 @@ void fill(v1::RunBegins& out, const RunInfo& run) {
   out.set_width(run.configuration.geometry.width);
   out.set_height(run.configuration.geometry.height);
   out.set_bin(run.grid.bin);
+  out.set_pixel_size_sigma_ratio(run.pixel_size_sigma_ratio);
 }
 
 void fill(v1::FrameHeader& out, const Frame& frame, const RunInfo& run) {

@@ -55,6 +55,8 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, Surroundings surroundings)
   run.configuration = *configuration;
   run.pixel_size_nm =
       config.pixel_size_nm > 0.0 ? config.pixel_size_nm : configuration->pixel_size_nm;
+  run.pixel_size_sigma_ratio = config.pixel_size_sigma_ratio;
+  run.pixel_size_source = config.pixel_size_source;
   run.frame_period_s =
       config.frame_period_s > 0.0 ? config.frame_period_s : configuration->frame_period_s;
   run.is_frame_period_assumed = run.frame_period_s <= 0.0;

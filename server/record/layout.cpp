@@ -116,6 +116,10 @@ class Layout {
     author_.text_field(detector, "pixel_type", to_string(geometry().type));
     if (is_calibrated_)
       author_.number_field(detector, "pixel_size_at_specimen", run().pixel_size_nm, "nm");
+    if (is_calibrated_ && run().pixel_size_sigma_ratio > 0.0)
+      author_.number_field(detector, "pixel_size_sigma_ratio", run().pixel_size_sigma_ratio, "");
+    if (!run().pixel_size_source.empty())
+      author_.text_field(detector, "pixel_size_source", run().pixel_size_source);
     author_.number_field(detector, "frame_time", run().frame_period_s, "s");
     author_.boolean_field(detector, "frame_time_is_assumed", run().is_frame_period_assumed);
     if (run().configuration.exposure_s > 0.0)

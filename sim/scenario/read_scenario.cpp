@@ -150,7 +150,18 @@ class ScenarioReader {
     in.curve("a_nm", out.a_nm);
     Pair fixed_point{};
     if (in.pair("fixed_point_nm", fixed_point)) out.fixed_point_nm = fixed_point;
+    for (TableReader& one : in.tables("reflection")) read_reflection(one, out);
     read_parts(in, out);
+    in.finish();
+  }
+
+  static void read_reflection(TableReader& in, SpecimenModel& out) {
+    OwnReflection& own = out.reflections.emplace_back();
+    for (const char* key : {"h", "l", "amplitude"}) in.require(key);
+    in.number("h", own.h, {-20.0, 20.0});
+    in.number("l", own.l, {-40.0, 40.0});
+    in.curve("amplitude", own.amplitude);
+    if (own.h == 0.0 && own.l == 0.0) in.mistake("h", "h and l must not both be 0");
     in.finish();
   }
 

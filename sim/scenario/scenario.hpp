@@ -48,6 +48,14 @@ struct Shell {
   double d_layer_nm = 0.0;
 };
 
+/// One reflection of the first phase, with an amplitude of its own instead of the phase table's; or
+/// one the table does not have, a superlattice's, with fractions for indices.
+struct OwnReflection {
+  double h = 0.0;
+  double l = 0.0;
+  Curve amplitude;  // contrast at full thickness, against state of charge
+};
+
 struct StrainStep {
   double normal_deg = 0.0;
   double position_nm = 0.0;
@@ -79,6 +87,7 @@ struct SpecimenModel {
   double d_layer_factor = 1.0;
   Curve d_layer_nm;  // against state of charge; empty = the phase table's
   Curve a_nm;
+  std::vector<OwnReflection> reflections;
   std::optional<Pair> fixed_point_nm;  // about which it expands; none = centre of what is seen
   std::optional<Shell> shell;
   std::optional<StrainStep> strain_step;

@@ -151,6 +151,23 @@ Domain Specimen::domain_of(const Phase& phase, Axes reference, Axes wanted) cons
   return domain;
 }
 
+/// The first phase with the amplitudes the scenario has for it.
+Phase Specimen::phase_at(double state_of_charge) const {
+  Phase phase = *phase_;
+  for (const OwnReflection& own : scenario_.specimen.reflections) {
+    const double amplitude = value_at(own.amplitude, state_of_charge, 0.0);
+    const auto known =
+        std::find_if(phase.reflections.begin(), phase.reflections.end(),
+                     [&own](const Reflection& one) { return one.h == own.h && one.l == own.l; });
+    if (known != phase.reflections.end()) {
+      known->amplitude = amplitude;
+    } else {
+      phase.reflections.push_back({own.h, own.l, amplitude});
+    }
+  }
+  return phase;
+}
+
 std::vector<Domain> Specimen::build_domains() const {
   const SpecimenModel& model = scenario_.specimen;
   const auto axes_at = [&](double soc) {
@@ -158,7 +175,8 @@ std::vector<Domain> Specimen::build_domains() const {
                 value_at(model.d_layer_nm, soc, phase_->d_layer_nm()) * model.d_layer_factor};
   };
   std::vector<Domain> domains;
-  domains.push_back(domain_of(*phase_, axes_at(scenario_.cell.state_of_charge),
+  domains.push_back(domain_of(phase_at(cell_.state_of_charge()),
+                              axes_at(scenario_.cell.state_of_charge),
                               axes_at(cell_.state_of_charge())));
   if (model.shell) split_by_shell(domains);
   if (model.strain_step) split_by_strain(domains);

@@ -73,6 +73,7 @@ class Specimen {
   void describe();
   std::vector<Domain> build_domains() const;
   Domain domain_of(const Phase& phase, Axes reference, Axes wanted) const;
+  [[nodiscard]] Phase phase_at(double state_of_charge) const;
   void split_by_transition(std::vector<Domain>& domains) const;
   void split_by_strain(std::vector<Domain>& domains) const;
   void split_by_shell(std::vector<Domain>& domains) const;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -24,6 +25,12 @@ void add_bound(Json& line, const char* key, const std::optional<double>& bound) 
   if (bound) line[key] = *bound;
 }
 
+/// Whole where it is whole; a superlattice's are fractions.
+Json index_of(double value) {
+  const double whole = std::round(value);
+  return value == whole ? Json(static_cast<std::int64_t>(whole)) : Json(value);
+}
+
 /// One of each Friedel pair: g_x > 0, or g_x = 0 and g_y > 0.
 Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneWave wave,
                      double fraction) {
@@ -41,7 +48,7 @@ Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneW
   const double electrons = detector.dose_e_per_px * detector.width * detector.height;
   return {{"phase", domain.phase},
           {"domain", domain.name},
-          {"hkl", {wave.h, 0, wave.l}},
+          {"hkl", {index_of(wave.h), 0, index_of(wave.l)}},
           {"g_per_nm", {wave.g_per_nm.x, wave.g_per_nm.y}},
           {"d_nm", 1.0 / g},
           {"amplitude", amplitude},

@@ -90,6 +90,20 @@ TEST(ReadScenario, ExposesAScannedFrameFromItsFirstRowToItsLast) {
               HasSubstr("0.4 must not be above frame_period_s 0.3"));
 }
 
+TEST(ReadScenario, ReadsReflectionsOfTheSpecimensOwn) {
+  const std::string before = "name = \"x\"\n[[detector]]\n[specimen]\nedges = [[0, 1]]\n";
+  const auto scenario = parse_scenario(
+      before + "[[specimen.reflection]]\nh = 0.5\nl = 0\namplitude = [[0.0, 0.02]]\n", "s");
+  ASSERT_TRUE(scenario) << scenario.error().message;
+  ASSERT_EQ(scenario->specimen.reflections.size(), 1u);
+  EXPECT_EQ(scenario->specimen.reflections[0].h, 0.5);
+  EXPECT_EQ(scenario->specimen.reflections[0].amplitude[0][1], 0.02);
+  EXPECT_THAT(mistakes_of(before + "[[specimen.reflection]]\nh = 0\nl = 0\namplitude = [[0, 1]]\n"),
+              HasSubstr("h and l must not both be 0"));
+  EXPECT_THAT(mistakes_of(before + "[[specimen.reflection]]\nh = 1\n"),
+              HasSubstr("amplitude: missing"));
+}
+
 TEST(ReadScenario, RefusesACurveThatGoesBack) {
   const std::string found = mistakes_of(
       "name = \"x\"\n[[detector]]\n[specimen]\nedges = [[0, 1]]\nd_layer_nm = [[0.5, 0.55], [0.2, "

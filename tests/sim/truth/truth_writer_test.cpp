@@ -77,6 +77,16 @@ TEST(TruthWriter, ListsOneOfEachFriedelPairWithItsSpacing) {
   EXPECT_TRUE(reflections[0]["visible"].get<bool>());
 }
 
+TEST(TruthWriter, GivesASuperlatticeItsFractions) {
+  Scenario scenario = test::still_scenario();
+  scenario.specimen.reflections = {{0.5, 0.0, {{0.0, 0.02}}}};
+  const auto lines = truth_of(scenario, 1);
+  const Json& last = lines[1]["reflections"].back();
+  EXPECT_NEAR(std::abs(last["hkl"][0].get<double>()), 0.5, 1e-12);
+  EXPECT_GT(last["amplitude"].get<double>(), 0.005);
+  EXPECT_EQ(lines[1]["reflections"][0]["hkl"], (Json{0, 0, 2})) << "whole ones stay whole";
+}
+
 TEST(TruthWriter, DatesTheEventsByFrame) {
   Scenario scenario = test::still_scenario();
   scenario.heat.expansion_c_per_k = 1e-4;
