@@ -60,7 +60,7 @@ def drift_limit(series):
     kind = series.specimen.removesuffix("-nofilm")
     if kind in ("swelling", "coexisting"):
         return 2.0
-    return 1.5 if kind in ("lattice", "fading") or series.dose <= 2.0 else 1.25
+    return 1.5 if kind in ("lattice", "fading", "honeycomb") or series.dose <= 2.0 else 1.25
 
 
 class Judge:
@@ -168,7 +168,6 @@ class Judge:
         for n, spots, added in pictures:
             true = [r for r in self.truth[n]["reflections"] if r["visible"] or added > 1]
             part = {domain["name"]: max(1e-3, domain["fraction"]) for domain in self.truth[n]["domains"]}
-            mean = self.measured[n].get("mean_counts", math.nan) / (self.header["gain_adu_per_e"] * self.header["dose_e_per_px"])
             for spot in spots:
                 r = self._match(true, spot, part) if spot["confirmed"] and spot.get(kind.value) else None
                 if r is None or (key := (r["domain"], tuple(r["hkl"]))) not in bounds[n]:
@@ -176,7 +175,7 @@ class Judge:
                 tracks.setdefault((key, spot["id"]), []).append(
                     (spot[kind.value] / r["d_nm"] - 1, (spot[kind.sigma] or math.nan) / r["d_nm"],
                      (spot["sigma_d_sys_nm"] or 0.0) / r["d_nm"], *np.divide(bounds[n][key], math.sqrt(added)),
-                     spot["amplitude"] * mean / r["amplitude"], spot.get("overlapped", False)))
+                     spot["amplitude"] * self._mean_level(n) / r["amplitude"], spot.get("overlapped", False)))
         return tracks
 
     def _bounds_by_frame(self):
@@ -192,7 +191,7 @@ class Judge:
 
     def _match(self, true, spot, part):
         """The reflection the spot is, or None; part: of the field, by domain."""
-        gate = GATE_BINS / (self.header["pixel_size_nm"] * min(self.header["width"], self.header["height"]))
+        gate = GATE_BINS * self._bin()
 
         def apart(a, b):
             return min(math.dist(a, b), math.dist(a, [-b[0], -b[1]]))
@@ -223,7 +222,9 @@ class Judge:
             random = relative - offset
             # The median of n has its own error; an offset below three of them is none.
             noise = 1.25 * rms(random) / math.sqrt(len(random))
-            if overlapped.mean() < 0.5:  # else it is two crystals' mean, and no bound is of that
+            # Two crystals' mean has no bound. A superlattice's has, that of its whole row with the lattice's own strong
+            # reflection in it; what is asked of it is to be seen, and it is told apart.
+            if overlapped.mean() < 0.5 and not hkl[0] % 1:
                 ratios.append(random / bound)
                 zs.append(random / sigma)
                 amplitudes.append(float(np.median(amplitude)))
@@ -258,15 +259,38 @@ class Judge:
         self._tell(f"{kind.name} z", rms(zs), self._z_goal() if judges_z else None, z=rms(zs))
 
     def _tell_superlattice(self):
-        """Share of the frames whose superlattice the truth calls visible in which a confirmed spot is it."""
+        """Share of the frames whose superlattice the truth calls visible in which a confirmed spot is it; and what is
+        said of its predicted places, without a search: the amplitude where there is a wave, noise where there is none."""
         seen = wanted = 0
+        errors, nothing = [], []
         for n, entry in self.measured.items():
-            thirds = [r for r in self.truth[n]["reflections"] if r["visible"] and r["hkl"][0] % 1]
-            wanted += len(thirds)
+            true = self.truth[n]["reflections"]
+            weak = [r for r in true if r["visible"] and r["hkl"][0] % 1]
+            wanted += len(weak)
             seen += sum(any(s["confirmed"] and self._match([r], s, {r["domain"]: 1.0}) for s in entry.get("spots", ()))
-                        for r in thirds)
+                        for r in weak)
+            for place in entry.get("superlattice") or ():
+                near = self._match([r for r in true if r["amplitude"] > 0], place, {r["domain"]: 1.0 for r in true})
+                if near is not None and place["sigma_amplitude"]:
+                    true_amplitude = near["amplitude"] / self._mean_level(n)
+                    errors.append((place["amplitude"] - true_amplitude) / place["sigma_amplitude"])
+                elif near is None and all(math.dist(r["g_per_nm"], place["g_per_nm"]) > 4 * self._bin() for r in true):
+                    nothing.append(place["snr"])
         if wanted:
             self._tell("superlattice seen", seen / wanted, count=wanted)
+        if errors:
+            self._tell("superlattice amplitude z", rms(errors), z=rms(errors), count=len(errors))
+        if nothing:
+            self._tell("superlattice snr of nothing", rms(nothing), z=rms(nothing), count=len(nothing))
+
+    def _bin(self):
+        """1 / field, 1/nm."""
+        return 1 / (self.header["pixel_size_nm"] * min(self.header["width"], self.header["height"]))
+
+    def _mean_level(self, frame):
+        """Mean intensity in units of the vacuum's."""
+        counts = self.measured[frame].get("mean_counts", math.nan)
+        return counts / (self.header["gain_adu_per_e"] * self.header["dose_e_per_px"])
 
 
 def index_text(hkl):

@@ -75,13 +75,14 @@ class Series:
 
     def _specimen(self):
         kind = self.specimen.removesuffix("-nofilm")
-        whole = kind in ("lattice", "fading", "swelling", "strained")
+        whole = kind in ("lattice", "fading", "swelling", "strained", "honeycomb")
         part = self.field_nm / 15.36
         out = '[specimen]\nphase = "P2"\nlayer_normal_deg = 28.0\nrim_nm = 0.7\n'
         out += 'field = "lattice"\n' if whole else f"edges = [[15.0, {4.5 * part:.3f}], [-62.0, {5.5 * part:.3f}]]\n"
-        if kind == "honeycomb":  # a superlattice that fades to nothing over the series
-            out += "".join(f"[[specimen.reflection]]\nh = {h}\nl = 0.0\namplitude = [[0.0, {c}], [1.0, 0.0]]\n"
-                           for h, c in ((1 / 3, 0.014), (2 / 3, 0.010)))
+        if kind == "honeycomb":  # thirds that fade to nothing over the series, halves that stay
+            out += "".join(f"[[specimen.reflection]]\nh = {h}\nl = {l}\namplitude = [[0.0, {c}], [1.0, {end}]]\n"
+                           for h, l, c, end in ((1 / 3, 0.0, 0.014, 0.0), (2 / 3, 0.0, 0.010, 0.0), (0.5, 0.0, 0.004, 0.004),
+                                                (0.5, 0.5, 0.004, 0.004), (0.5, -0.5, 0.004, 0.004)))
         if kind == "swelling":  # 0.6 % along the layers' normal, -0.3 % across, over the series
             out += "d_layer_nm = [[0.0, 0.55555], [1.0, 0.55888]]\na_nm = [[0.0, 0.28713], [1.0, 0.28627]]\n"
         if kind == "strained":
