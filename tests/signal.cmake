@@ -1,5 +1,6 @@
 # Tests of the mathematics in server/signal, and of the two stages that are thin shells around it.
-foreach(name analysis_grid taper bin_image frame_fft lane_fft change_detector)
+foreach(name analysis_grid taper bin_image frame_fft lane_fft change_detector lattice_cell lattice_fit
+        lattice_search lattice_tracker random_walk_filter scan_distortion)
   latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
 endforeach()
 foreach(name hot_pixels scale_fit peak_detect spot_refine drift_match drift_tracker running_sum)

@@ -28,7 +28,8 @@ struct LineConfig {
   double pixel_size_sigma_ratio = 0.0;
   std::string pixel_size_source;  // a calibration, in words; empty = nobody measured it
   double frame_period_s = 0.0;    // likewise
-  int frame_slots = 16;           // raw frames in memory, 2 to 65536
+  std::vector<Vector2> superlattice = LatticeConfig::usual_superlattice();
+  int frame_slots = 16;  // raw frames in memory, 2 to 65536
   LossPolicy source_policy = LossPolicy::drop_newest;
   std::uint64_t first_seq = 0;
   std::vector<AlertRule> rules;

@@ -216,6 +216,8 @@ class Layout {
     const Handle lattice = process(all, "lattice", 3);
     tables_.spots = SpotTable::create(
         author_, lattice, "one row per reflection and frame; seq is frame_info/frame_id");
+    tables_.lattices = LatticeTable::create(author_, lattice);
+    tables_.superlattice = SuperlatticeTable::create(author_, lattice);
     const Handle sum = process(all, "running_sum", 4);
     tables_.sums = SumTable::create(author_, sum);
     tables_.sum_spots = SpotTable::create(

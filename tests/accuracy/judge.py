@@ -214,7 +214,7 @@ class Judge:
             alone = self.series.specimen not in ("strained", "coexisting")
             self._tell(f"{kind.name}: reflections", 0, (operator.ge, 1) if alone and judged else None)
             return
-        ratios, zs, offsets, in_sys, amplitudes = [], [], [], [], []
+        ratios, zs, total_zs, offsets, in_sys, amplitudes = [], [], [], [], [], []
         for ((domain, hkl), spot_id), samples in sorted(tracks.items()):
             relative, sigma, sys, amplitude, overlapped = samples.T[[0, 1, 2, 5, 6]]
             bound = samples.T[kind.bound]
@@ -227,6 +227,7 @@ class Judge:
             if overlapped.mean() < 0.5 and not hkl[0] % 1:
                 ratios.append(random / bound)
                 zs.append(random / sigma)
+                total_zs.append(random / np.hypot(sigma, sys))
                 amplitudes.append(float(np.median(amplitude)))
             offsets.append(max(0.0, abs(offset) - 3 * noise))
             in_sys.append(offset / math.hypot(np.median(sys), noise))
@@ -237,8 +238,13 @@ class Judge:
             self._tell(f"{label} amplitude", float(np.median(amplitude)))
         changes = self.series.specimen in ("swelling", "coexisting")
         if ratios:
-            self._tell_random(kind, np.concatenate(ratios), np.concatenate(zs), judged,
-                              judged and not (changes and self.series.has_film))
+            # How well the velocity of a scanned frame is known is in the systematic sigma; the bound takes it for known.
+            scanned = self.series.scanned
+            self._tell_random(kind, np.concatenate(ratios), np.concatenate(zs), judged and not scanned,
+                              judged and not scanned and not (changes and self.series.has_film))
+            if scanned and kind is SPOT:
+                z = rms(np.concatenate(total_zs))
+                self._tell("d z, sys included", z, (operator.le, Z_GOAL[1] * self.slack) if judged else None, z=z)
         if not self.series.has_film:
             self._tell(f"{kind.name} offset, largest", max(offsets), (operator.le, 1e-4) if judged else None)
         elif not changes:
