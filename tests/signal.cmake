@@ -17,3 +17,8 @@ add_test(NAME server/app/drift_reference_test
   COMMAND /usr/bin/python3 ${PROJECT_SOURCE_DIR}/tests/server/app/drift_reference_test.py $<TARGET_FILE:latticed>)
 set_tests_properties(server/app/real_movie_test server/app/drift_reference_test
   PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+
+# Run by hand: what the drift of a frame costs.
+latticed_add_program(drift_bench
+  SOURCES ${PROJECT_SOURCE_DIR}/tests/bench/drift_bench.cpp
+  LINKS latticed_test_support latticed::process latticed::sim_render)

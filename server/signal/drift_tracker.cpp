@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kReflectionReach = 4;  // bins round a reflection that are taken whole
 constexpr float kPlainReflectionSnr = 6.0f;
-constexpr int kStripes = 8;  // parts of the full template, one renewed per frame
+constexpr int kStripes = 16;  // parts of the full template, one renewed per frame
 constexpr double kStripeBlend = 1.0 / 16.0;
 // Frames until then go into the full template whole: bins chosen from one that is noisier than was
 // assumed are mostly noise, and what they promise denies the right cell.
@@ -138,6 +138,14 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
   chosen_.reserve(max_blocks_);
   label_of_block_.resize(per_column * static_cast<std::size_t>(grid_.kx_count));
   powers_.resize(static_cast<std::size_t>(grid_.height) + 2);
+  block_fy2_.resize(per_column);
+  for (std::size_t j = 0; j < per_column; ++j)
+    for (int i = 0; i < kBlock; ++i) {
+      const int row = std::min(static_cast<int>(j) * kBlock + i, grid_.height - 1);
+      const double fy = static_cast<double>(grid_.signed_ky(row)) / grid_.height;
+      block_fy2_[j].row[static_cast<std::size_t>(i)] = static_cast<float>(fy * fy);
+      block_fy2_[j].nearest = std::min(block_fy2_[j].nearest, fy * fy);
+    }
   for (int row = 0; row < grid_.height; ++row)
     one_over_share_.push_back(1.0f / (1.0f - static_cast<float>(std::min(row, grid_.height - row)) /
                                                  static_cast<float>(grid_.height)));
@@ -154,6 +162,7 @@ void DriftTracker::reset() {
   shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
   innovation_ = 0.0;
   usual_aperiodic_ = 1.0;
+  usual_scatter_ = 0.0;
 }
 
 void DriftTracker::restart(const DriftPlace& place) {
@@ -204,26 +213,18 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
   const float deviations = frames_learnt_ < kSettled ? 6.0f : 4.0f;
   const float smallest = bin_noise * kBlock * (1.0f + deviations / std::sqrt(float{kBlock}));
   const double band = 0.5 * grid_.band;
-  std::array<float, kBlock> fy2{};
   scored_.clear();
   label_neighbourhoods(peaks);
-  for (std::uint32_t j = 0; j < per_column; ++j) {
-    const int row = static_cast<int>(j) * kBlock;
-    double nearest = 1.0;
-    for (int i = 0; i < kBlock; ++i) {
-      const int r = std::min(row + i, grid_.height - 1);
-      const double fy = static_cast<double>(grid_.signed_ky(r)) / grid_.height;
-      fy2[static_cast<std::size_t>(i)] = static_cast<float>(fy * fy);
-      nearest = std::min(nearest, std::abs(fy));
-    }
-    for (int kx = 0; kx < grid_.kx_count; ++kx) {
-      const double fx = static_cast<double>(kx) / grid_.width;
-      if (fx * fx + nearest * nearest > band * band) break;
+  for (int kx = 0; kx < grid_.kx_count; ++kx) {
+    const double fx = static_cast<double>(kx) / grid_.width;
+    for (std::uint32_t j = 0; j < per_column; ++j) {
+      const int row = static_cast<int>(j) * kBlock;
+      if (fx * fx + block_fy2_[j].nearest > band * band) continue;
       if (kx == 0 && grid_.signed_ky(row) < 0) continue;  // mirror images
       if (kx + row == 0) continue;                        // mean and plane
       float power = 0.0f;
       const float score = block_score(template_.data() + grid_.at(kx, row), bin_noise,
-                                      static_cast<float>(fx * fx), fy2.data(), &power);
+                                      static_cast<float>(fx * fx), block_fy2_[j].row.data(), &power);
       const std::uint32_t block = static_cast<std::uint32_t>(kx) * per_column + j;
       // A reflection is taken whole: part of its peak would stand for another frequency, and the
       // drift would be wrong by that ratio (1 % of the displacement, measured).
@@ -363,7 +364,8 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
   // A jump by whole cells leaves the reflections matched and the aperiodic part not.
   const double doubt = std::sqrt((1.0 + template_noise_ / white_) / std::max(aperiodic, 1e-30));
   verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
-  verdict.is_suspect = denial < usual_aperiodic_ - std::max(0.2, 6.0 * doubt);
+  verdict.is_suspect =
+      denial < usual_aperiodic_ - std::max({0.2, 6.0 * doubt, 5.0 * usual_scatter_});
   verdict.is_accepted =
       match.is_peak && verdict.match > kSmallestMatch && verdict.significance > kSignificant;
   return verdict;
@@ -680,7 +682,9 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   watch_reflections(match);
 
   const double aperiodic = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
-  usual_aperiodic_ += 0.1 * (std::clamp(aperiodic, 0.0, 1.0) - usual_aperiodic_);
+  const double unusual = std::clamp(aperiodic, 0.0, 1.5) - usual_aperiodic_;
+  usual_scatter_ += 0.1 * (std::min(std::abs(unusual), 0.1) - usual_scatter_);
+  usual_aperiodic_ = std::min(1.0, usual_aperiodic_ + 0.1 * unusual);
 
   ++frames_learnt_;
   const int memory = std::min(frames_learnt_, config_.template_memory_frames);

@@ -129,6 +129,7 @@ class DriftTracker {
   Vector2 last_sigma_;                      // as reported of the last frame
   Vector2 shift_, velocity_;                // cells from the template's zero, cells per frame
   double usual_aperiodic_ = 1.0;            // running mean of the aperiodic match
+  double usual_scatter_ = 0.0;              // and of its distance from that
   double innovation_ = 0.0;                 // running rms of |measured - predicted|, cells
 
   // Scratch of one frame.
@@ -141,6 +142,11 @@ class DriftTracker {
   std::vector<Scored> scored_;
   std::vector<MatchBlock> chosen_;
   std::vector<std::uint8_t> label_of_block_;
+  struct BlockRows {
+    std::array<float, kBlock> row{};  // fy^2 of its rows, cycles^2 per cell^2
+    double nearest = 1.0;             // the smallest of them
+  };
+  std::vector<BlockRows> block_fy2_;   // blocks of one column
   std::vector<float> powers_;          // of one column's rows, and one more at either end
   std::vector<float> one_over_share_;  // by row: how much of the field is not shared
   std::array<std::uint32_t, kLabels + 1> label_begin_{};
