@@ -43,7 +43,6 @@ class LatticeStage final : public TrackStage {
     Vector2 frequency;       // cycles per cell
     std::uint32_t seen = 0;  // one bit per frame, newest lowest
     std::uint32_t age_frames = 0;
-    double first_d = 0.0;  // running mean of its first frames' d, nm
     bool is_confirmed = false;
     bool is_watched = false;
     double tolerance = 0.0;  // cycles per cell; of a watched one
@@ -61,7 +60,6 @@ class LatticeStage final : public TrackStage {
   void add_spot(const Track& track, const signal::RefinedSpot& fit, const Prepared& prepared,
                 Measurements& out) const;
   void join_harmonics(Measurements& out) const;
-  void doubt_drift(Measurements& out);
   [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/frame/measurements.hpp"
+#include "server/signal/drift_leak.hpp"
 #include "server/signal/drift_match.hpp"
 #include "server/signal/frame_fft.hpp"
 #include "server/signal/peak_detect.hpp"
@@ -86,7 +87,7 @@ class DriftTracker {
   std::size_t collect_peaks(std::array<Candidate, kCandidates>& found, std::size_t first,
                             std::size_t limit) const;
   bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
-  void learn(const Spectrum& frame, const MatchResult& match);
+  void learn(const Spectrum& frame, const RingNoise& noise, const MatchResult& match);
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
   [[nodiscard]] double typical_misfit(const MatchResult& match) const;
@@ -96,6 +97,9 @@ class DriftTracker {
   Vector2 anchored(const Spectrum& frame, Vector2 shift);
   void reset();
   void make_anchor();
+  void make_film(const RingNoise& noise);
+  [[nodiscard]] bool is_film(const MatchBlock& block, const RingNoise& noise) const;
+  void follow_lattice(const Spectrum& frame, const RingNoise& noise, const MatchResult& match);
   DriftMeasurement report(const MatchResult& match, const Verdict& verdict, bool is_ambiguous);
   DriftMeasurement doubtful(Vector2 shift) const;
   MatchResult match_near(std::uint32_t labels, Vector2 start);
@@ -110,6 +114,14 @@ class DriftTracker {
   // Across frames.
   Spectrum template_;
   MatchList list_, anchor_;
+  MatchList film_;  // film and edge as they were: never updated
+  DeformationGauge gauge_;
+  CrystalMap crystal_;
+  LatticeLeak leak_;
+  Vector2 film_place_, film_mean_;  // as anchor_place_ and anchor_mean_
+  double film_white_ = 0.0;         // frame noise its variances were worked out with
+  int frames_without_film_ = 0;     // in a row: film asked, and not found
+  bool has_film_ = false;
   int frames_learnt_ = 0, frames_since_renewal_ = 0, frames_lost_ = 0, stripe_ = 0;
   int frames_ambiguous_ = 0;  // in a row
   bool has_anchor_ = false, was_reweighed_ = false;
