@@ -16,7 +16,8 @@ constexpr std::size_t kSpotsInTable = 6;
 constexpr std::size_t kSpotsInLine = 2;
 constexpr std::chrono::duration<double> kRateSpan{1.0};
 
-std::vector<v1::Spot> strongest(const v1::Measurement& m, std::size_t count) {
+template <class Measured>  // a frame or a sum of frames
+std::vector<v1::Spot> strongest(const Measured& m, std::size_t count) {
   std::vector<v1::Spot> spots(m.spots().begin(), m.spots().end());
   std::sort(spots.begin(), spots.end(),
             [](const v1::Spot& a, const v1::Spot& b) { return a.snr() > b.snr(); });
@@ -35,6 +36,10 @@ std::string drift_text(const v1::Measurement& m) {
 std::string spot_text(const v1::Spot& spot, const std::string& unit) {
   return fmt::format("#{} {} {}{}", spot.id(), plus_minus(spot.d_nm(), spot.sigma_d_nm()), unit,
                      spot.confirmed() ? "" : " (new)");
+}
+
+std::string sum_text(const v1::SumMeasurement& sum) {
+  return fmt::format("sum of {} frames to {}", sum.frames_added(), sum.last_seq());
 }
 
 std::string crystallinity_text(const v1::Measurement& m) {
@@ -108,6 +113,10 @@ std::string LiveView::take(const v1::MeasurementEvent& event, Clock::time_point 
 std::string LiveView::take_measurement(Detector& d, const v1::Measurement& m,
                                        Clock::time_point now) {
   d.last = m;
+  if (m.has_sum())
+    d.sum = m.sum();
+  else if (m.seq() > d.sum.last_seq() + 4ull * d.sum.frames_added())
+    d.sum.Clear();  // no newer one came
   ++d.measured;
   if (!d.rated_at) {
     d.rated_at = now;
@@ -140,6 +149,11 @@ std::string LiveView::frame_line(const v1::MeasurementEvent& event) const {
                                 m.seq(), drift_text(m));
   if (m.quality() != "good") out += "  " + m.quality();
   for (const auto& spot : strongest(m, kSpotsInLine)) out += "  " + spot_text(spot, unit);
+  if (m.spots().empty() && m.has_sum()) {
+    out += "  [" + sum_text(m.sum());
+    for (const auto& spot : strongest(m.sum(), kSpotsInLine)) out += "  " + spot_text(spot, unit);
+    out += "]";
+  }
   out += "  crystallinity " + crystallinity_text(m);
   if (const std::string holders = holders_text(m); !holders.empty()) out += "  " + holders;
   if (known != detectors_.end() && !known->second.standing.empty()) {
@@ -171,6 +185,12 @@ std::string LiveView::table_of(const std::string& name, const Detector& d) const
                        spot_text(spot, d.spacing_unit), spot.snr());
   }
   if (spots.empty()) out += "  spots          none\n";
+  if (spots.empty() && d.sum.frames_added() > 0) {
+    out += "  " + sum_text(d.sum) + ":\n";
+    for (const auto& spot : strongest(d.sum, kSpotsInTable))
+      out += fmt::format("                 {}, snr {:.0f}\n", spot_text(spot, d.spacing_unit),
+                         spot.snr());
+  }
   out += "  crystallinity  " + crystallinity_text(m) + "\n";
   for (const auto& holder : m.holders()) {
     out += fmt::format("  holder         {} {}\n", holder.holder(), to_text(holder));

@@ -32,6 +32,7 @@ class LiveView {
   struct Detector {
     v1::Stamp stamp;
     v1::Measurement last;
+    v1::SumMeasurement sum;  // the last one, while it is recent
     std::string spacing_unit = "nm";
     std::uint64_t measured = 0;  // as seen by this client, in this run
     std::uint64_t lost = 0;

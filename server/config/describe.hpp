@@ -113,6 +113,14 @@ void describe(Visitor& v, signal::DriftConfig& c) {
   v.integer("max_match_bins", c.max_match_bins, {1024, 262144}, "bins of the match");
 }
 
+template <class Visitor>
+void describe(Visitor& v, SumConfig& c) {
+  v.integer("frames", c.frames, {0, 1024},
+            "last frames that are aligned, added and measured together, every frames/4; 0 = off");
+  v.choice("when", c.when, {"auto", "always", "never"},
+           "auto: only while single frames show fewer than two confirmed spots of SNR 8");
+}
+
 constexpr double kMaxFrames = 1e12;
 
 template <class Visitor>
@@ -140,6 +148,7 @@ void describe(Visitor& v, DetectorConfig& c) {
   v.table("prepare", c.line.prepare);
   v.table("detect", c.line.prepare.detect);
   v.table("drift", c.line.drift);
+  v.table("sum", c.line.sum);
 }
 
 template <class Visitor>

@@ -74,12 +74,38 @@ struct AlertEvent {
 };
 inline constexpr std::size_t kMaxAlertEvents = 16;
 
+/// What the last K frames show together, each turned back by its drift: for doses at which one
+/// frame shows too little. Sums that share frames share noise.
+struct SumMeasurement {
+  std::uint32_t frames_added = 0;
+  std::uint32_t frames_left_out =
+      0;  // of the same stretch: not locked, cell in doubt, lost, far off
+  std::uint64_t first_seq = 0, last_seq = 0;      // of the frames added
+  double effective_seq = 0.0;                     // their mean
+  std::optional<std::int64_t> effective_time_ns;  // mean of their mid-exposures, UTC
+  Vector2 drift_px;          // mean place of the specimen: phases are as in a frame taken there
+  double mean_counts = 0.0;  // a raw pixel, of all frames added
+  FixedVector<Spot, kMaxSpots> spots;  // ids of their own; confirmed: seen in two sums that share
+                                       // no frame; age in frames
+  std::optional<double> crystallinity;
+};
+
 /// Stages of the chain, for their cost.
-enum class Stage : std::uint8_t { acquire, correct, fft, detect, drift, lattice, alert, publish };
-inline constexpr std::size_t kStages = 8;
+enum class Stage : std::uint8_t {
+  acquire,
+  correct,
+  fft,
+  detect,
+  drift,
+  lattice,
+  sum,
+  alert,
+  publish
+};
+inline constexpr std::size_t kStages = 9;
 [[nodiscard]] constexpr std::string_view to_string(Stage stage) noexcept {
-  constexpr std::string_view kNames[kStages] = {"acquire", "correct", "fft",   "detect",
-                                                "drift",   "lattice", "alert", "publish"};
+  constexpr std::string_view kNames[kStages] = {"acquire", "correct", "fft",   "detect", "drift",
+                                                "lattice", "sum",     "alert", "publish"};
   return kNames[static_cast<std::size_t>(stage)];
 }
 
@@ -90,6 +116,7 @@ struct Measurements {
   DriftMeasurement drift;
   FixedVector<Spot, kMaxSpots> spots;
   std::optional<double> crystallinity;  // 0..1: Bragg power over all structure's, to the last spot
+  std::optional<SumMeasurement> sum;    // only in the frame that finished one
   FixedVector<AlertEvent, kMaxAlertEvents> alerts;
   std::array<std::chrono::nanoseconds, kStages> stage_cpu{};
 };

@@ -48,6 +48,19 @@ void fill(v1::Spot& out, const Spot& spot) {
   out.set_harmonic_order(spot.harmonic_order);
 }
 
+void fill(v1::SumMeasurement& out, const SumMeasurement& sum) {
+  out.set_frames_added(sum.frames_added);
+  out.set_frames_left_out(sum.frames_left_out);
+  out.set_first_seq(sum.first_seq);
+  out.set_last_seq(sum.last_seq);
+  out.set_effective_seq(sum.effective_seq);
+  if (sum.effective_time_ns) out.set_effective_time_ns(*sum.effective_time_ns);
+  fill(*out.mutable_drift_px(), sum.drift_px);
+  out.set_mean_counts(sum.mean_counts);
+  for (const Spot& spot : sum.spots) fill(*out.add_spots(), spot);
+  if (sum.crystallinity) out.set_crystallinity(*sum.crystallinity);
+}
+
 void fill(v1::AlertChange& out, const AlertEvent& event, const AlertRule& rule) {
   out.set_rule(rule.name);
   out.set_raised(event.is_raised);
@@ -227,6 +240,7 @@ void fill(v1::Measurement& out, const Frame& frame, const RunInfo& run,
   out.set_cell_ambiguous(m.drift.is_cell_ambiguous);
   for (const Spot& spot : m.spots) fill(*out.add_spots(), spot);
   if (m.crystallinity) out.set_crystallinity(*m.crystallinity);
+  if (m.sum) fill(*out.mutable_sum(), *m.sum);
   for (std::size_t i = 0; i < m.alerts.size(); ++i) {
     v1::AlertChange& change = *out.add_alerts();
     fill(change, m.alerts[i], run.rules[m.alerts[i].rule]);

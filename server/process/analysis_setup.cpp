@@ -20,6 +20,9 @@ Result<std::unique_ptr<AnalysisSetup>> AnalysisSetup::make(const Wish& wish) {
     if (const signal::FrameFft* fft = out->preparer->fft()) {
       out->drift = std::make_unique<DriftStage>(*fft, wish.drift);
       out->lattice = std::make_unique<LatticeStage>(*fft, wish.geometry, wish.lattice);
+      if (wish.sum.is_on())
+        out->sum = std::make_unique<SumStage>(
+            *fft, wish.geometry, SumStage::Config{wish.sum, wish.prepare.detect, wish.lattice});
     }
     return out;
   } catch (const std::bad_alloc&) {

@@ -10,6 +10,7 @@
 #include "server/process/drift_stage.hpp"
 #include "server/process/lattice_stage.hpp"
 #include "server/process/preparer.hpp"
+#include "server/process/sum_stage.hpp"
 
 namespace latticed {
 
@@ -19,6 +20,7 @@ struct AnalysisSetup {
     PrepareConfig prepare;
     signal::DriftConfig drift;
     LatticeConfig lattice;
+    SumConfig sum;
     std::shared_ptr<const signal::CorrectionMaps> maps;
     int workers = 1;
   };
@@ -31,6 +33,7 @@ struct AnalysisSetup {
   std::vector<Preparer::Scratch> scratch;  // one a worker; the last is the track thread's
   std::unique_ptr<DriftStage> drift;       // null: too small to measure
   std::unique_ptr<LatticeStage> lattice;   // likewise
+  std::unique_ptr<SumStage> sum;           // null: likewise, or switched off
 };
 
 }  // namespace latticed

@@ -81,6 +81,7 @@ AnalysisSetup::Wish Line::wish() const {
           config_.prepare,
           config_.drift,
           {config_.prepare.detect.min_fringes, run_.pixel_size_nm, config_.pixel_size_sigma_ratio},
+          config_.sum,
           maps_,
           surroundings_.workers};
 }
@@ -172,6 +173,7 @@ void Line::measure(Frame& frame, const Prepared* prepared) noexcept {
   AnalysisSetup& setup = *setup_;
   if (!prepared) {
     if (setup.drift) setup.drift->skip(frame), setup.lattice->skip(frame), alerts_->skip(frame);
+    if (setup.sum) setup.sum->skip(frame);
     return;
   }
   out.quality = prepared->quality;
@@ -184,6 +186,7 @@ void Line::measure(Frame& frame, const Prepared* prepared) noexcept {
   if (setup.drift) {
     run_stage(*setup.drift, frame, *prepared, out);
     run_stage(*setup.lattice, frame, *prepared, out);
+    if (setup.sum) run_stage(*setup.sum, frame, *prepared, out);
     run_stage(*alerts_, frame, *prepared, out);
   }
   for (std::size_t s = 0; s < kStages; ++s)
@@ -332,6 +335,7 @@ bool Line::make(PendingChange& change) {
   } else if (std::holds_alternative<ResetTracking>(wanted)) {
     setup_->drift->restart();
     setup_->lattice->restart();
+    if (setup_->sum) setup_->sum->restart();
     alerts_->restart();
   } else if (std::holds_alternative<SetReference>(wanted)) {
     if (!setup_->drift->set_reference())
@@ -377,6 +381,7 @@ void Line::swap_region() noexcept {
   if (setup_->drift) {
     fresh.drift->take_over(*setup_->drift, is_tied ? &*tie : nullptr);
     fresh.lattice->take_over(*setup_->lattice);
+    if (setup_->sum && fresh.sum) fresh.sum->take_over(*setup_->sum);
   }
   tie.reset();
   boundary_.reset();

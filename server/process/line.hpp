@@ -23,6 +23,7 @@ struct LineConfig {
   DetectorSettings detector;
   PrepareConfig prepare;
   signal::DriftConfig drift;
+  SumConfig sum;
   double pixel_size_nm = 0.0;  // overrides what the detector says; 0 = as the detector says
   double pixel_size_sigma_ratio = 0.0;
   double frame_period_s = 0.0;  // likewise

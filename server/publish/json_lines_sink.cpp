@@ -53,6 +53,24 @@ std::string spot_json(const Spot& spot, double pixel_size_nm) {
       static_cast<int>(spot.harmonic_order));
 }
 
+std::string spots_json(const FixedVector<Spot, kMaxSpots>& spots, double pixel_size_nm) {
+  std::string out = "[";
+  for (const Spot& spot : spots)
+    out += (out.size() > 1 ? "," : "") + spot_json(spot, pixel_size_nm);
+  return out + "]";
+}
+
+std::string sum_json(const SumMeasurement& sum, double pixel_size_nm) {
+  return fmt::format(
+      "{{\"frames_added\":{},\"frames_left_out\":{},\"first_seq\":{},\"last_seq\":{},"
+      "\"effective_seq\":{},\"effective_time_ns\":{},\"drift_px\":[{},{}],\"mean_counts\":{},"
+      "\"spots\":{},\"crystallinity\":{}}}",
+      sum.frames_added, sum.frames_left_out, sum.first_seq, sum.last_seq, Number{sum.effective_seq},
+      sum.effective_time_ns ? std::to_string(*sum.effective_time_ns) : std::string("null"),
+      Number{sum.drift_px.x}, Number{sum.drift_px.y}, Number{sum.mean_counts, 7},
+      spots_json(sum.spots, pixel_size_nm), Number{sum.crystallinity.value_or(NAN), 6});
+}
+
 std::string alert_json(const AlertEvent& alert, const RunInfo& run) {
   const AlertRule& rule = run.rules[alert.rule];
   std::string out = fmt::format(
@@ -115,17 +133,18 @@ void JsonLinesSink::write_measured(const Frame& frame) {
                  ",\"drift_px\":[{},{}],\"sigma_drift_px\":[{},{}],\"sigma_drift_sys_px\":[{},{}],"
                  "\"drift_state\":\"{}\","
                  "\"cell_ambiguous\":{},\"drift_match\":{},\"quality\":\"{}\",\"mean_counts\":{},"
-                 "\"spots\":[",
+                 "\"spots\":{}",
                  Number{m.drift.drift_px.x}, Number{m.drift.drift_px.y},
                  Number{m.drift.sigma_drift_px.x, 5}, Number{m.drift.sigma_drift_px.y, 5},
                  Number{m.drift.sigma_drift_sys_px.x, 5}, Number{m.drift.sigma_drift_sys_px.y, 5},
                  to_string(m.drift.state), to_json(m.drift.is_cell_ambiguous),
-                 Number{m.drift.match, 4}, to_string(m.quality), Number{m.mean_counts, 7});
-  for (std::size_t i = 0; i < m.spots.size(); ++i)
-    fmt::format_to(to, "{}{}", i ? "," : "", spot_json(m.spots[i], run_.pixel_size_nm));
-  fmt::format_to(
-      to, "],\"lattice\":null,\"phases\":[],\"strain\":null,\"crystallinity\":{},\"alerts\":[",
-      Number{m.crystallinity.value_or(NAN), 6});
+                 Number{m.drift.match, 4}, to_string(m.quality), Number{m.mean_counts, 7},
+                 spots_json(m.spots, run_.pixel_size_nm));
+  fmt::format_to(to,
+                 ",\"lattice\":null,\"phases\":[],\"strain\":null,\"crystallinity\":{},\"sum\":{},"
+                 "\"alerts\":[",
+                 Number{m.crystallinity.value_or(NAN), 6},
+                 m.sum ? sum_json(*m.sum, run_.pixel_size_nm) : std::string("null"));
   for (std::size_t i = 0; i < m.alerts.size(); ++i)
     fmt::format_to(to, "{}{}", i ? "," : "", alert_json(m.alerts[i], run_));
   fmt::format_to(to, "]}}\n");

@@ -210,7 +210,12 @@ class Layout {
     const Handle drift = process(all, "drift", 2);
     author_.text_field(drift, "results", under_event("frame_info"));
     const Handle lattice = process(all, "lattice", 3);
-    tables_.spots = SpotTable::create(author_, lattice);
+    tables_.spots = SpotTable::create(
+        author_, lattice, "one row per reflection and frame; seq is frame_info/frame_id");
+    const Handle sum = process(all, "running_sum", 4);
+    tables_.sums = SumTable::create(author_, sum);
+    tables_.sum_spots = SpotTable::create(
+        author_, sum, "one row per reflection and running sum; seq is that of sums");
   }
 
   void latticed(hid_t entry) {

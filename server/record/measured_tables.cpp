@@ -19,7 +19,7 @@ Result<void> write_all(Rows& rows, std::vector<Row>& waiting) {
 
 }  // namespace
 
-SpotTable SpotTable::create(Hdf5Author& author, hid_t group) {
+SpotTable SpotTable::create(Hdf5Author& author, hid_t group, const std::string& meaning) {
   const Member members[] = {
       {"seq", offsetof(SpotRow, seq), H5T_NATIVE_UINT64},
       {"id", offsetof(SpotRow, id), H5T_NATIVE_UINT32},
@@ -39,15 +39,14 @@ SpotTable SpotTable::create(Hdf5Author& author, hid_t group) {
       {"amplitude", offsetof(SpotRow, amplitude), H5T_NATIVE_DOUBLE},
       {"phase_rad", offsetof(SpotRow, phase_rad), H5T_NATIVE_DOUBLE},
   };
+  const std::string all =
+      meaning +
+      "; id is one reflection's through the run; sigma is one standard deviation of the random "
+      "error, sigma_sys what is systematic; amplitude C and phase p in I0 (1 + sum C cos(2 pi g.r "
+      "+ p)), r from the image's centre; lengths in nm are NaN where the pixel size is unknown";
   SpotTable table;
-  table.rows_ = make_compound_rows(
-      author, group,
-      {"spots", sizeof(SpotRow), 4096,
-       "one row per reflection and frame; seq is frame_info/frame_id; id is one reflection's "
-       "through the run; sigma is one standard deviation of the random error, sigma_sys what is "
-       "systematic; amplitude C and phase p in I0 (1 + sum C cos(2 pi g.r + p)), r from the "
-       "image's centre; lengths in nm are NaN where the pixel size is unknown"},
-      members);
+  table.rows_ =
+      make_compound_rows(author, group, {"spots", sizeof(SpotRow), 4096, all.c_str()}, members);
   table.waiting_.reserve(kExpectedSpots);
   return table;
 }
@@ -78,6 +77,52 @@ void SpotTable::add(std::uint64_t seq, const Spot& spot, double pixel_size_nm) {
 }
 
 Result<void> SpotTable::write() { return write_all(rows_, waiting_); }
+
+SumTable SumTable::create(Hdf5Author& author, hid_t group) {
+  const Member members[] = {
+      {"seq", offsetof(SumRow, seq), H5T_NATIVE_UINT64},
+      {"first_seq", offsetof(SumRow, first_seq), H5T_NATIVE_UINT64},
+      {"last_seq", offsetof(SumRow, last_seq), H5T_NATIVE_UINT64},
+      {"frames_added", offsetof(SumRow, frames_added), H5T_NATIVE_UINT32},
+      {"frames_left_out", offsetof(SumRow, frames_left_out), H5T_NATIVE_UINT32},
+      {"effective_seq", offsetof(SumRow, effective_seq), H5T_NATIVE_DOUBLE},
+      {"effective_time_ns", offsetof(SumRow, effective_time_ns), H5T_NATIVE_INT64},
+      {"drift_x_px", offsetof(SumRow, drift_x_px), H5T_NATIVE_DOUBLE},
+      {"drift_y_px", offsetof(SumRow, drift_y_px), H5T_NATIVE_DOUBLE},
+      {"mean_counts", offsetof(SumRow, mean_counts), H5T_NATIVE_DOUBLE},
+      {"crystallinity", offsetof(SumRow, crystallinity), H5T_NATIVE_DOUBLE},
+  };
+  SumTable table;
+  table.rows_ = make_compound_rows(
+      author, group,
+      {"sums", sizeof(SumRow), 256,
+       "one row per running sum: frames turned back by their drift and added; seq is the frame "
+       "that "
+       "finished it, first_seq to last_seq those in it; effective_seq and effective_time_ns "
+       "(mid-exposure, UTC since 1970; the smallest integer: unknown) are their means; drift_px is "
+       "the specimen's mean place; sums that share frames share noise"},
+      members);
+  table.waiting_.reserve(kExpectedSpots);
+  return table;
+}
+
+void SumTable::add(std::uint64_t seq, const SumMeasurement& sum) {
+  SumRow row;
+  row.seq = seq;
+  row.first_seq = sum.first_seq;
+  row.last_seq = sum.last_seq;
+  row.frames_added = sum.frames_added;
+  row.frames_left_out = sum.frames_left_out;
+  row.effective_seq = sum.effective_seq;
+  row.effective_time_ns = sum.effective_time_ns.value_or(kUnknownTime);
+  row.drift_x_px = sum.drift_px.x;
+  row.drift_y_px = sum.drift_px.y;
+  row.mean_counts = sum.mean_counts;
+  row.crystallinity = sum.crystallinity.value_or(kNotMeasured);
+  waiting_.push_back(row);
+}
+
+Result<void> SumTable::write() { return write_all(rows_, waiting_); }
 
 LostTable LostTable::create(Hdf5Author& author, hid_t group) {
   const Handle reason = text_type(sizeof LostRow::reason);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The tables that have any number of rows per frame: `spots`, every reflection of every frame, and
-// `lost`, the frames that never came. Rows wait in memory until write().
+// The tables that have any number of rows per frame: `spots`, every reflection of every frame (and
+// again of every running sum), `sums`, the running sums, and `lost`, the frames that never came.
+// Rows wait in memory until write().
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "server/process/sink.hpp"
@@ -20,6 +22,15 @@ struct SpotRow {
   double snr, amplitude, phase_rad;
 };
 
+struct SumRow {
+  std::uint64_t seq = 0;  // of the frame that finished it
+  std::uint64_t first_seq = 0, last_seq = 0;
+  std::uint32_t frames_added = 0, frames_left_out = 0;
+  double effective_seq;
+  std::int64_t effective_time_ns;
+  double drift_x_px, drift_y_px, mean_counts, crystallinity;
+};
+
 struct LostRow {
   std::uint64_t seq = 0, count = 0;  // seq .. seq + count - 1
   std::uint64_t before_image = 0;    // the image that follows in the movie
@@ -28,7 +39,8 @@ struct LostRow {
 
 class SpotTable {
  public:
-  static SpotTable create(Hdf5Author& author, hid_t group);
+  /// `meaning` of the rows; that of the columns is added.
+  static SpotTable create(Hdf5Author& author, hid_t group, const std::string& meaning);
   void add(std::uint64_t seq, const Spot& spot, double pixel_size_nm);
   Result<void> write();
   [[nodiscard]] std::uint64_t count() const noexcept { return rows_.count() + waiting_.size(); }
@@ -37,6 +49,18 @@ class SpotTable {
  private:
   Rows rows_;
   std::vector<SpotRow> waiting_;
+};
+
+class SumTable {
+ public:
+  static SumTable create(Hdf5Author& author, hid_t group);
+  void add(std::uint64_t seq, const SumMeasurement& sum);
+  Result<void> write();
+  [[nodiscard]] bool has_news() const noexcept { return !waiting_.empty(); }
+
+ private:
+  Rows rows_;
+  std::vector<SumRow> waiting_;
 };
 
 class LostTable {

@@ -147,6 +147,11 @@ Result<void> Recording::add(const Frame& frame) {
   }
   for (const Spot& spot : frame.measurements.spots)
     tables_.spots.add(frame.seq, spot, facts_.run.pixel_size_nm);
+  if (const auto& sum = frame.measurements.sum) {
+    tables_.sums.add(frame.seq, *sum);
+    for (const Spot& spot : sum->spots)
+      tables_.sum_spots.add(frame.seq, spot, facts_.run.pixel_size_nm);
+  }
   for (const AlertEvent& alert : frame.measurements.alerts)
     add(event_of(alert, frame, facts_.run.rules));
   return {};
@@ -169,8 +174,9 @@ Result<void> Recording::add_image(const Frame& frame) {
 }
 
 bool Recording::has_news() const {
-  return tables_.frames.has_news() || tables_.spots.has_news() || tables_.lost.has_news() ||
-         tables_.events.has_news() || tables_.holders.has_news();
+  return tables_.frames.has_news() || tables_.spots.has_news() || tables_.sums.has_news() ||
+         tables_.sum_spots.has_news() || tables_.lost.has_news() || tables_.events.has_news() ||
+         tables_.holders.has_news();
 }
 
 Result<void> Recording::flush() {
@@ -178,6 +184,8 @@ Result<void> Recording::flush() {
   states_.settle(tables_.frames);
   if (auto ok = tables_.frames.write(); !ok) return ok;
   if (auto ok = tables_.spots.write(); !ok) return ok;
+  if (auto ok = tables_.sums.write(); !ok) return ok;
+  if (auto ok = tables_.sum_spots.write(); !ok) return ok;
   if (auto ok = tables_.lost.write(); !ok) return ok;
   if (auto ok = tables_.events.write(); !ok) return ok;
   return file_.flush();

@@ -86,23 +86,24 @@ Result<void> write_references(const Scenario& scenario, const std::string& direc
 }
 
 Result<void> write_movie(const Scenario& scenario, const PhaseTable& phases,
-                         const std::string& path, const std::string& truth_path,
-                         std::uint64_t frames, int threads) {
+                         const MovieOptions& options) {
   const DetectorModel& model = scenario.detectors.front();
-  auto out = MrcWriter::create(path, model.width, model.height, MrcMode::u16, model.pixel_size_nm);
+  auto out =
+      MrcWriter::create(options.path, model.width, model.height, MrcMode::u16, model.pixel_size_nm);
   if (!out) return out.error();
   std::unique_ptr<TruthWriter> truth;
-  if (!truth_path.empty()) {
-    auto created = TruthWriter::create(truth_path, scenario, model);
+  if (!options.truth.empty()) {
+    auto created = TruthWriter::create(options.truth, scenario, model);
     if (!created) return created.error();
     truth = std::move(*created);
   }
   const double px = model.pixel_size_nm;
   Specimen specimen(scenario, phases, scenario.detectors.front().dose_e_per_px / (px * px));
-  Renderer renderer(scenario, model, threads);
+  Renderer renderer(scenario, model, options.threads);
+  if (truth && options.bounds_every > 0) truth->add_bounds(options.bounds_every, renderer);
   std::vector<std::uint16_t> frame(static_cast<std::size_t>(model.width) *
                                    static_cast<std::size_t>(model.height));
-  for (std::uint64_t i = 0; i < frames; ++i) {
+  for (std::uint64_t i = 0; i < scenario.frames; ++i) {
     const SpecimenState& state = specimen.advance({});
     renderer.render(state, frame);
     if (truth) truth->write(state, LossReason::none);

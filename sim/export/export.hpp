@@ -17,10 +17,15 @@ namespace latticed::sim {
 /// gain_NAME.mrc.
 Result<void> write_references(const Scenario& scenario, const std::string& directory, int frames);
 
-/// `frames` raw frames of the first detector, MRC mode 6; the truth beside them unless `truth` is
-/// empty.
+struct MovieOptions {
+  std::string path;
+  std::string truth;               // file; empty = none
+  std::uint64_t bounds_every = 0;  // frames of the truth with their bounds: every so many; 0 = none
+  int threads = 1;
+};
+
+/// The scenario's frames of the first detector, raw, MRC mode 6, and the truth beside them.
 Result<void> write_movie(const Scenario& scenario, const PhaseTable& phases,
-                         const std::string& path, const std::string& truth, std::uint64_t frames,
-                         int threads);
+                         const MovieOptions& options);
 
 }  // namespace latticed::sim

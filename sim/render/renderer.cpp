@@ -42,6 +42,13 @@ void Renderer::expect(const SpecimenState& state, std::span<float> out) {
   });
 }
 
+void Renderer::envelope(const SpecimenState& state, std::size_t domain, std::span<float> out) {
+  view_.prepare(state);
+  for_each_row([this, domain, out](int y, View::Rows& rows) {
+    view_.envelope(domain, y, out.subspan(static_cast<std::size_t>(y) * width_, width_), rows);
+  });
+}
+
 void Renderer::for_each_row(RowJob job) {
   {
     const std::lock_guard lock(mutex_);

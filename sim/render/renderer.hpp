@@ -28,6 +28,8 @@ class Renderer {
   void render(const SpecimenState& state, std::span<std::uint16_t> out);
   /// The same without noise and detector, in units of the dose.
   void expect(const SpecimenState& state, std::span<float> out);
+  /// How much of the lattice of state.domains[domain] is in each pixel, 0..1.
+  void envelope(const SpecimenState& state, std::size_t domain, std::span<float> out);
 
   [[nodiscard]] const Sensor& sensor() const noexcept { return sensor_; }
 

@@ -166,6 +166,13 @@ bool View::fill_mask(const Part& part, int y, Rows& rows) const {
   return std::any_of(rows.mask.begin(), rows.mask.end(), [](float m) { return m > 0.0f; });
 }
 
+void View::envelope(std::size_t part, int y, std::span<float> row, Rows& rows) const {
+  std::fill(row.begin(), row.end(), 0.0f);
+  if (!beam_on_ || !specimen_in_) return;
+  fill_depth(y, rows);
+  if (fill_mask(parts_[part], y, rows)) std::copy(rows.mask.begin(), rows.mask.end(), row.begin());
+}
+
 void View::expect(int y, std::span<float> row, Rows& rows) const {
   const int width = detector_.width;
   if (!beam_on_ || !specimen_in_) {

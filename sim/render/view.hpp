@@ -29,6 +29,8 @@ class View {
     std::vector<float> expected;  // room for a row of the result
   };
   void expect(int y, std::span<float> row, Rows& rows) const;
+  /// How much of the lattice of domain number `part` of the prepared state is in each pixel, 0..1.
+  void envelope(std::size_t part, int y, std::span<float> row, Rows& rows) const;
 
   [[nodiscard]] const DetectorModel& detector() const noexcept { return detector_; }
 

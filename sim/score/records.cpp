@@ -47,8 +47,32 @@ TrueCourse true_course(const Json& line) {
   return course;
 }
 
-TrueFrame true_frame(const Json& line) {
+/// The bounds told last. Those of d are kept relative to d, which may have changed since.
+class LastBounds {
+ public:
+  std::optional<std::array<double, 2>> drift_px(const Json& line) {
+    if (line.contains("bound_drift_px")) {
+      drift_px_ = line["bound_drift_px"].get<std::array<double, 2>>();
+    }
+    return drift_px_;
+  }
+
+  std::optional<double> d_nm(const Json& reflection, const char* key) {
+    const double d_nm = reflection.at("d_nm").get<double>();
+    std::optional<double>& last = of_d_[fmt::format("{} {} {}", key, reflection.value("domain", ""),
+                                                    reflection.at("hkl").dump())];
+    if (reflection.contains(key)) last = reflection[key].get<double>() / d_nm;
+    return last ? std::optional(*last * d_nm) : std::nullopt;
+  }
+
+ private:
+  std::optional<std::array<double, 2>> drift_px_;
+  std::map<std::string, std::optional<double>> of_d_;
+};
+
+TrueFrame true_frame(const Json& line, LastBounds& bounds) {
   TrueFrame frame;
+  frame.bound_drift_px = bounds.drift_px(line);
   line.at("drift_px").get_to(frame.drift_px);
   frame.d_layer_nm = line.at("domains").at(0).at("d_layer_nm").get<double>();
   if (line.at("lost").is_string()) frame.lost = line.at("lost").get<std::string>();
@@ -61,6 +85,8 @@ TrueFrame true_frame(const Json& line) {
     reflection.at("d_nm").get_to(out.d_nm);
     reflection.at("amplitude").get_to(out.amplitude);
     out.is_layer = reflection.at("hkl").at(0) == 0;
+    out.bound_d_nm = bounds.d_nm(reflection, "bound_d_nm");
+    out.bound_d_lattice_nm = bounds.d_nm(reflection, "bound_d_lattice_nm");
   }
   frame.course = true_course(line);
   return frame;
@@ -108,9 +134,11 @@ void take_alerts(const Json& line, std::uint64_t seq, std::vector<MeasuredAlert>
 
 Result<Truth> read_truth(const std::string& path) {
   Truth truth;
+  LastBounds bounds;
   const auto read = for_each_line(path, [&](const Json& line) {
     if (line.contains("truth")) {
       truth = Truth{};
+      bounds = LastBounds{};
       truth.scenario = line.value("scenario", "");
       truth.pixel_size_nm = line.at("pixel_size_nm").get<double>();
       truth.field_nm = truth.pixel_size_nm *
@@ -119,7 +147,7 @@ Result<Truth> read_truth(const std::string& path) {
       truth.events.push_back(
           {line.at("event").get<std::string>(), line.at("frame").get<std::uint64_t>()});
     } else {
-      truth.frames[line.at("frame").get<std::uint64_t>()] = true_frame(line);
+      truth.frames[line.at("frame").get<std::uint64_t>()] = true_frame(line, bounds);
     }
   });
   if (!read) return read.error();

@@ -18,6 +18,9 @@ struct TrueReflection {
   double d_nm = 0.0;
   double amplitude = 0.0;
   bool is_layer = false;  // 00l
+  // Least random error of a frame; none where the truth has no bounds (sim-world --bounds).
+  std::optional<double> bound_d_nm = std::nullopt;
+  std::optional<double> bound_d_lattice_nm = std::nullopt;
 };
 
 /// What was done to the specimen and what became of it, for figures.
@@ -34,6 +37,7 @@ struct TrueCourse {
 
 struct TrueFrame {
   std::array<double, 2> drift_px{};
+  std::optional<std::array<double, 2>> bound_drift_px;
   double d_layer_nm = 0.0;  // of the first domain
   std::string lost;         // empty = delivered
   bool blanked = false;
@@ -91,6 +95,7 @@ struct Measurements {
   std::vector<std::uint64_t> repeated;  // seq that came more than once
 };
 
+/// A frame without bounds of its own has those of the last one before it that had.
 Result<Truth> read_truth(const std::string& path);
 Result<Measurements> read_measurements(const std::string& path);
 

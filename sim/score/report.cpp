@@ -21,6 +21,13 @@ std::string sigmas(const Json& value) {
   return value.is_number() ? fmt::format("{:.1f}", value.get<double>()) : "?";
 }
 
+/// ", 1.2 x the bound", or nothing where there is none.
+std::string against_bound(const Json& part) {
+  const auto ratio = part.find("bound_ratio");
+  if (ratio == part.end() || !ratio->is_number()) return "";
+  return fmt::format(", {:.2f} x the bound", ratio->get<double>());
+}
+
 std::string losses(const Json& summary) {
   std::string out = fmt::format("{} lost", summary["lost"].get<std::uint64_t>());
   for (const auto& [reason, count] : summary["lost_by_reason"].items())
@@ -71,13 +78,13 @@ std::string describe(const Json& summary) {
   const Json& d = summary["d"];
   std::string out =
       row("frames", fmt::format("{}, {}", summary["frames"].get<std::uint64_t>(), losses(summary)));
-  out += row("drift", fmt::format("{:.4f} px rms ({} and {} of its sigmas), locked in {:.1f} %",
+  out += row("drift", fmt::format("{:.4f} px rms ({} and {} of its sigmas{}), locked in {:.1f} %",
                                   summary["drift_rms_px"].get<double>(), sigmas(drift["z_rms"][0]),
-                                  sigmas(drift["z_rms"][1]),
+                                  sigmas(drift["z_rms"][1]), against_bound(drift),
                                   100.0 * drift["locked_fraction"].get<double>()));
-  out += row("d", fmt::format("{:.2g} nm rms ({} of its sigmas), {} spots",
+  out += row("d", fmt::format("{:.2g} nm rms ({} of its sigmas{}), {} spots",
                               summary["d_rms_nm"].get<double>(), sigmas(d["z_rms"]),
-                              d["matched"].get<std::uint64_t>()));
+                              against_bound(d), d["matched"].get<std::uint64_t>()));
   const char* name = "alerts";
   for (const AlertGroup& group : grouped(summary["alerts"])) {
     out += row(name, line(group));

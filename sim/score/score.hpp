@@ -55,6 +55,10 @@ struct DriftScore {
   std::array<double, 2> z_robust{};
   std::array<double, 2> z_random_rms{};  // against the random sigma alone
   double outlier_fraction = 0.0;
+  /// Root mean square of the error of locked frames over that of their bound, both axes together
+  /// and apart. None where the truth has no bounds.
+  std::optional<double> bound_ratio;
+  std::optional<std::array<double, 2>> bound_ratio_xy;
   std::uint64_t worst_seq = 0;
   double worst_px = 0.0;
 };
@@ -65,10 +69,12 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
 struct SpotSeries {
   std::int64_t id = 0;
   std::uint64_t samples = 0;
-  double d_true_nm = 0.0;  // at its first frame
-  double offset_nm = 0.0;  // median error
-  double sys_nm = 0.0;     // median sigma_d_sys, 0 when not given
-  double z_rms = 0.0;      // of what is left, against both sigmas
+  double d_true_nm = 0.0;                     // at its first frame
+  double offset_nm = 0.0;                     // median error
+  double sys_nm = 0.0;                        // median sigma_d_sys, 0 when not given
+  double z_rms = 0.0;                         // of what is left, against both sigmas
+  std::optional<double> bound_ratio;          // root mean square of what is left over its bound
+  std::optional<double> lattice_bound_ratio;  // the same, all waves sharing two basis vectors
 };
 
 /// Over confirmed spots that belong to one true reflection. The constant offset of each series of
@@ -84,6 +90,8 @@ struct SpotScore {
   double z_robust = 0.0;
   double z_random_rms = 0.0;  // against the random sigma alone
   double outlier_fraction = 0.0;
+  std::optional<double> bound_ratio;  // as in SpotSeries, of all spots
+  std::optional<double> lattice_bound_ratio;
   double offset_ppm = 0.0;  // median of d_measured / d_true - 1
   // 95 % of the spots belong to series whose offset is below so many sigma_d_sys; none when not
   // given.

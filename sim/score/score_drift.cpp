@@ -13,6 +13,7 @@ struct Residual {
   std::array<double, 2> error_px{};
   std::array<double, 2> sigma_px{};
   std::array<double, 2> total_sigma_px{};
+  std::optional<std::array<double, 2>> bound_px;
   double half_cell_px = 0.0;
   bool is_locked = false;
 };
@@ -36,6 +37,7 @@ std::vector<Residual> residuals(const Truth& truth, const Measurements& measurem
     residual.seq = seq;
     residual.is_locked = measured.drift_state == "locked" && !measured.cell_ambiguous;
     residual.half_cell_px = half_cell_px(found->second, truth.pixel_size_nm);
+    residual.bound_px = found->second.bound_drift_px;
     for (std::size_t axis = 0; axis < 2; ++axis) {
       residual.error_px[axis] = measured.drift_px[axis] - found->second.drift_px[axis];
       residual.sigma_px[axis] = measured.sigma_drift_px[axis];
@@ -60,6 +62,21 @@ void take_off_offset(std::vector<Residual>& list, DriftScore& score) {
   }
 }
 
+void compare_with_bounds(const std::vector<Residual>& list, DriftScore& score) {
+  std::array<double, 2> errors{};
+  std::array<double, 2> bounds{};
+  for (const Residual& residual : list) {
+    if (!residual.is_locked || !residual.bound_px) continue;
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      errors[axis] += residual.error_px[axis] * residual.error_px[axis];
+      bounds[axis] += (*residual.bound_px)[axis] * (*residual.bound_px)[axis];
+    }
+  }
+  if (!(bounds[0] > 0.0) || !(bounds[1] > 0.0)) return;
+  score.bound_ratio = std::sqrt((errors[0] + errors[1]) / (bounds[0] + bounds[1]));
+  score.bound_ratio_xy = {std::sqrt(errors[0] / bounds[0]), std::sqrt(errors[1] / bounds[1])};
+}
+
 }  // namespace
 
 DriftScore score_drift(const Truth& truth, const Measurements& measurements,
@@ -67,6 +84,7 @@ DriftScore score_drift(const Truth& truth, const Measurements& measurements,
   DriftScore score;
   std::vector<Residual> list = residuals(truth, measurements);
   take_off_offset(list, score);
+  compare_with_bounds(list, score);
   score.frames = list.size();
   std::vector<double> errors;
   std::array<std::vector<double>, 2> z;

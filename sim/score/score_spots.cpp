@@ -24,6 +24,8 @@ struct Sample {
   double d_true_nm = 0.0;
   double relative = 0.0;
   bool is_layer = false;
+  std::optional<double> bound_nm;
+  std::optional<double> lattice_bound_nm;
 };
 
 using Series = std::map<std::int64_t, std::vector<Sample>>;
@@ -46,7 +48,8 @@ Series collect(const Truth& truth, const Measurements& measurements, SpotScore& 
         const double error = spot.d_nm - match.reflection->d_nm;
         series[spot.id].push_back({seq, error, spot.sigma_d_nm, spot.sigma_d_sys_nm,
                                    match.reflection->d_nm, error / match.reflection->d_nm,
-                                   match.reflection->is_layer});
+                                   match.reflection->is_layer, match.reflection->bound_d_nm,
+                                   match.reflection->bound_d_lattice_nm});
       }
     }
   }
@@ -61,8 +64,13 @@ SpotSeries describe(std::int64_t id, const std::vector<Sample>& samples) {
     if (sample.sys_nm) sys.push_back(*sample.sys_nm);
   }
   const Sample& first = samples.front();
-  return {id, samples.size(), first.d_true_nm, median(std::move(errors)), median(std::move(sys)),
-          0.0};
+  SpotSeries out;
+  out.id = id;
+  out.samples = samples.size();
+  out.d_true_nm = first.d_true_nm;
+  out.offset_nm = median(std::move(errors));
+  out.sys_nm = median(std::move(sys));
+  return out;
 }
 
 /// Each spot counts with its series' offset, so a short series of a wrong match decides nothing.
@@ -108,20 +116,28 @@ SpotScore score_spots(const Truth& truth, const Measurements& measurements,
   std::vector<double> layer_errors;
   std::vector<double> z;
   std::vector<double> z_random;
+  std::vector<double> in_bounds;
+  std::vector<double> in_lattice_bounds;
   for (const auto& [id, samples] : series) {
     SpotSeries one = describe(id, samples);
     const std::size_t begin = z.size();
+    const std::size_t first_bound = in_bounds.size();
+    const std::size_t first_lattice_bound = in_lattice_bounds.size();
     for (const Sample& sample : samples) {
       const double random = sample.error_nm - one.offset_nm;
       errors.push_back(random);
       if (sample.is_layer) layer_errors.push_back(random);
       z.push_back(in_sigmas(random, std::hypot(sample.sigma_nm, sample.sys_nm.value_or(0.0))));
       z_random.push_back(in_sigmas(random, sample.sigma_nm));
+      if (sample.bound_nm) in_bounds.push_back(random / *sample.bound_nm);
+      if (sample.lattice_bound_nm) in_lattice_bounds.push_back(random / *sample.lattice_bound_nm);
       if (std::abs(random) <= score.worst_nm) continue;
       score.worst_nm = std::abs(random);
       score.worst_seq = sample.seq;
     }
     one.z_rms = rms(std::span(z).subspan(begin));
+    one.bound_ratio = rms_of_any(std::span(in_bounds).subspan(first_bound));
+    one.lattice_bound_ratio = rms_of_any(std::span(in_lattice_bounds).subspan(first_lattice_bound));
     score.series.push_back(one);
   }
   score_offsets(series, score);
@@ -130,6 +146,8 @@ SpotScore score_spots(const Truth& truth, const Measurements& measurements,
   score.z_rms = rms(z);
   score.z_robust = robust_std(z);
   score.z_random_rms = rms(z_random);
+  score.bound_ratio = rms_of_any(in_bounds);
+  score.lattice_bound_ratio = rms_of_any(in_lattice_bounds);
   score.outlier_fraction = fraction_beyond(z, limits.outlier_z);
   return score;
 }

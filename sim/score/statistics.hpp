@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,6 +15,11 @@ namespace latticed::sim {
   double sum = 0.0;
   for (const double v : values) sum += v * v;
   return values.empty() ? 0.0 : std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+/// Of values in units of their bounds; none where there are none.
+[[nodiscard]] inline std::optional<double> rms_of_any(std::span<const double> values) {
+  return values.empty() ? std::nullopt : std::optional(rms(values));
 }
 
 [[nodiscard]] inline double median(std::vector<double> values) {

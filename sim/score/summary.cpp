@@ -47,7 +47,9 @@ Json series_json(const std::vector<SpotSeries>& series) {
                    {"d_true_nm", one.d_true_nm},
                    {"offset_nm", one.offset_nm},
                    {"sigma_d_sys_nm", one.sys_nm},
-                   {"z_rms", number(one.z_rms)}});
+                   {"z_rms", number(one.z_rms)},
+                   {"bound_ratio", optional_number(one.bound_ratio)},
+                   {"lattice_bound_ratio", optional_number(one.lattice_bound_ratio)}});
   }
   return out;
 }
@@ -141,6 +143,8 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
             {"z_robust_std", {number(drift.z_robust[0]), number(drift.z_robust[1])}},
             {"z_random_rms", {number(drift.z_random_rms[0]), number(drift.z_random_rms[1])}},
             {"outlier_fraction", drift.outlier_fraction},
+            {"bound_ratio", optional_number(drift.bound_ratio)},
+            {"bound_ratio_xy", drift.bound_ratio_xy ? Json(*drift.bound_ratio_xy) : Json(nullptr)},
             {"worst", {{"seq", drift.worst_seq}, {"error_px", drift.worst_px}}}}},
           {"d",
            {{"matched", spots.matched},
@@ -151,6 +155,8 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
             {"z_robust_std", number(spots.z_robust)},
             {"z_random_rms", number(spots.z_random_rms)},
             {"outlier_fraction", spots.outlier_fraction},
+            {"bound_ratio", optional_number(spots.bound_ratio)},
+            {"lattice_bound_ratio", optional_number(spots.lattice_bound_ratio)},
             {"offset_ppm", spots.offset_ppm},
             {"offset_sys_sigmas", optional_number(spots.offset_sigmas)},
             {"worst", {{"seq", spots.worst_seq}, {"error_nm", spots.worst_nm}}},

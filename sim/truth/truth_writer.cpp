@@ -20,6 +20,10 @@ constexpr int kGrid = 48;  // area fractions are sampled on so many points an ax
 /// the shot noise of one frame, C sqrt(N/2) with N electrons in the frame.
 constexpr double kVisibleSnr = 5.0;
 
+void add_bound(Json& line, const char* key, const std::optional<double>& bound) {
+  if (bound) line[key] = *bound;
+}
+
 /// One of each Friedel pair: g_x > 0, or g_x = 0 and g_y > 0.
 Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneWave wave,
                      double fraction) {
@@ -75,6 +79,11 @@ Result<std::unique_ptr<TruthWriter>> TruthWriter::create(const std::string& path
 TruthWriter::TruthWriter(std::ofstream out, const Scenario& scenario, const DetectorModel& detector)
     : out_(std::move(out)), scenario_(scenario), detector_(detector) {}
 
+void TruthWriter::add_bounds(std::uint64_t every, Renderer& renderer) {
+  bounds_every_ = every;
+  bounds_ = std::make_unique<Bounds>(detector_, renderer);
+}
+
 void TruthWriter::write_header() {
   out_ << Json{{"truth", 1},
                {"scenario", scenario_.name},
@@ -101,12 +110,19 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
   Json domains = Json::array();
   Json reflections = Json::array();
   Json fractions = Json::object();
-  for (const Domain& domain : state.domains) {
+  std::optional<FrameBounds> bounds;
+  if (bounds_ && state.frame % bounds_every_ == 0) bounds = bounds_->of(state);
+  for (std::size_t i = 0; i < state.domains.size(); ++i) {
+    const Domain& domain = state.domains[i];
     const double fraction = state.specimen_in ? area_fraction(state, domain) : 0.0;
     fractions[domain.phase] = fractions.value(domain.phase, 0.0) + fraction;
     domains.push_back(domain_line(domain, fraction));
-    for (const PlaneWave& wave : domain.waves) {
-      reflections.push_back(reflection_line(detector_, domain, wave, fraction));
+    for (std::size_t k = 0; k < domain.waves.size(); ++k) {
+      Json& line =
+          reflections.emplace_back(reflection_line(detector_, domain, domain.waves[k], fraction));
+      if (!bounds || !line["visible"].get<bool>()) continue;
+      add_bound(line, "bound_d_nm", bounds->waves[i][k].d_nm);
+      add_bound(line, "bound_d_lattice_nm", bounds->waves[i][k].d_lattice_nm);
     }
   }
   const Vector drift_px = (1.0 / detector_.pixel_size_nm) * (state.shift_nm - first_shift_nm_);
@@ -127,6 +143,8 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
             {"rim_nm", state.rim_nm},
             {"crystallinity", state.crystallinity}};
   if (!state.specimen_in) line["specimen_in"] = false;
+  if (bounds && bounds->drift_px)
+    line["bound_drift_px"] = {bounds->drift_px->x, bounds->drift_px->y};
   out_ << line.dump() << '\n';
   for (const Event& what : state.events) event(state.frame, what.kind, what.detail);
   const auto& transition = scenario_.specimen.transition;

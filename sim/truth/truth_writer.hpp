@@ -10,6 +10,7 @@
 
 #include "drivers/kit/frame_header.hpp"
 #include "drivers/kit/result.hpp"
+#include "sim/bound/bounds.hpp"
 #include "sim/specimen/specimen.hpp"
 
 namespace latticed::sim {
@@ -20,6 +21,10 @@ class TruthWriter {
   static Result<std::unique_ptr<TruthWriter>> create(const std::string& path,
                                                      const Scenario& scenario,
                                                      const DetectorModel& detector);
+
+  /// From now on every `every`th frame's line also has its bounds. `renderer` is used by write(),
+  /// must outlive this, and must not render meanwhile.
+  void add_bounds(std::uint64_t every, Renderer& renderer);
 
   /// In frame order. `lost`: the frame was not delivered, and why.
   void write(const SpecimenState& state, LossReason lost);
@@ -34,6 +39,8 @@ class TruthWriter {
   std::ofstream out_;
   const Scenario& scenario_;
   const DetectorModel detector_;
+  std::uint64_t bounds_every_ = 0;
+  std::unique_ptr<Bounds> bounds_;
   Vector first_shift_nm_;
   double first_d_nm_ = 0.0;
   bool transition_told_ = false;

@@ -72,6 +72,7 @@ Result<void> DetectorRun::start(std::uint64_t frames, CloseLink close_link) {
     auto truth = TruthWriter::create(options_.truth, scenario_, model_);
     if (!truth) return truth.error();
     truth_ = std::move(*truth);
+    if (options_.bounds_every > 0) truth_->add_bounds(options_.bounds_every, renderer_);
   }
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   stopping_.store(false);

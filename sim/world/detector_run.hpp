@@ -20,11 +20,12 @@
 namespace latticed::sim {
 
 struct RunOptions {
-  double speed = 1.0;          // experiment seconds a second; 0 = as fast as frames are taken
-  int threads = 1;             // that render, for each detector
-  std::uint32_t slots = 16;    // of the ring
-  std::uint32_t prefetch = 0;  // frames rendered once and for all; 0 = live
-  std::string truth;           // file; empty = none
+  double speed = 1.0;              // experiment seconds a second; 0 = as fast as frames are taken
+  int threads = 1;                 // that render, for each detector
+  std::uint32_t slots = 16;        // of the ring
+  std::uint32_t prefetch = 0;      // frames rendered once and for all; 0 = live
+  std::string truth;               // file; empty = none
+  std::uint64_t bounds_every = 0;  // frames of the truth with their bounds: every so many; 0 = none
   HolderDevice::Options holder;
 };
 

@@ -56,8 +56,9 @@ std::optional<Result<void>> write_files(const Scenario& scenario, const Options&
   auto phases = parse_phases(built_in_phases(), "phases.toml");
   if (!phases) return Result<void>(phases.error());
   if (auto checked = check_phases(scenario, *phases); !checked) return checked;
-  return write_movie(scenario, *phases, options.movie, options.run.truth, scenario.frames,
-                     options.run.threads);
+  return write_movie(
+      scenario, *phases,
+      {options.movie, options.run.truth, options.run.bounds_every, options.run.threads});
 }
 
 void declare(CLI::App& app, Options& options) {
@@ -65,6 +66,9 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--scenario", options.scenario, "scenario file (TOML)")->required();
   app.add_option("--socket", options.socket, "Unix socket to listen at");
   app.add_option("--truth", run.truth, "write the truth of the run to this file (JSON lines)");
+  app.add_option("--bounds", run.bounds_every,
+                 "with --truth: the Cramér-Rao bounds of every so many frames, too")
+      ->check(CLI::PositiveNumber);
   app.add_option("--speed", run.speed, "times real time; 0 = as fast as frames are taken")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--threads", run.threads, "threads that render")->check(CLI::Range(1, 64));

@@ -21,7 +21,7 @@ import h5py
 
 from client import DEADLINE_S, Client, Refused, Subscriber  # noqa: F401: tests say harness.Refused
 
-BIN = pathlib.Path(os.environ["LATTICED_BIN"])
+BIN = pathlib.Path(os.environ["LATTICED_BIN"]).resolve()
 PROMISED_END_S = 5.0  # of every part, from SIGTERM or SIGINT to its end
 
 

@@ -24,7 +24,10 @@ class AStall(unittest.TestCase):
             camera, = status.detectors
             frames, _ = lab.truth()
             self.assertEqual(camera.measured + camera.lost, 80)
-            self.assertEqual(camera.lost, sum(frame["lost"] is not None for frame in frames))
+            # A busy machine may cost the daemon frames too; what the detector lost is told apart.
+            lost = dict(lab.edges()["camera", "source"].lost)
+            self.assertEqual(sum(lost.values()), camera.lost)
+            self.assertEqual(lost.get("detector_overrun", 0), sum(frame["lost"] is not None for frame in frames), lost)
 
     def test_that_is_long_ends_the_run_and_the_next_one_works(self):
         with harness.Lab(harness.small_scenario(more=stall(600.0)), guard=False) as lab:
@@ -33,14 +36,15 @@ class AStall(unittest.TestCase):
             self.assertRegex(status.fault, "camera.*source")
             self.assertEqual(status.ended, "failed")
             camera, = status.detectors
-            self.assertEqual(camera.measured, 30)
+            self.assertEqual(camera.measured + camera.lost, 30)
             detector, = lab.client.call("Acquisition", "ListDetectors").detectors
             self.assertEqual(detector.state, "fault")
             health = lambda part: lab.client.call("grpc.health.v1.Health", "Check", service=part).status
             self.assertEqual(health("latticed.v1.Acquisition"), NOT_SERVING)
             self.assertEqual(health(""), NOT_SERVING)
             with h5py.File(lab.recording()[0]) as file:
-                self.assertEqual(list(file["entry/measurement/event1/frame_info/frame_id"]), list(range(30)))
+                recorded = list(file["entry/measurement/event1/frame_info/frame_id"])
+                self.assertEqual((len(recorded), recorded), (camera.measured, sorted(set(recorded))))
             lab.start_run(frame_count=20)
             status = lab.wait_for_state("IDLE", "FAULT")
             self.assertEqual((lab.state(status), status.ended, status.fault), ("IDLE", "completed", ""))

@@ -33,6 +33,35 @@ TEST_F(LiveViewTest, ShowsDriftSpotsCrystallinityAndTheHolderWithItsAge) {
   EXPECT_THAT(table, HasSubstr("3.412 V, 1.2 nA, output ON, ~0.05 s"));
 }
 
+TEST_F(LiveViewTest, ShowsTheSpotsOfASumWhereAFrameHasNone) {
+  auto event = measurement(120);
+  auto& sum = *event.mutable_measurement()->mutable_sum();
+  sum.set_frames_added(15);
+  sum.set_last_seq(120);
+  v1::Spot& spot = *sum.add_spots();
+  spot.set_id(9);
+  spot.set_d_nm(0.5331);
+  spot.set_sigma_d_nm(0.0012);
+  spot.set_snr(11.0);
+  spot.set_confirmed(true);
+  take(event);
+  EXPECT_THAT(sut_.table(), Not(HasSubstr("sum of")));  // the frame's own spots are there
+  EXPECT_THAT(sut_.frame_line(event), Not(HasSubstr("sum of")));
+  event.mutable_measurement()->clear_spots();
+  take(event);
+  EXPECT_THAT(sut_.frame_line(event),
+              HasSubstr("[sum of 15 frames to 120  #9 0.5331 ± 0.0012 nm]"));
+  EXPECT_THAT(sut_.table(), HasSubstr("spots          none\n  sum of 15 frames to 120:\n"));
+  EXPECT_THAT(sut_.table(), HasSubstr("#9 0.5331 ± 0.0012 nm, snr 11"));
+  auto later = measurement(130);  // between two sums the last one stays
+  later.mutable_measurement()->clear_spots();
+  take(later);
+  EXPECT_THAT(sut_.table(), HasSubstr("sum of 15 frames to 120"));
+  later.mutable_measurement()->set_seq(300);
+  take(later);
+  EXPECT_THAT(sut_.table(), Not(HasSubstr("sum of")));
+}
+
 TEST_F(LiveViewTest, ListsTheStrongestSpotFirst) {
   take(measurement(1));
   const std::string table = sut_.table();

@@ -71,6 +71,38 @@ TEST(ToProto, AMeasurementCarriesEverything) {
   EXPECT_EQ(out.alerts(0).unit(), "nm");
 }
 
+TEST(ToProto, ASumOfFramesIsThereOnlyWhereOneWasFinished) {
+  Frame frame;
+  measure(frame, 19, {});
+  v1::Measurement none;
+  fill(none, frame, run_of(64, 64), {});
+  EXPECT_FALSE(none.has_sum());
+  SumMeasurement sum;
+  sum.frames_added = 14;
+  sum.frames_left_out = 2;
+  sum.first_seq = 4;
+  sum.last_seq = 19;
+  sum.effective_seq = 11.25;
+  sum.drift_px = {3.0, -4.0};
+  sum.mean_counts = 7.5;
+  sum.spots.push_back(spot_of(3, {1.2, -0.4}, 22.0));
+  frame.measurements.sum = sum;
+  v1::Measurement out;
+  fill(out, frame, run_of(64, 64), {});
+  ASSERT_TRUE(out.has_sum());
+  EXPECT_EQ(out.sum().frames_added(), 14u);
+  EXPECT_EQ(out.sum().frames_left_out(), 2u);
+  EXPECT_EQ(out.sum().first_seq(), 4u);
+  EXPECT_EQ(out.sum().last_seq(), 19u);
+  EXPECT_EQ(out.sum().effective_seq(), 11.25);
+  EXPECT_FALSE(out.sum().has_effective_time_ns());
+  EXPECT_EQ(out.sum().drift_px().y(), -4.0);
+  EXPECT_EQ(out.sum().mean_counts(), 7.5);
+  ASSERT_EQ(out.sum().spots_size(), 1);
+  EXPECT_EQ(out.sum().spots(0).id(), 3u);
+  EXPECT_FALSE(out.sum().has_crystallinity());
+}
+
 TEST(ToProto, AChangeIsSaidInWords) {
   const auto said = [](TrackChange what) {
     auto change = std::make_shared<AppliedChange>();

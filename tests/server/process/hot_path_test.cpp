@@ -64,6 +64,7 @@ Counted allocations_in(const Script& warm_up, const Script& counted, std::uint64
   parts.detector = std::move(detector);
   parts.config.source_policy = LossPolicy::block;
   parts.config.rules = default_rules();
+  parts.config.sum = {.frames = 8, .when = SumWhen::always};
   AlertRule speed{.name = "speed", .quantity = Quantity::drift_speed_px, .kind = RuleKind::limit};
   speed.above = 0.1;
   parts.config.rules.push_back(speed);

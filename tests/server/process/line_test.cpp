@@ -59,6 +59,7 @@ struct Pictures {
 class Played {
  public:
   explicit Played(Script script, std::vector<AlertRule> rules = {}, int workers = 3) {
+    (void)Pictures::get();  // drawn now, not while the source waits for its first frame
     Line::Parts parts;
     auto made = std::make_unique<ScriptedDetector>(
         std::move(script), FrameGeometry{kSize, kSize, PixelType::f32},

@@ -127,6 +127,33 @@ TEST_F(RecordingTest, AnUnknownTimeAndScaleStayUnknown) {
   EXPECT_EQ(files::text_attribute(axis, "units"), "px");
 }
 
+TEST_F(RecordingTest, ASumOfFramesIsARowWithItsSpots) {
+  RecordedRun run;
+  auto recording = make(run);
+  add(*recording, run, 0, 3);
+  FrameLease frame = run.frame(3);
+  SumMeasurement sum;
+  sum.frames_added = 3;
+  sum.frames_left_out = 1;
+  sum.last_seq = 3;
+  sum.effective_seq = 5.0 / 3.0;
+  Spot spot;
+  for (const double d_nm : {0.55, 0.25}) {
+    spot.d_nm = d_nm;
+    sum.spots.push_back(spot);
+  }
+  frame->measurements.sum = sum;
+  ASSERT_TRUE(recording->add(*frame));
+  const ReadRecording file(finished(*recording));
+  const char* sums = "/entry/processing/running_sum/sums";
+  EXPECT_THAT(file.member<std::uint64_t>(sums, "seq"), ElementsAre(3u));
+  EXPECT_THAT(file.member<std::uint64_t>(sums, "last_seq"), ElementsAre(3u));
+  EXPECT_THAT(file.member<double>(sums, "effective_seq"), ElementsAre(5.0 / 3.0));
+  const char* spots = "/entry/processing/running_sum/spots";
+  EXPECT_THAT(file.member<std::uint64_t>(spots, "seq"), ElementsAre(3u, 3u));
+  EXPECT_THAT(file.member<double>(spots, "d_nm"), ElementsAre(0.55, 0.25));
+}
+
 TEST_F(RecordingTest, LossesAtBothEndsAndInBetweenAreRowsInTheirPlace) {
   RecordedRun run;
   auto recording = make(run);

@@ -128,10 +128,11 @@ TEST(WriteReferences, MakeTheEmptyFieldFlat) {
 }
 
 TEST(WriteMovie, HasAllFramesAndTheirTruth) {
-  const Scenario scenario = test::still_scenario(64);
+  Scenario scenario = test::still_scenario(64);
+  scenario.frames = 3;
   const test::TemporaryDirectory directory;
-  const auto written =
-      write_movie(scenario, test::phases(), directory.file("m.mrc"), directory.file("t"), 3, 1);
+  const auto written = write_movie(scenario, test::phases(),
+                                   {.path = directory.file("m.mrc"), .truth = directory.file("t")});
   ASSERT_TRUE(written) << written.error().message;
   const auto movie = bytes_of(directory.file("m.mrc"));
   ASSERT_EQ(movie.size(), 1024u + 3u * 64u * 64u * 2u);

@@ -49,6 +49,15 @@ TEST(Report, TakesAlertsOfOneRuleAndCauseTogether) {
                                         "spacing_change at frame 1\n"));
 }
 
+TEST(Report, ComparesWithTheBoundsWhereThereAreSome) {
+  auto bounded = summary();
+  EXPECT_THAT(describe(bounded), Not(HasSubstr("the bound")));
+  bounded["drift"]["bound_ratio"] = 1.234;
+  bounded["d"]["bound_ratio"] = 2.0;
+  EXPECT_THAT(describe(bounded), HasSubstr("of its sigmas, 1.23 x the bound), locked"));
+  EXPECT_THAT(describe(bounded), HasSubstr("of its sigmas, 2.00 x the bound), 0 spots"));
+}
+
 TEST(Report, EndsWithTheVerdict) {
   EXPECT_THAT(describe(summary()), testing::EndsWith("verdict  fail\n"));
   auto passed = summary();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "sim/random/counter_random.hpp"
@@ -53,6 +54,64 @@ ScoredRun honest_run() {
 
 std::vector<std::string> reasons(const ScoredRun& run, const ScoreLimits& limits = {}) {
   return summarise(run.truth, run.measured, limits)["reasons"].get<std::vector<std::string>>();
+}
+
+TEST(Score, ComparesErrorsWithTheBoundsOfTheTruth) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames) {
+    frame.bound_drift_px = {kSigmaPx / 1.25, kSigmaPx / 2.0};
+    frame.reflections[0].bound_d_nm = kSigmaNm / 1.5;
+    frame.reflections[0].bound_d_lattice_nm = kSigmaNm / 2.0;
+  }
+  const auto drift = score_drift(run.truth, run.measured, {});
+  // 400 frames know a spread to 3.5 %.
+  EXPECT_NEAR((*drift.bound_ratio_xy)[0], 1.25, 0.15);
+  EXPECT_NEAR((*drift.bound_ratio_xy)[1], 2.0, 0.25);
+  EXPECT_NEAR(*drift.bound_ratio, std::sqrt(2.0 / (0.64 + 0.25)), 0.12);
+  const auto spots = score_spots(run.truth, run.measured, {});
+  EXPECT_NEAR(*spots.bound_ratio, 1.5, 0.18) << "of the reflection that has a bound";
+  EXPECT_NEAR(*spots.series[0].lattice_bound_ratio, 2.0, 0.24);
+  EXPECT_FALSE(spots.series[1].bound_ratio);
+}
+
+TEST(Score, ComparesOnlyLockedFramesWithTheirBounds) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames) frame.bound_drift_px = {kSigmaPx, kSigmaPx};
+  for (const std::uint64_t seq : {50u, 150u}) {
+    run.measured.frames[seq].drift_state = "holding";
+    run.measured.frames[seq].drift_px[0] += 10.0;
+  }
+  EXPECT_LT(*score_drift(run.truth, run.measured, {}).bound_ratio, 1.2);
+  EXPECT_FALSE(score_drift(honest_run().truth, run.measured, {}).bound_ratio);
+}
+
+TEST(Score, ReadsBoundsAndKeepsThemUntilTheNext) {
+  const test::TemporaryDirectory directory;
+  std::ofstream out(directory.file("truth.jsonl"));
+  out << R"({"truth":1,"pixel_size_nm":0.03,"width":512,"height":512})"
+      << "\n";
+  for (const int n : {0, 1, 2}) {
+    nlohmann::json reflection{{"g_per_nm", {2.0, 0.0}}, {"d_nm", n == 1 ? 0.55 : 0.5},
+                              {"amplitude", 0.1},       {"hkl", {0, 0, 2}},
+                              {"domain", "P2"},         {"visible", true}};
+    nlohmann::json line{
+        {"frame", n}, {"drift_px", {0.0, 0.0}}, {"lost", nullptr}, {"blanked", false}};
+    line["domains"] = nlohmann::json::array({{{"name", "P2"}, {"d_layer_nm", 0.5}}});
+    if (n != 1) {
+      reflection["bound_d_nm"] = 1e-4 * (n + 1);
+      line["bound_drift_px"] = {0.01 * (n + 1), 0.02};
+    }
+    line["reflections"] = nlohmann::json::array({reflection});
+    out << line << "\n";
+  }
+  out.close();
+  const auto truth = read_truth(directory.file("truth.jsonl"));
+  ASSERT_TRUE(truth) << truth.error().message;
+  const auto& frames = truth->frames;
+  EXPECT_EQ((*frames.at(1).bound_drift_px)[0], 0.01);
+  EXPECT_EQ((*frames.at(2).bound_drift_px)[0], 0.03);
+  EXPECT_NEAR(*frames.at(1).reflections[0].bound_d_nm, 1.1e-4, 1e-12) << "relative to d";
+  EXPECT_FALSE(frames.at(1).reflections[0].bound_d_lattice_nm);
 }
 
 TEST(Score, PassesAnHonestRun) {

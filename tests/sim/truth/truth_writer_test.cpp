@@ -114,6 +114,37 @@ TEST(TruthWriter, ShowsNothingOfASpecimenThatIsOut) {
   EXPECT_EQ(events["spacing_change"], 3);
 }
 
+TEST(TruthWriter, GivesEveryNthFrameItsBoundsWhenAsked) {
+  const Scenario scenario = test::still_scenario();
+  const DetectorModel& detector = scenario.detectors.front();
+  const test::TemporaryDirectory directory;
+  Specimen specimen(scenario, test::phases(), 1.0);
+  Renderer renderer(scenario, detector, 1);
+  {
+    auto sut = TruthWriter::create(directory.file("truth.jsonl"), scenario, detector);
+    ASSERT_TRUE(sut);
+    (*sut)->add_bounds(2, renderer);
+    for (int i = 0; i < 3; ++i) (*sut)->write(specimen.advance({}), LossReason::none);
+  }
+  std::vector<Json> frames;
+  std::ifstream in(directory.file("truth.jsonl"));
+  for (std::string line; std::getline(in, line);)
+    if (Json read = Json::parse(line); read.contains("t_s")) frames.push_back(std::move(read));
+  ASSERT_EQ(frames.size(), 3u);
+  EXPECT_FALSE(frames[1].contains("bound_drift_px"));
+  EXPECT_FALSE(frames[1]["reflections"][0].contains("bound_d_nm"));
+  for (const std::size_t i : {0u, 2u}) {
+    EXPECT_GT(frames[i]["bound_drift_px"][0].get<double>(), 0.0);
+    for (const Json& reflection : frames[i]["reflections"]) {
+      ASSERT_EQ(reflection.contains("bound_d_nm"), reflection["visible"].get<bool>());
+      if (!reflection["visible"].get<bool>()) continue;
+      EXPECT_LT(reflection["bound_d_lattice_nm"].get<double>(),
+                reflection["bound_d_nm"].get<double>())
+          << "what is shared by more waves is known better";
+    }
+  }
+}
+
 TEST(TruthWriter, NamesAFileItCannotWrite) {
   const Scenario scenario = test::still_scenario();
   const auto sut =

@@ -1,0 +1,17 @@
+# Errors against their Cramér-Rao bounds, by series with known truth: the short form of tests/bench/validate, and what the
+# suite must notice itself. Debian's interpreter by full path: another python3 may come first in PATH.
+foreach(name errors_stay_near_the_bound the_judge_is_not_fooled)
+  add_test(NAME accuracy/${name}_test
+    COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/accuracy/${name}_test.py)
+  set_tests_properties(accuracy/${name}_test PROPERTIES TIMEOUT 1200
+    ENVIRONMENT "LATTICED_BIN=$<TARGET_FILE_DIR:latticed>;LATTICED_SANITIZED=${LATTICED_SANITIZE}")
+endforeach()
+
+# What the whole program says of movies whose truth is known: doses too low for one frame, and input that is hard or
+# impossible to measure. Debian's interpreter by full path: another python3 may come first in PATH.
+foreach(name lattice_in_a_corner low_doses_are_summed no_lattice one_spot_only saturated)
+  add_test(NAME accuracy/${name}_test
+    COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/accuracy/${name}_test.py)
+  set_tests_properties(accuracy/${name}_test PROPERTIES TIMEOUT 1200 SKIP_RETURN_CODE 77
+    ENVIRONMENT "LATTICED=$<TARGET_FILE:latticed>;SIM_WORLD=$<TARGET_FILE:sim-world>")
+endforeach()
