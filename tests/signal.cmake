@@ -2,7 +2,7 @@
 foreach(name analysis_grid taper bin_image frame_fft change_detector)
   latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
 endforeach()
-foreach(name hot_pixels peak_detect spot_refine drift_match drift_tracker running_sum)
+foreach(name hot_pixels peak_detect spot_refine drift_leak drift_match drift_tracker running_sum)
   latticed_add_test(server/signal/${name}_test LINKS latticed::process latticed::sim_specimen)
 endforeach()
 foreach(name lattice_stage drift_stage sum_stage)

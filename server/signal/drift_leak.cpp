@@ -9,16 +9,17 @@ namespace latticed::signal {
 
 namespace {
 
-constexpr double kMemory = 5.0;          // frames in a reflection's mean frequency
-constexpr int kFirst = 16;               // frames in its first one
-constexpr double kPlainSnr = 12.0;       // fainter ones have no frequency worth following
-constexpr double kPlainShare = 0.1;      // of the strongest one's snr
-constexpr int kPatience = 16;            // frames that tell of something else
-constexpr double kDeadBand = 3.0;        // standard deviations of the deformation's own noise
-constexpr double kCentreSigma = 0.015;   // of the field: how well a is guessed
-constexpr double kWingsSigma = 0.02;     // of the field: b (measured: 0.004 to 0.02)
-constexpr double kFarSigma = 0.1;        // of the field: a, when film and edge contradict the guess
-constexpr double kKappaSigma = 0.3;      // of the factor to kappa
+constexpr double kMemory = 5.0;         // frames in a reflection's mean frequency
+constexpr int kFirst = 16;              // frames in its first one
+constexpr double kPlainSnr = 12.0;      // fainter ones have no frequency worth following
+constexpr double kPlainShare = 0.1;     // of the strongest one's snr
+constexpr int kPatience = 16;           // frames that tell of something else
+constexpr double kDeadBand = 3.0;       // standard deviations of the deformation's own noise
+constexpr double kCentreSigma = 0.015;  // of the field: how well a is guessed
+constexpr double kWingsSigma = 0.02;    // of the field: b (measured: 0.004 to 0.02)
+constexpr double kTooMuchWings = 2.5;   // standard deviations of b that are not believed
+constexpr double kFarSigma = 0.1;       // of the field: a, when film and edge contradict the guess
+constexpr double kKappaSigma = 0.3;     // of the factor to kappa
 constexpr double kCentreWalk_cells = 0.02;  // per frame: crystals change
 constexpr double kInsideShare = 0.5;        // of the strongest amplitude: inside the crystal
 constexpr double kPlainTaper = 0.6;         // amplitudes are read where the taper is above that
@@ -85,7 +86,8 @@ void DeformationGauge::measure(const Spectrum& frame) {
     if (std::abs(x) > 0.7) r.kx += x > 0.0 ? 1 : -1;
     if (std::abs(y) > 0.7) r.ky += y > 0.0 ? 1 : -1;
     ++r.age;
-    const double n = std::min(static_cast<double>(r.age), r.age <= kFirst ? double{kFirst} : kMemory);
+    const double n =
+        std::min(static_cast<double>(r.age), r.age <= kFirst ? double{kFirst} : kMemory);
     const Vector2 off{f.x - r.mean.x, f.y - r.mean.y};
     if (r.age > 1) {
       const double scatter = 0.5 * (off.x * off.x + off.y * off.y);
@@ -190,8 +192,8 @@ void CrystalMap::add_powers(const Spectrum& mean, const Peak& reflection) {
                                    reflection.ky / static_cast<double>(grid_.height));
   const auto information = static_cast<float>(length * length);
   for (std::size_t i = 0; i < power_.size(); ++i)
-    power_[i] += information * (block_[i].real() * block_[i].real() +
-                                block_[i].imag() * block_[i].imag());
+    power_[i] +=
+        information * (block_[i].real() * block_[i].real() + block_[i].imag() * block_[i].imag());
 }
 
 // Of the crystal, the taper taken off; near the field's rim that of the nearest point inside.
@@ -288,8 +290,7 @@ void LatticeLeak::advance(const Matrix2& now, Vector2 shift) {
   const Matrix2 d{now.xx - last_.xx, now.xy - last_.xy, now.yx - last_.yx, now.yy - last_.yy};
   last_ = now;
   since_ = {since_.xx + d.xx, since_.xy + d.xy, since_.yx + d.yx, since_.yy + d.yy};
-  const Vector2 way = d.times(
-      {kappa_.x * (shift.x - place_.x), kappa_.y * (shift.y - place_.y)});
+  const Vector2 way = d.times({kappa_.x * (shift.x - place_.x), kappa_.y * (shift.y - place_.y)});
   carried_ = {carried_.x + way.x, carried_.y + way.y};
   // Only what is being learnt may walk: without a deformation nothing is.
   if (since_.xx == 0.0 && since_.xy == 0.0 && since_.yx == 0.0 && since_.yy == 0.0) return;
@@ -328,7 +329,7 @@ LatticeLeak::Doubt LatticeLeak::doubt() const noexcept {
   const Vector2 now = variance(covariance_), assumed = variance(prior_);
   const auto part = [](double v, double prior) {
     const double share = prior > 0.0 ? std::min(v / prior, 1.0) : 0.0;
-    return v * share * share * share * share;
+    return v * share;
   };
   const Vector2 systematic{part(now.x, assumed.x), part(now.y, assumed.y)};
   return {{before_random_.x + now.x - systematic.x, before_random_.y + now.y - systematic.y},
@@ -367,13 +368,16 @@ void LatticeLeak::learn(Vector2 offset, Vector2 variance) {
   const bool is_x_believed = told(row(false), 0, offset.x, variance.x);
   const bool is_y_believed = told(row(true), 1, offset.y, variance.y);
   contradictions_ = is_x_believed && is_y_believed ? 0 : contradictions_ + 1;
-  if (contradictions_ < kPatience) return;
-  // What stays is nowhere near the centre of the crystal.
+  const double wings = std::hypot(state_[5], state_[6]) / (kWingsSigma * field_cells_);
+  if (contradictions_ < kPatience && wings < kTooMuchWings) return;
+  // What stays is nowhere near the centre of the crystal: film that seemed not to follow is right.
   contradictions_ = 0;
   const double far = kFarSigma * field_cells_;
-  for (std::size_t i : {0u, 1u}) {
-    covariance_[i][i] += far * far;
-    prior_[i][i] += far * far;
+  for (const std::size_t axis : {0u, 1u}) {
+    state_[axis] -= state_[5 + axis];
+    state_[5 + axis] = 0.0;
+    covariance_[axis][axis] += far * far;
+    prior_[axis][axis] += far * far;
   }
 }
 

@@ -70,7 +70,7 @@ class DeformationGauge {
 
 /// Where a match has its crystal.
 struct CrystalPlace {
-  Vector2 centre;            // a: cells, seen from the centre of the crystal in the field
+  Vector2 centre;           // a: cells, seen from the centre of the crystal in the field
   Vector2 kappa{1.0, 1.0};  // per axis
 };
 
@@ -88,7 +88,7 @@ class CrystalMap {
   [[nodiscard]] Vector2 match_centre(int moved_x, int moved_y) const;
 
   AnalysisGrid grid_;
-  std::array<std::vector<float>, 2> taper_;  // x, y at the map's points
+  std::array<std::vector<float>, 2> taper_;        // x, y at the map's points
   std::array<std::array<int, kSide>, 2> inner_{};  // the nearest point that the taper lets through
   BlockIfft ifft_;
   AlignedBuffer<Complex> block_;
@@ -118,7 +118,8 @@ class LatticeLeak {
   [[nodiscard]] bool matters(double match_variance) const noexcept;
 
  private:
-  // a_x, a_y; a factor to kappa; the reference's own place; b: film seems to follow the lattice by E b.
+  // a_x, a_y; a factor to kappa; the reference's own place; b: film seems to follow the lattice by
+  // E b.
   static constexpr std::size_t kStates = 7;
   using Row = std::array<double, kStates>;
   [[nodiscard]] Row row(bool is_y) const noexcept;
@@ -131,8 +132,8 @@ class LatticeLeak {
   std::array<Row, kStates> covariance_{}, prior_{};
   Matrix2 last_, since_;  // deformation: as last told; since begin()
   Vector2 kappa_;
-  Vector2 carried_;       // integral of dE (kappa s) since begin()
-  Vector2 place_;         // s is counted from here: where begin() was
+  Vector2 carried_;                                     // integral of dE (kappa s) since begin()
+  Vector2 place_;                                       // s is counted from here: where begin() was
   Vector2 before_, before_random_, before_systematic_;  // the leak when begin() was called
   bool is_first_ = true;
 };

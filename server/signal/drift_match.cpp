@@ -262,8 +262,8 @@ void MatchList::collapse(std::size_t label, const PhaseRamps& ramps,
 GridSearch::GridSearch(const AnalysisGrid& grid)
     : column_(static_cast<std::size_t>(grid.kx_count)) {}
 
-Vector2 GridSearch::best(MatchList& list, std::uint32_t used, Vector2 centre,
-                         double step_cells, PhaseRamps& ramps) {
+Vector2 GridSearch::best(MatchList& list, std::uint32_t used, Vector2 centre, double step_cells,
+                         PhaseRamps& ramps) {
   Vector2 at = centre;
   double highest = -1e300;
   for (int iy = -kReach; iy <= kReach; ++iy) {

@@ -86,9 +86,10 @@ class MatchList {
   /// power per label.
   void weigh(double template_noise, const std::array<double, kLabels>& frame_noise);
 
-  /// From now on c = (2 W / v) F conj(T), and per label the sum of W |F|^2, are those of this frame.
-  /// They are made label by label when a sum first asks for them, so the frame must stay as it is
-  /// until the next load(), and weights and template until then hold for what is not yet summed.
+  /// From now on c = (2 W / v) F conj(T), and per label the sum of W |F|^2, are those of this
+  /// frame. They are made label by label when a sum first asks for them, so the frame must stay as
+  /// it is until the next load(), and weights and template until then hold for what is not yet
+  /// summed.
   void load(const Spectrum& frame);
 
   /// Sums of one label at the shift the ramps are set to. Empty labels give zeros.

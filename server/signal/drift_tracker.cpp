@@ -40,8 +40,8 @@ constexpr double kLowFringes = 14.0;     // fewer across the field: shapes, not 
 // the leak, 10 bins of a tenth).
 constexpr double kWings_bins = 10.0;
 constexpr double kWingPower = 4.0;
-constexpr double kFilmReach = 0.12;     // of the field: further away a new film reference is made
-constexpr double kSmallestFilm = 0.3;   // of the J it promises
+constexpr double kFilmReach = 0.12;    // of the field: further away a new film reference is made
+constexpr double kSmallestFilm = 0.3;  // of the J it promises
 
 // The match takes noise for the same all over the field, the taper makes it strongest where the
 // content is: the variance of a sum over tapered content is larger by <w^4> / <w^2>^2 per axis.
@@ -240,8 +240,9 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
       if (kx == 0 && grid_.signed_ky(row) < 0) continue;  // mirror images
       if (kx + row == 0) continue;                        // mean and plane
       float power = 0.0f;
-      const float score = block_score(template_.data() + grid_.at(kx, row), bin_noise,
-                                      static_cast<float>(fx * fx), block_fy2_[j].row.data(), &power);
+      const float score =
+          block_score(template_.data() + grid_.at(kx, row), bin_noise, static_cast<float>(fx * fx),
+                      block_fy2_[j].row.data(), &power);
       const std::uint32_t block = static_cast<std::uint32_t>(kx) * per_column + j;
       // A reflection is taken whole: part of its peak would stand for another frequency, and the
       // drift would be wrong by that ratio (1 % of the displacement, measured).
@@ -581,9 +582,9 @@ bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& ma
     std::complex<double> cross{};
     for (int dx = -1; dx <= 1; ++dx)
       for (int dy = -1; dy <= 1; ++dy)
-        cross += std::complex<double>(
-            hann_bin(grid_, frame, peak.kx + dx, peak.ky + dy) *
-            std::conj(hann_bin(grid_, template_, peak.kx + dx, peak.ky + dy)));
+        cross +=
+            std::complex<double>(hann_bin(grid_, frame, peak.kx + dx, peak.ky + dy) *
+                                 std::conj(hann_bin(grid_, template_, peak.kx + dx, peak.ky + dy)));
     const Vector2 g{static_cast<double>(peak.kx) / grid_.width,
                     static_cast<double>(peak.ky) / grid_.height};
     double cycles = -std::arg(cross) / (2.0 * std::numbers::pi);
@@ -686,10 +687,9 @@ bool DriftTracker::is_film(const MatchBlock& block, const RingNoise& noise) cons
       if (std::hypot(dx, dy) < kWings_bins) return false;
     }
   // The detector's rings begin elsewhere when its min_fringes was set; a ring off says the same.
-  const std::size_t ring =
-      ring_at(grid_, DetectConfig{}.min_fringes,
-              {static_cast<double>(block.kx) / grid_.width,
-               static_cast<double>(middle) / grid_.height});
+  const std::size_t ring = ring_at(
+      grid_, DetectConfig{}.min_fringes,
+      {static_cast<double>(block.kx) / grid_.width, static_cast<double>(middle) / grid_.height});
   if (ring == kRings) return false;
   const double film = std::max(static_cast<double>(noise.mean_power[ring]) - white_, 0.0);
   double power = 0.0;

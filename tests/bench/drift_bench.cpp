@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What the drift of one frame costs: `drift_bench [SIZE] [BIN] [FRAMES]`. Frames of the simulator
-// with fresh noise each are rendered and transformed once, then tracked several times; for comparing
-// before and after a change on one machine. Not run by CTest.
+// with fresh noise each are rendered and transformed once, then tracked several times; for
+// comparing before and after a change on one machine. Not run by CTest.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -20,7 +20,8 @@ namespace {
 
 std::string scenario(int size) {
   const std::string side = std::to_string(size);
-  return "name = \"bench\"\nseed = 1\nframe_period_s = 0.01\n[[detector]]\nname = \"camera\"\nwidth = " +
+  return "name = \"bench\"\nseed = 1\nframe_period_s = 0.01\n[[detector]]\nname = "
+         "\"camera\"\nwidth = " +
          side + "\nheight = " + side + "\npixel_size_nm = " + std::to_string(0.03 * 512.0 / size) +
          "\ndose_e_per_px = 10.0\n[specimen]\nphase = \"P2\"\nlayer_normal_deg = 28.0\n"
          "edges = [[15.0, 4.5], [-62.0, 5.5]]\nrim_nm = 0.7\n[drift]\n"
