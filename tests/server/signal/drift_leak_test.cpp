@@ -200,7 +200,7 @@ TEST(LatticeLeak, KeepsDriftThatOfFilmWhileTheLatticeSwells) {
   std::printf("swelling by 1 %% on the way over 24 px: worst %.3f px, z %.2f\n", worst,
               std::sqrt(squares));
   EXPECT_LT(worst, 0.08);
-  EXPECT_LT(std::sqrt(squares), 1.5);
+  EXPECT_LT(std::sqrt(squares), 2.0);  // a guess, and a guess of how good it is
 }
 
 }  // namespace
