@@ -23,6 +23,7 @@ constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kSmallestMatch = 0.35;     // of what the template promises
+constexpr double kPlausibleFit = 0.75;      // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
 constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
 constexpr double kDistorted = 5.0;          // residual power over the noise's
@@ -148,6 +149,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
   scored_.reserve(per_column * static_cast<std::size_t>(grid_.kx_count));
   chosen_.reserve(max_blocks_);
   label_of_block_.resize(per_column * static_cast<std::size_t>(grid_.kx_count));
+  is_wing_.resize(label_of_block_.size());
   powers_.resize(static_cast<std::size_t>(grid_.height) + 2);
   block_fy2_.resize(per_column);
   for (std::size_t j = 0; j < per_column; ++j)
@@ -218,7 +220,7 @@ double DriftTracker::half_cell() const noexcept {
 }
 
 // Which bins say most about the shift: information |T|^2 k^2 above the template's noise.
-void DriftTracker::renew_list(std::span<const Peak> peaks) {
+void DriftTracker::renew_list(const RingNoise& noise, std::span<const Peak> peaks) {
   if (frames_learnt_ > 1) list_.write_back(template_);
   const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
   // Bins from outside the old list come with the full template's noise, and the new list keeps
@@ -246,11 +248,16 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
       const std::uint32_t block = static_cast<std::uint32_t>(kx) * per_column + j;
       // A reflection is taken whole: part of its peak would stand for another frequency, and the
       // drift would be wrong by that ratio (1 % of the displacement, measured).
-      const std::uint8_t label = label_of_block_[block];
-      if (label > 0 && label < kShapes)
+      std::uint8_t& label = label_of_block_[block];
+      if (label > 0 && label < kShapes && !is_wing_[block]) {
         scored_.push_back({std::numeric_limits<float>::max(), block});
-      else if (power > smallest && score > 0.0f)
+      } else if (power > smallest && score > 0.0f) {
+        if (label == 0 && is_strong({kx, row}, static_cast<double>(power), noise)) {
+          label = nearest_reflection({kx, row}).first;
+          is_wing_[block] = 1;
+        }
         scored_.push_back({score, block});
+      }
     }
   }
   if (scored_.size() > max_blocks_) {
@@ -325,6 +332,24 @@ void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
               kx * per_column + grid_.row_of(ky) / kBlock)];
           if (label == 0) label = static_cast<std::uint8_t>(l + 1);
         }
+  // The lattice's wings, from the crystal's edges and the taper, repeat in every unit cell and move
+  // with the lattice: they are the reflection's, not the film's, but need not be taken whole.
+  std::fill(is_wing_.begin(), is_wing_.end(), std::uint8_t{0});
+  const int reach = static_cast<int>(kWings_bins) + kBlock;
+  for (const Peak& peak : reflections_)
+    for (const int sign : {1, -1})
+      for (int dx = -reach; dx <= reach; ++dx)
+        for (int dy = -reach; dy <= reach; dy += kBlock) {
+          const int kx = sign * peak.kx + dx, ky = sign * peak.ky + dy;
+          if (kx < 0 || kx >= grid_.kx_count || std::abs(ky) > grid_.height / 2) continue;
+          const int block_row = grid_.row_of(ky) / kBlock;
+          const auto block = static_cast<std::size_t>(kx * per_column + block_row);
+          if (label_of_block_[block] != 0) continue;
+          const auto [label, distance] = nearest_reflection({kx, block_row * kBlock});
+          if (distance >= kWings_bins) continue;
+          label_of_block_[block] = label;
+          is_wing_[block] = 1;
+        }
   // Shapes as wide as the field (edge, thickness) place the unit cell, but are cut by the window:
   // they get a label of their own and no say in where film and edge are.
   const int low = static_cast<int>(kLowFringes);
@@ -335,6 +360,34 @@ void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
             label_of_block_[static_cast<std::size_t>(kx * per_column + grid_.row_of(ky) / kBlock)];
         if (label == 0) label = static_cast<std::uint8_t>(kShapes);
       }
+}
+
+// The label of the reflection nearest to this block, and how far that is in bins. 0: there is none.
+std::pair<std::uint8_t, double> DriftTracker::nearest_reflection(MatchBlock block) const {
+  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
+  std::pair<std::uint8_t, double> out{0, 1e9};
+  for (std::size_t l = 0; l < reflections_.size(); ++l)
+    for (const int sign : {1, -1}) {
+      const double dx = sign * reflections_[l].kx - block.kx;
+      const double dy =
+          std::max(0.0, std::abs(sign * reflections_[l].ky - middle) - kBlock / 2.0);
+      const double distance = std::hypot(dx, dy);
+      if (distance < out.second) out = {static_cast<std::uint8_t>(l + 1), distance};
+    }
+  return out;
+}
+
+// Far above what else there is in its ring: not film but a far wing of the lattice, or an edge.
+bool DriftTracker::is_strong(MatchBlock block, double power, const RingNoise& noise) const {
+  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
+  // The detector's rings begin elsewhere when its min_fringes was set; a ring off says the same.
+  const std::size_t ring = ring_at(grid_, DetectConfig{}.min_fringes,
+                                   {static_cast<double>(block.kx) / grid_.width,
+                                    static_cast<double>(middle) / grid_.height});
+  if (ring == kRings) return false;
+  const double film = std::max(static_cast<double>(noise.mean_power[ring]) - white_, 0.0);
+  // Of eight bins of noise the mean is above twice its own once in a hundred.
+  return power > kBlock * (kWingPower * film + 2.0 * template_noise_);
 }
 
 // Film, edge and thickness together: what knows no unit cells.
@@ -368,7 +421,7 @@ void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
   std::copy_n(frame.data(), frame.size(), template_.data());
   frames_learnt_ = 1;
   template_noise_ = full_noise_ = static_cast<double>(noise.white);
-  renew_list(peaks);
+  renew_list(noise, peaks);
 }
 
 DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
@@ -486,25 +539,37 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
         std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) * (1.0 - std::abs(s.y) / grid_.height));
     out.score = out.match.is_peak ? out.match.sums.j - 0.5 * share * used.j : -1e300;
     out.aperiodic = aperiodic_j(out.match) - 0.5 * share * aperiodic;
+    out.fit = (out.match.sums.j - aperiodic_j(out.match)) / share;
     return out;
   };
   const Candidate near = refine(match.is_peak ? match.shift_cells : predicted);
-  Candidate best = near;
-  double second_score = -1e300;
+  // The lattice fits as well in every cell, but for what the window and the misfit of a few strong
+  // reflections make of it, and that is more than all that film and edge say. So it has a veto, and
+  // they choose.
+  const bool has_aperiodic = aperiodic > kPlainAperiodicJ;
+  std::array<Candidate, kCandidates> places;
+  double best_fit = near.fit;
   for (std::size_t i = 0; i < count; ++i) {
-    const Candidate candidate = refine(found[i].shift);
-    const auto is_same = [&](const Candidate& other) {
-      return std::hypot(candidate.shift.x - other.shift.x, candidate.shift.y - other.shift.y) < 1.0;
-    };
-    if (is_same(best)) continue;
-    if (candidate.score > best.score) {
-      second_score = best.score;
-      best = candidate;
+    places[i] = refine(found[i].shift);
+    best_fit = std::max(best_fit, places[i].fit);
+  }
+  const auto merit = [&](const Candidate& c) {
+    if (!c.match.is_peak || c.fit < kPlausibleFit * best_fit) return -1e300;
+    return has_aperiodic ? c.aperiodic : c.score;
+  };
+  Candidate best = near;
+  double second = -1e300;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (std::hypot(places[i].shift.x - best.shift.x, places[i].shift.y - best.shift.y) < 1.0)
+      continue;
+    if (merit(places[i]) > merit(best)) {
+      second = merit(best);
+      best = places[i];
     } else {
-      second_score = std::max(second_score, candidate.score);
+      second = std::max(second, merit(places[i]));
     }
   }
-  if (best.score < -1e299) return false;
+  if (merit(best) < -1e299) return false;
 
   const bool is_near_sound = near.match.is_peak && near.match.sums.j > kSmallestMatch * used.j;
   const double lead = best.aperiodic - near.aperiodic;
@@ -513,7 +578,9 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
     is_ambiguous = lead > std::max(4.0 * std::sqrt(aperiodic), 0.15 * aperiodic);
     best = near;
   } else {
-    is_ambiguous = best.score - second_score < std::max(kAmbiguousOdds, 0.02 * used.j);
+    const double odds = has_aperiodic ? std::max(kAmbiguousOdds, 3.0 * std::sqrt(aperiodic))
+                                      : std::max(kAmbiguousOdds, 0.02 * used.j);
+    is_ambiguous = merit(best) - second < odds;
   }
   match = best.match;
   return true;
@@ -677,38 +744,13 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   return {shift.x + kAnchorPull * off.x, shift.y + kAnchorPull * off.y};
 }
 
-// Bins of the list's texture that do not move with the lattice.
-bool DriftTracker::is_film(const MatchBlock& block, const RingNoise& noise) const {
-  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
-  for (const Peak& peak : reflections_)
-    for (const int sign : {1, -1}) {
-      const double dx = std::abs(sign * peak.kx - block.kx);
-      const double dy = std::max(0.0, std::abs(sign * peak.ky - middle) - kBlock / 2.0);
-      if (std::hypot(dx, dy) < kWings_bins) return false;
-    }
-  // The detector's rings begin elsewhere when its min_fringes was set; a ring off says the same.
-  const std::size_t ring = ring_at(
-      grid_, DetectConfig{}.min_fringes,
-      {static_cast<double>(block.kx) / grid_.width, static_cast<double>(middle) / grid_.height});
-  if (ring == kRings) return false;
-  const double film = std::max(static_cast<double>(noise.mean_power[ring]) - white_, 0.0);
-  double power = 0.0;
-  for (int i = 0; i < kBlock && block.row + i < grid_.height; ++i)
-    power += static_cast<double>(std::norm(template_[grid_.at(block.kx, block.row + i)]));
-  // Of eight bins of noise the mean is above twice its own once in a hundred.
-  return power < kBlock * (kWingPower * film + 2.0 * template_noise_);
-}
-
-void DriftTracker::make_film(const RingNoise& noise) {
+void DriftTracker::make_film() {
   list_.write_back(template_);
-  chosen_.clear();
-  const auto& begin = list_.label_begin();
-  for (std::size_t b = begin[0]; b < begin[1]; ++b)
-    if (is_film(list_.block_list()[b], noise)) chosen_.push_back(list_.block_list()[b]);
+  const std::span<const MatchBlock> texture = list_.block_list().first(list_.label_begin()[1]);
   std::array<std::uint32_t, kLabels + 1> film_begin;
-  film_begin.fill(static_cast<std::uint32_t>(chosen_.size()));
+  film_begin.fill(static_cast<std::uint32_t>(texture.size()));
   film_begin[0] = 0;
-  film_.choose(chosen_, film_begin, template_);
+  film_.choose(texture, film_begin, template_);
   std::array<double, kLabels> frame_noise;
   frame_noise.fill(white_);
   film_.weigh(template_noise_, frame_noise);
@@ -726,8 +768,7 @@ void DriftTracker::make_film(const RingNoise& noise) {
 }
 
 // How far the lattice has carried the match away from film and edge (drift_leak.hpp).
-void DriftTracker::follow_lattice(const Spectrum& frame, const RingNoise& noise,
-                                  const MatchResult& match) {
+void DriftTracker::follow_lattice(const Spectrum& frame, const MatchResult& match) {
   gauge_.measure(frame);
   const Vector2 shift = match.shift_cells;
   leak_.advance(gauge_.deformation(), shift);
@@ -736,7 +777,7 @@ void DriftTracker::follow_lattice(const Spectrum& frame, const RingNoise& noise,
                     std::hypot(shift.x - film_place_.x, shift.y - film_place_.y) > reach))
     has_film_ = false;
   if (!has_film_) {
-    if (frames_learnt_ >= config_.anchor_frames) make_film(noise);
+    if (frames_learnt_ >= config_.anchor_frames) make_film();
     return;
   }
   const double variance = std::min(match.covariance.xx, match.covariance.yy);
@@ -757,12 +798,12 @@ void DriftTracker::follow_lattice(const Spectrum& frame, const RingNoise& noise,
   leak_.learn(off, {excess * film.covariance.xx, excess * film.covariance.yy});
 }
 
-void DriftTracker::learn(const Spectrum& frame, const RingNoise& noise, const MatchResult& match) {
+void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   const double away =
       std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
   if (away > kAnchorReach * std::min(grid_.width, grid_.height))
     has_anchor_ = false;  // the field has moved on: a new anchor is made from the template
-  follow_lattice(frame, noise, match);
+  follow_lattice(frame, match);
   const Vector2 place = anchored(frame, match.shift_cells);
   for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
   watch_reflections(match);
@@ -849,7 +890,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const bool is_due =
       frames_since_renewal_ >= 32 ||
       (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_)));
-  if (!is_first && is_due) renew_list(peaks);
+  if (!is_first && is_due) renew_list(noise, peaks);
   ++frames_since_renewal_;
 
   std::array<double, kLabels> frame_noise;
@@ -886,7 +927,8 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       verdict = judge(match);
       // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
       // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
-      is_ambiguous |= verdict.is_cell_denied && typical_misfit(match) < kDistorted;
+      is_ambiguous |= verdict.is_cell_denied &&
+                      (typical_misfit(match) < kDistorted || verdict.match > kPlainMatch);
     }
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
@@ -918,7 +960,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const DriftMeasurement out = report(match, verdict, is_ambiguous);
   frames_ambiguous_ = is_ambiguous ? frames_ambiguous_ + 1 : 0;
   // A doubt that stays is no jump: film or edge have changed for good, and are learnt anew.
-  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, noise, match);
+  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match);
   return out;
 }
 

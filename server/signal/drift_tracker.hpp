@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "server/frame/measurements.hpp"
@@ -64,6 +65,7 @@ class DriftTracker {
     Vector2 shift;
     double score = 0.0;      // log-likelihood (in collect_peaks: the surface over the shared field)
     double aperiodic = 0.0;  // the same of the aperiodic part alone
+    double fit = 0.0;        // J of the lattice over the shared part of the field
     MatchResult match;
   };
   struct Verdict {
@@ -75,7 +77,9 @@ class DriftTracker {
   };
 
   void begin(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks);
-  void renew_list(std::span<const Peak> peaks);
+  void renew_list(const RingNoise& noise, std::span<const Peak> peaks);
+  [[nodiscard]] std::pair<std::uint8_t, double> nearest_reflection(MatchBlock block) const;
+  [[nodiscard]] bool is_strong(MatchBlock block, double power, const RingNoise& noise) const;
   void label_neighbourhoods(std::span<const Peak> peaks);
   void order_blocks();
   [[nodiscard]] static double aperiodic_j(const MatchResult& match) noexcept;
@@ -87,7 +91,7 @@ class DriftTracker {
   std::size_t collect_peaks(std::array<Candidate, kCandidates>& found, std::size_t first,
                             std::size_t limit) const;
   bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
-  void learn(const Spectrum& frame, const RingNoise& noise, const MatchResult& match);
+  void learn(const Spectrum& frame, const MatchResult& match);
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
   [[nodiscard]] double typical_misfit(const MatchResult& match) const;
@@ -97,9 +101,8 @@ class DriftTracker {
   Vector2 anchored(const Spectrum& frame, Vector2 shift);
   void reset();
   void make_anchor();
-  void make_film(const RingNoise& noise);
-  [[nodiscard]] bool is_film(const MatchBlock& block, const RingNoise& noise) const;
-  void follow_lattice(const Spectrum& frame, const RingNoise& noise, const MatchResult& match);
+  void make_film();
+  void follow_lattice(const Spectrum& frame, const MatchResult& match);
   DriftMeasurement report(const MatchResult& match, const Verdict& verdict, bool is_ambiguous);
   DriftMeasurement doubtful(Vector2 shift) const;
   MatchResult match_near(std::uint32_t labels, Vector2 start);
@@ -154,6 +157,7 @@ class DriftTracker {
   std::vector<Scored> scored_;
   std::vector<MatchBlock> chosen_;
   std::vector<std::uint8_t> label_of_block_;
+  std::vector<std::uint8_t> is_wing_;  // by block: of its label's wings
   struct BlockRows {
     std::array<float, kBlock> row{};  // fy^2 of its rows, cycles^2 per cell^2
     double nearest = 1.0;             // the smallest of them
