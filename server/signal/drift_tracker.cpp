@@ -23,7 +23,7 @@ constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kSmallestMatch = 0.35;     // of what the template promises
-constexpr double kPlausibleFit = 0.75;      // of the best fit of the lattice at any place
+constexpr double kPlausibleFit = 0.6;      // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
 constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
 constexpr double kDistorted = 5.0;          // residual power over the noise's
@@ -548,11 +548,12 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
   // they choose.
   const bool has_aperiodic = aperiodic > kPlainAperiodicJ;
   std::array<Candidate, kCandidates> places;
-  double best_fit = near.fit;
+  double best_fit = near.fit;  // but at most as good as promised: little shared is badly known
   for (std::size_t i = 0; i < count; ++i) {
     places[i] = refine(found[i].shift);
     best_fit = std::max(best_fit, places[i].fit);
   }
+  best_fit = std::min(best_fit, used.j - aperiodic);
   const auto merit = [&](const Candidate& c) {
     if (!c.match.is_peak || c.fit < kPlausibleFit * best_fit) return -1e300;
     return has_aperiodic ? c.aperiodic : c.score;
