@@ -36,10 +36,11 @@ constexpr int kAnchorEvery = 4;          // frames: the template wanders slowly
 constexpr double kAnchorPull = 0.2;      // of the anchor's disagreement
 constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
 constexpr double kLowFringes = 14.0;     // fewer across the field: shapes, not texture
-// The lattice's own wings: what is that near to a reflection, or that much above its ring, moves
-// with the lattice (a crystal with edges 0.5 nm soft; measured: 4 bins leave a bias of a third of
-// the leak, 10 bins of a tenth).
-constexpr double kWings_bins = 10.0;
+// The lattice's wings: what is that near to a reflection, or that much above its ring, goes with the
+// lattice. The cell is told by what is left at 5 bins; the leak only beyond 10 (measured on a
+// crystal with edges 0.5 nm soft: film seems to follow a third of the leak at 5 bins, a tenth at 10).
+constexpr double kWings_bins = 5.0;
+constexpr double kFarWings_bins = 10.0;
 constexpr double kWingPower = 4.0;
 constexpr double kFilmReach = 0.12;    // of the field: further away a new film reference is made
 constexpr double kSmallestFilm = 0.3;  // of the J it promises
@@ -747,11 +748,13 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
 
 void DriftTracker::make_film() {
   list_.write_back(template_);
-  const std::span<const MatchBlock> texture = list_.block_list().first(list_.label_begin()[1]);
+  chosen_.clear();
+  for (const MatchBlock& block : list_.block_list().first(list_.label_begin()[1]))
+    if (nearest_reflection(block).second >= kFarWings_bins) chosen_.push_back(block);
   std::array<std::uint32_t, kLabels + 1> film_begin;
-  film_begin.fill(static_cast<std::uint32_t>(texture.size()));
+  film_begin.fill(static_cast<std::uint32_t>(chosen_.size()));
   film_begin[0] = 0;
-  film_.choose(texture, film_begin, template_);
+  film_.choose(chosen_, film_begin, template_);
   std::array<double, kLabels> frame_noise;
   frame_noise.fill(white_);
   film_.weigh(template_noise_, frame_noise);
