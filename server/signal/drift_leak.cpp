@@ -134,11 +134,15 @@ void DeformationGauge::fit() {
   // E = -(B A^-1)^T.
   const Matrix2 fitted{-(b.xx * ixx + b.xy * ixy), -(b.yx * ixx + b.yy * ixy),
                        -(b.xx * ixy + b.xy * iyy), -(b.yx * ixy + b.yy * iyy)};
-  // Variances of E's rows: those of the means now and at first.
+  // Variances of E's rows: those of the means now and at first, and what no deformation of all
+  // explains: two crystals' reflections that overlap seem to move when the field shows more of one.
   double variance_x = 0.0, variance_y = 0.0;
   for (const Reflection& r : reflections_) {
     if (r.age <= kFirst) continue;
-    const double v = r.variance * (1.0 / kFirst + 1.0 / (2.0 * kMemory - 1.0));
+    const double left_x = r.mean.x - r.first.x + fitted.xx * r.first.x + fitted.yx * r.first.y;
+    const double left_y = r.mean.y - r.first.y + fitted.xy * r.first.x + fitted.yy * r.first.y;
+    const double v = r.variance * (1.0 / kFirst + 1.0 / (2.0 * kMemory - 1.0)) +
+                     0.5 * (left_x * left_x + left_y * left_y);
     const double wx = r.weight * (ixx * r.first.x + ixy * r.first.y);
     const double wy = r.weight * (ixy * r.first.x + iyy * r.first.y);
     variance_x += v * wx * wx;
