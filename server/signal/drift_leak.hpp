@@ -72,6 +72,9 @@ class DeformationGauge {
 struct CrystalPlace {
   Vector2 centre;           // a: cells, seen from the centre of the crystal in the field
   Vector2 kappa{1.0, 1.0};  // per axis
+  // 1: each reflection is one frequency; two crystals with spacings of their own make it less, and
+  // then a frequency that changes may only tell that the field shows more of one.
+  double coherence = 1.0;
 };
 
 /// From maps of the plainest reflections' amplitudes in the template.
@@ -83,7 +86,9 @@ class CrystalMap {
 
  private:
   static constexpr int kSide = 32;  // points of the map, x-major
-  void add_powers(const Spectrum& mean, const Peak& reflection);
+  /// Returns the reflection's coherence.
+  double add_powers(const Spectrum& mean, const Peak& reflection);
+  [[nodiscard]] double block_coherence() const;
   [[nodiscard]] double amplitude(int x, int y) const;
   [[nodiscard]] Vector2 match_centre(int moved_x, int moved_y) const;
 
@@ -100,7 +105,7 @@ class LatticeLeak {
   explicit LatticeLeak(const AnalysisGrid& grid);
   void reset();
   /// A new reference for film and edge: `variance` of its own place, cells^2 per axis. The leak so
-  /// far stays.
+  /// far stays. Where the crystal is not coherent nothing is taken off, all is doubt.
   void begin(const CrystalPlace& crystal, Vector2 variance);
   /// The next frame: the deformation and the match's shift, cells.
   void advance(const Matrix2& deformation, Vector2 shift);
@@ -123,6 +128,7 @@ class LatticeLeak {
   static constexpr std::size_t kStates = 7;
   using Row = std::array<double, kStates>;
   [[nodiscard]] Row row(bool is_y) const noexcept;
+  [[nodiscard]] Vector2 since_begin() const noexcept;
   [[nodiscard]] Vector2 variance(const std::array<Row, kStates>& covariance) const noexcept;
   bool update(const Row& h, double residual, double variance);
 
@@ -135,7 +141,7 @@ class LatticeLeak {
   Vector2 carried_;                                     // integral of dE (kappa s) since begin()
   Vector2 place_;                                       // s is counted from here: where begin() was
   Vector2 before_, before_random_, before_systematic_;  // the leak when begin() was called
-  bool is_first_ = true;
+  bool is_first_ = true, is_followed_ = true;
 };
 
 }  // namespace latticed::signal

@@ -766,7 +766,8 @@ void DriftTracker::make_film() {
   // Its own place is as well known as the frames in it say.
   const Expectation& expected = film_.expected(0);
   const double frames = std::max(1.0, white_ / std::max(template_noise_, 1e-30));
-  leak_.begin(crystal_.place(template_, {reflections_.begin(), reflections_.size()}),
+  const CrystalPlace place = crystal_.place(template_, {reflections_.begin(), reflections_.size()});
+  leak_.begin(place,
               {taper_excess_ / (frames * std::max(expected.gxx, 1e-12)),
                taper_excess_ / (frames * std::max(expected.gyy, 1e-12))});
 }
