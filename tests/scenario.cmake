@@ -1,6 +1,6 @@
 # Whole-daemon scenarios: real processes, real gRPC, real ZeroMQ. The client is Python with Debian's packages, which
 # learns the API from the server. Debian's interpreter by full path: another python3 may come first in PATH.
-foreach(name a_busy_port_is_named a_client_vanishes_in_mid_stream a_slow_viewer_costs_the_recorder_nothing
+foreach(name a_busy_port_is_named a_standard_mends_the_pixel_size a_client_vanishes_in_mid_stream a_slow_viewer_costs_the_recorder_nothing
              a_small_run_is_played an_independent_client_reads_everything
              control_off_this_machine_needs_tls_and_a_token
              fifty_subscribers_ten_stalled_change_only_their_own_counters history_is_replayed_without_a_gap

@@ -38,6 +38,12 @@ std::string spot_text(const v1::Spot& spot, const std::string& unit) {
                      spot.confirmed() ? "" : " (new)");
 }
 
+std::string cell_text(const v1::Lattice& lattice, const std::string& unit) {
+  return fmt::format("a {}, b {} {}, {} deg", plus_minus(lattice.a_nm(), lattice.sigma_a_nm()),
+                     plus_minus(lattice.b_nm(), lattice.sigma_b_nm()), unit,
+                     plus_minus(lattice.gamma_deg(), lattice.sigma_gamma_deg()));
+}
+
 std::string sum_text(const v1::SumMeasurement& sum) {
   return fmt::format("sum of {} frames to {}", sum.frames_added(), sum.last_seq());
 }
@@ -185,6 +191,9 @@ std::string LiveView::table_of(const std::string& name, const Detector& d) const
                        spot_text(spot, d.spacing_unit), spot.snr());
   }
   if (spots.empty()) out += "  spots          none\n";
+  for (const auto& lattice : m.lattices()) {
+    out += fmt::format("  lattice {}      {}\n", lattice.id(), cell_text(lattice, d.spacing_unit));
+  }
   if (spots.empty() && d.sum.frames_added() > 0) {
     out += "  " + sum_text(d.sum) + ":\n";
     for (const auto& spot : strongest(d.sum, kSpotsInTable))

@@ -5,6 +5,7 @@
 
 #include <latticed/v1/acquisition.pb.h>
 #include <latticed/v1/alerts.pb.h>
+#include <latticed/v1/calibration.pb.h>
 #include <latticed/v1/holder.pb.h>
 #include <latticed/v1/measurements.pb.h>
 #include <latticed/v1/recording.pb.h>
@@ -55,5 +56,9 @@ namespace latticed::latticectl {
 [[nodiscard]] std::string to_text(const v1::TagReply& reply);
 [[nodiscard]] std::string to_text(const v1::ListTagsReply& reply);
 [[nodiscard]] std::string to_text(const v1::TrackReply& reply);
+/// In one line.
+[[nodiscard]] std::string to_text(const v1::PixelCalibration& calibration);
+[[nodiscard]] std::string to_text(const v1::CalibrationReply& reply);
+[[nodiscard]] std::string to_text(const v1::ListCalibrationsReply& reply);
 
 }  // namespace latticed::latticectl

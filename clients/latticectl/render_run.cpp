@@ -47,6 +47,14 @@ std::string recording_text(const v1::RecordingStatus& r) {
   return out;
 }
 
+std::string pixel_text(const v1::DetectorConfiguration& c) {
+  if (!(c.pixel_size_nm() > 0.0)) return "?";
+  if (!(c.pixel_size_sigma_ratio() > 0.0)) return fmt::format("{:.4g} nm", c.pixel_size_nm());
+  const std::string size =
+      plus_minus(c.pixel_size_nm(), c.pixel_size_nm() * c.pixel_size_sigma_ratio()) + " nm";
+  return c.pixel_size_source().empty() ? size : size + ", " + c.pixel_size_source();
+}
+
 std::string configuration_table(
     const google::protobuf::RepeatedPtrField<v1::DetectorConfiguration>& detectors) {
   TextTable table({"detector", "size", "exposure", "period", "frames", "pixel", "paced"});
@@ -54,9 +62,7 @@ std::string configuration_table(
     table.add({c.detector(), fmt::format("{} x {}", c.width(), c.height()),
                c.exposure_s() > 0.0 ? with_prefix(c.exposure_s(), "s") : "?",
                c.frame_period_s() > 0.0 ? with_prefix(c.frame_period_s(), "s") : "?",
-               frames_of(c.frame_count()),
-               c.pixel_size_nm() > 0.0 ? fmt::format("{:.4g} nm", c.pixel_size_nm()) : "?",
-               c.paced() ? "yes" : "no"});
+               frames_of(c.frame_count()), pixel_text(c), c.paced() ? "yes" : "no"});
   }
   return table.text();
 }
@@ -107,6 +113,8 @@ std::string to_text(const v1::StatusReply& reply) {
   out += "\n";
   if (!reply.fault().empty()) out += "fault      " + reply.fault() + "\n";
   out += progress_table(reply);
+  for (const auto& calibration : reply.calibrations())
+    out += fmt::format("scale      {}: {}\n", calibration.detector(), to_text(calibration));
   out += "recording  " + recording_text(reply.recording()) + "\n";
   out += fmt::format("guard      {}\n", reply.guard_reachable() ? "answers" : "DOES NOT ANSWER");
   out += fmt::format("server     latticed {}", reply.version());

@@ -27,6 +27,7 @@ struct DetectorConfiguration {
   double exposure_s = 0.0;        // 0 = unknown (a recording without times)
   double frame_period_s = 0.0;    // 0 = unknown
   std::uint64_t frame_count = 0;  // 0 = endless
+  double scan_line_time_s = 0.0;  // from one row (y) to the next; 0 = all rows at once, or unknown
   double pixel_size_nm = 0.0;     // at the specimen, unbinned detector pixel; 0 = unknown
   bool is_paced = true;           // frames come at their period and do not wait for us
 };

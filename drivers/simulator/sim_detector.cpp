@@ -90,6 +90,7 @@ Result<DetectorConfiguration> SimDetector::configure(const DetectorSettings& wan
   if (!reply) return fault(reply.error());
   configuration_.geometry = {reply->value("width", 0), reply->value("height", 0), PixelType::u16};
   configuration_.exposure_s = reply->value("exposure_s", 0.0);
+  configuration_.scan_line_time_s = reply->value("scan_line_time_s", 0.0);
   configuration_.frame_period_s = reply->value("frame_period_s", 0.0);
   configuration_.frame_count = reply->value("frame_count", std::uint64_t{0});
   configuration_.pixel_size_nm = reply->value("pixel_size_nm", 0.0);

@@ -43,7 +43,8 @@ Acquisition::Acquisition(const Config& config, ControlThread& control,
     known_.push_back({.name = detector.name,
                       .driver = detector.driver == DriverKind::simulator ? "simulator" : "replay",
                       .info = {},
-                      .configuration = {}});
+                      .configuration = {},
+                      .pixel_size_source = {}});
     settings_.push_back(detector.line.detector);
   }
 }
@@ -160,6 +161,7 @@ Result<std::vector<ConfiguredDetector>*> Acquisition::configure(
         set_state(RunState::idle);  // nothing is broken, and nothing is configured any more
       return error;
     }
+    participants_.configured(*device);
     opened.push_back(std::move(*device));
   }
   for (std::size_t i = 0; i < opened.size(); ++i) settings_[i] = opened[i].config.line.detector;
@@ -171,6 +173,8 @@ Result<std::vector<ConfiguredDetector>*> Acquisition::configure(
     for (std::size_t i = 0; i < opened.size(); ++i) {
       known_[i].info = opened[i].detector->info();
       known_[i].configuration = opened[i].configuration;
+      known_[i].pixel_size_sigma_ratio = opened[i].config.line.pixel_size_sigma_ratio;
+      known_[i].pixel_size_source = opened[i].config.line.pixel_size_source;
     }
   }
   configured_ = std::move(opened);

@@ -71,12 +71,16 @@ struct KnownDetector {
   DeviceInfo info;  // empty before the first configure
   DeviceState state = DeviceState::closed;
   std::optional<DetectorConfiguration> configuration;
+  double pixel_size_sigma_ratio = 0.0;  // as configured
+  std::string pixel_size_source;        // likewise
 };
 
 /// What the rest of the daemon does for a run; all on the control thread.
 class RunParticipants {
  public:
   virtual ~RunParticipants() = default;
+  /// A detector says what it will do; its run may be told another pixel size.
+  virtual void configured(ConfiguredDetector&) {}
   /// While it is armed. An error keeps it from being armed.
   virtual Result<std::vector<std::unique_ptr<Sink>>> make_sinks(Run& run,
                                                                 const ConfiguredDetector& detector,

@@ -122,7 +122,7 @@ grpc::ServerUnaryReactor* AcquisitionService::Configure(Call* call,
         if (!configured) return answer(rpc::to_status(configured.error()));
         parts_.note("configure");
         for (const ConfiguredDetector& detector : **configured)
-          *reply->add_detectors() = to_proto(detector.config.name, detector.configuration);
+          *reply->add_detectors() = to_proto(detector);
         answer({});
       });
 }

@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "server/control/acquisition_service.hpp"
+#include "server/control/calibration_service.hpp"
 #include "server/control/describe_holder.hpp"
 #include "server/control/health_service.hpp"
 #include "server/control/holder_service.hpp"
@@ -221,6 +222,7 @@ class Daemon::Parts final : public RunParticipants {
   [[nodiscard]] bool is_rehearsal() const { return stamper_.is_rehearsal(); }
 
   // RunParticipants
+  void configured(ConfiguredDetector& detector) override;
   Result<std::vector<std::unique_ptr<Sink>>> make_sinks(Run& run,
                                                         const ConfiguredDetector& detector,
                                                         std::uint32_t epoch) override;
@@ -261,6 +263,7 @@ class Daemon::Parts final : public RunParticipants {
 
   std::unique_ptr<SessionStore> session_;
   std::optional<ReferenceStore> references_;
+  std::unique_ptr<CalibrationStore> calibrations_;
   HealthService health_;
   // Before all that asks it; it tells news only while is_up_.
   std::unique_ptr<GuardLink> guard_link_;  // null = no holder
@@ -274,6 +277,7 @@ class Daemon::Parts final : public RunParticipants {
   std::unique_ptr<RecordingService> recording_service_;
   std::unique_ptr<SessionService> session_service_;
   std::unique_ptr<TrackService> track_service_;
+  std::unique_ptr<CalibrationService> calibration_service_;
   std::unique_ptr<RpcServer> server_;
 };
 
@@ -293,6 +297,9 @@ Result<void> Daemon::Parts::open_stores() {
   auto references = ReferenceStore::open((state / "references").string(), acquisition_.detectors());
   if (!references) return references.error();
   references_ = std::move(*references);
+  auto calibrations = CalibrationStore::open((state / "calibrations.json").string());
+  if (!calibrations) return calibrations.error();
+  calibrations_ = std::move(*calibrations);
   return {};
 }
 
@@ -328,6 +335,15 @@ void Daemon::Parts::make_services() {
       SessionService::Parts{run_calls_, *session_, [this] { return now(); },
                             [this](const v1::Tag& tag) { tagged(tag); }});
   track_service_ = std::make_unique<TrackService>(change_calls_, acquisition_, runs_);
+  calibration_service_ = std::make_unique<CalibrationService>(
+      CalibrationService::Parts{run_calls_, *calibrations_, names_of(config_.detectors),
+                                [this](const std::string& detector, std::size_t frames) {
+                                  return live_->last_frames(detector, frames);
+                                },
+                                [this](const std::string& detector, const std::string& what) {
+                                  spdlog::info("{}: {}", detector, what);
+                                  note(EventKind::command, EventSeverity::info, detector, what);
+                                }});
 }
 
 Result<void> Daemon::Parts::start() {
@@ -350,9 +366,13 @@ Result<void> Daemon::Parts::start() {
                       [this](const std::string& detector) { return open_spans(detector); }});
   make_services();
 
-  std::vector<grpc::Service*> services{acquisition_service_.get(), holder_service_.get(),
-                                       recording_service_.get(),   session_service_.get(),
-                                       track_service_.get(),       &health_};
+  std::vector<grpc::Service*> services{acquisition_service_.get(),
+                                       holder_service_.get(),
+                                       recording_service_.get(),
+                                       session_service_.get(),
+                                       track_service_.get(),
+                                       calibration_service_.get(),
+                                       &health_};
   for (grpc::Service* service : live_->services()) services.push_back(service);
   RpcServerOptions server;
   server.local = config_.serve.grpc;
@@ -369,6 +389,21 @@ Result<void> Daemon::Parts::start() {
 }
 
 // --- what happens --------------------------------------------------------------------------------
+
+void Daemon::Parts::configured(ConfiguredDetector& detector) {
+  LineConfig& line = detector.config.line;
+  const double nominal_nm =
+      line.pixel_size_nm > 0.0 ? line.pixel_size_nm : detector.configuration.pixel_size_nm;
+  if (const auto calibration = calibrations_->configured(detector.config.name, nominal_nm)) {
+    line.pixel_size_nm = calibration->fit.pixel_size_nm;
+    line.pixel_size_sigma_ratio = calibration->fit.pixel_size_sigma_ratio;
+    line.pixel_size_source = words_of(*calibration);
+    spdlog::info("{}: {:.6g} nm/px, relative sigma {:.2g}: {}", detector.config.name,
+                 line.pixel_size_nm, line.pixel_size_sigma_ratio, line.pixel_size_source);
+  }
+  // What will really happen is what is replied.
+  if (line.pixel_size_nm > 0.0) detector.configuration.pixel_size_nm = line.pixel_size_nm;
+}
 
 Result<std::vector<std::unique_ptr<Sink>>> Daemon::Parts::make_sinks(
     Run& run, const ConfiguredDetector& detector, std::uint32_t epoch) {
@@ -466,6 +501,12 @@ void Daemon::Parts::add_status(v1::StatusReply& out) const {
   out.set_guard_reachable(guard_link_ && guard_link_->is_connected());
   out.set_version(version_);
   out.set_zmq_endpoint(live_->zmq_endpoint());
+  for (const Calibration& one : calibrations_->list()) {
+    if (!one.is_in_use) continue;
+    v1::PixelCalibration& calibration = *out.add_calibrations();
+    calibration = to_proto(one);
+    calibration.clear_spacings();
+  }
 }
 
 void Daemon::Parts::note(EventKind kind, EventSeverity severity, const std::string& source,

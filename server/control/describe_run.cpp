@@ -36,6 +36,13 @@ v1::DetectorConfiguration to_proto(const std::string& detector, const DetectorCo
   return out;
 }
 
+v1::DetectorConfiguration to_proto(const ConfiguredDetector& detector) {
+  v1::DetectorConfiguration out = to_proto(detector.config.name, detector.configuration);
+  out.set_pixel_size_sigma_ratio(detector.config.line.pixel_size_sigma_ratio);
+  out.set_pixel_size_source(detector.config.line.pixel_size_source);
+  return out;
+}
+
 v1::Detector to_proto(const KnownDetector& detector) {
   v1::Detector out;
   out.set_name(detector.name);
@@ -43,8 +50,11 @@ v1::Detector to_proto(const KnownDetector& detector) {
   out.set_model(detector.info.model);
   out.set_serial(detector.info.serial);
   out.set_state(std::string(to_string(detector.state)));
-  if (detector.configuration)
+  if (detector.configuration) {
     *out.mutable_configuration() = to_proto(detector.name, *detector.configuration);
+    out.mutable_configuration()->set_pixel_size_sigma_ratio(detector.pixel_size_sigma_ratio);
+    out.mutable_configuration()->set_pixel_size_source(detector.pixel_size_source);
+  }
   return out;
 }
 

@@ -12,6 +12,8 @@ namespace latticed {
 v1::RunState to_proto(RunState state);
 v1::DetectorConfiguration to_proto(const std::string& detector,
                                    const DetectorConfiguration& configuration);
+/// With the pixel size its run will have.
+v1::DetectorConfiguration to_proto(const ConfiguredDetector& detector);
 v1::Detector to_proto(const KnownDetector& detector);
 void to_proto(const AcquisitionStatus& status, v1::StatusReply& out);
 v1::Reference to_proto(const ReferenceRecord& record);

@@ -2,17 +2,14 @@
 #include "server/frame/frame.hpp"
 
 #include <cstdlib>
-#include <cstring>
-#include <new>
+
+#include "server/base/touched_memory.hpp"
 
 namespace latticed {
 
 void PixelBuffer::allocate(std::size_t bytes) {
   constexpr std::size_t kAlign = 4096;  // a page: also what direct I/O wants
-  const std::size_t rounded = (bytes + kAlign - 1) / kAlign * kAlign;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlign, rounded ? rounded : kAlign)));
-  if (!data_) throw std::bad_alloc();
-  std::memset(data_.get(), 0, rounded);
+  data_.reset(static_cast<std::byte*>(allocate_touched(bytes, kAlign)));
   size_ = bytes;
 }
 

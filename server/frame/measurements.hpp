@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -62,8 +63,55 @@ struct Spot {
   bool is_confirmed = false;        // seen in 3 of 5 frames
   bool is_watched = false;          // somebody pointed at it: reported however faint it is
   std::uint8_t harmonic_order = 1;  // n of n q, where q is another listed spot
+  std::uint32_t harmonic_of = 0;    // id of that spot; 0 = none
+  // Amplitude over that of q; NaN where the order is 1.
+  double harmonic_ratio = std::numeric_limits<double>::quiet_NaN();
+  double sigma_harmonic_ratio = std::numeric_limits<double>::quiet_NaN();
+  double sigma_amplitude = 0.0;
+  bool is_overlapped =
+      false;  // another spot is too near, or the crystal has no one spacing: see sys
+  std::uint32_t lattice = 0;  // id of the lattice it belongs to; 0 = none
+  std::int8_t h = 0, k = 0;   // its indices there
+  // Spacing by this frame's lattice fit, all its spots together; NaN where there is none.
+  double d_lattice_nm = std::numeric_limits<double>::quiet_NaN();
+  double sigma_d_lattice_nm = std::numeric_limits<double>::quiet_NaN();
+  // Filtered over the frames so far (random walk): of the lattice, or of the spot where it has
+  // none.
+  double d_track_nm = 0.0, sigma_d_track_nm = 0.0;
 };
 inline constexpr std::size_t kMaxSpots = 32;
+
+/// One lattice of the field, from this frame's spots alone.
+struct Lattice {
+  std::uint32_t id = 0;
+  // The reduced cell in real space: a <= b, 60 <= gamma <= 120 degrees.
+  double a_nm = 0.0, b_nm = 0.0, gamma_deg = 0.0;
+  double sigma_a_nm = 0.0, sigma_b_nm = 0.0, sigma_gamma_deg = 0.0;
+  double sigma_a_sys_nm = 0.0, sigma_b_sys_nm = 0.0;  // scale and film
+  Vector2 g1_per_nm, g2_per_nm;                       // spot (h, k) is at h g1 + k g2
+  std::uint32_t spots = 0;                            // that were fitted
+  std::uint32_t age_frames = 0;
+  bool is_confirmed = false;  // fitted in 3 of 5 frames
+  bool is_main = false;       // the strongest, until another is half as strong again
+};
+inline constexpr std::size_t kMaxLattices = 4;
+
+/// What is at a superlattice's place of a lattice, without a search.
+struct SuperlatticeSpot {
+  std::uint32_t lattice = 0;
+  Vector2 index;           // fractional, in the lattice's basis
+  Vector2 g_per_nm;        // where that is
+  double amplitude = 0.0;  // as a spot's
+  double sigma_amplitude = 0.0;
+  double snr = 0.0;          // noise alone has 1 (rms)
+  double false_alarm = 1.0;  // probability that noise alone gives as much
+};
+inline constexpr std::size_t kMaxSuperlattice = 12;
+
+/// What drift during a frame has done to a scanned image: true g = A^T g as seen.
+struct ScanAffine {
+  double xx = 1.0, xy = 0.0, yx = 0.0, yy = 1.0;
+};
 
 struct AlertEvent {
   std::uint16_t rule = 0;     // index into the run's rules
@@ -115,10 +163,20 @@ struct Measurements {
   std::uint32_t repaired_pixels = 0;  // hot or not finite, replaced by their neighbours
   DriftMeasurement drift;
   FixedVector<Spot, kMaxSpots> spots;
+  FixedVector<Lattice, kMaxLattices> lattices;  // that this frame's spots fix
+  FixedVector<SuperlatticeSpot, kMaxSuperlattice> superlattice;
+  std::optional<ScanAffine> scan_affine;  // of a scanned frame; g and d are corrected by it
   std::optional<double> crystallinity;  // 0..1: Bragg power over all structure's, to the last spot
   std::optional<SumMeasurement> sum;    // only in the frame that finished one
   FixedVector<AlertEvent, kMaxAlertEvents> alerts;
   std::array<std::chrono::nanoseconds, kStages> stage_cpu{};
+
+  /// Null when this frame does not fix it.
+  [[nodiscard]] const Lattice* main_lattice() const noexcept {
+    for (const Lattice& lattice : lattices)
+      if (lattice.is_main) return &lattice;
+    return nullptr;
+  }
 };
 
 }  // namespace latticed

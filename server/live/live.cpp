@@ -85,6 +85,10 @@ std::optional<LastFrame> Live::last_frame(const std::string& detector) const {
   return publisher_->last(detector);
 }
 
+Result<Publisher::LastFrames> Live::last_frames(const std::string& detector, std::size_t frames) {
+  return publisher_->last_frames(detector, frames);
+}
+
 void Live::holder_changed(const std::string& holder, v1::HolderDescription description) {
   publisher_->holder_changed(holder, std::move(description));
 }

@@ -70,6 +70,9 @@ class Live {
   [[nodiscard]] const std::string& zmq_endpoint() const noexcept;
   /// The last frame measured in the present or last run.
   [[nodiscard]] std::optional<LastFrame> last_frame(const std::string& detector) const;
+  /// See Publisher::last_frames.
+  [[nodiscard]] Result<Publisher::LastFrames> last_frames(const std::string& detector,
+                                                          std::size_t frames);
 
   /// Any thread: a holder's state has changed.
   void holder_changed(const std::string& holder, v1::HolderDescription description);

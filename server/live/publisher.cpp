@@ -347,6 +347,38 @@ std::optional<LastFrame> Publisher::last(const std::string& detector) const {
   return feed ? feed->last() : std::nullopt;
 }
 
+Result<Publisher::LastFrames> Publisher::last_frames(const std::string& detector,
+                                                     std::size_t frames) {
+  const Feed* feed = feed_of(detector);
+  if (!feed) return Error{ErrorCode::not_found, "there is no detector \"" + detector + "\""};
+  // Shared: the thread may come to it after we have given up. Events are read here, not there.
+  const auto events = std::make_shared<std::vector<EventRef>>();
+  if (auto ok = run_there("the last frames", [feed, events] { *events = feed->history().from(0); });
+      !ok)
+    return ok.error();
+  LastFrames out;
+  std::size_t skip = 0;
+  for (const EventRef& event : *events) skip += event->kind == LiveEventKind::measurement ? 1 : 0;
+  skip -= std::min(skip, frames);
+  v1::MeasurementEvent message;
+  for (const EventRef& event : *events) {
+    const bool is_frame = event->kind == LiveEventKind::measurement;
+    if (is_frame && skip > 0) {
+      --skip;
+      continue;
+    }
+    if (!is_frame && event->kind != LiveEventKind::run_begins) continue;
+    if (!message.ParseFromArray(event->body.begin(), static_cast<int>(event->body.size())))
+      return Error{ErrorCode::internal, "a measurement of the history cannot be read"};
+    out.epoch = event->epoch;
+    if (is_frame)
+      out.measured.push_back(std::move(*message.mutable_measurement()));
+    else
+      out.run = message.run_begins();
+  }
+  return out;
+}
+
 std::vector<std::shared_ptr<FrameLoans>> Publisher::loans() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::shared_ptr<FrameLoans>> out;

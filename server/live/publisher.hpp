@@ -69,6 +69,14 @@ class Publisher {
   Result<void> reopen_zmq();
 
   [[nodiscard]] std::optional<LastFrame> last(const std::string& detector) const;
+  /// The run's beginning and the measurements of its last frames, at most `frames`, oldest first;
+  /// of the present or the last run, as far as the history reaches.
+  struct LastFrames {
+    std::uint32_t epoch = 0;  // 0 = no run yet
+    v1::RunBegins run;
+    std::vector<v1::Measurement> measured;
+  };
+  [[nodiscard]] Result<LastFrames> last_frames(const std::string& detector, std::size_t frames);
   [[nodiscard]] const ZmqPublisher& zmq() const noexcept { return *zmq_; }
   /// Frames lent to ZeroMQ, of all runs; those of runs whose sinks still live.
   [[nodiscard]] std::vector<std::shared_ptr<FrameLoans>> loans() const;

@@ -46,6 +46,57 @@ void fill(v1::Spot& out, const Spot& spot) {
   out.set_age_frames(spot.age_frames);
   out.set_confirmed(spot.is_confirmed);
   out.set_harmonic_order(spot.harmonic_order);
+  out.set_harmonic_of(spot.harmonic_of);
+  if (spot.harmonic_order > 1) {
+    out.set_harmonic_ratio(spot.harmonic_ratio);
+    out.set_sigma_harmonic_ratio(spot.sigma_harmonic_ratio);
+  }
+  out.set_sigma_amplitude(spot.sigma_amplitude);
+  out.set_overlapped(spot.is_overlapped);
+  out.set_lattice_id(spot.lattice);
+  out.set_h(spot.h);
+  out.set_k(spot.k);
+  if (std::isfinite(spot.d_lattice_nm)) {
+    out.set_d_lattice_nm(spot.d_lattice_nm);
+    out.set_sigma_d_lattice_nm(spot.sigma_d_lattice_nm);
+  }
+  out.set_d_track_nm(spot.d_track_nm);
+  out.set_sigma_d_track_nm(spot.sigma_d_track_nm);
+}
+
+void fill(v1::Lattice& out, const Lattice& lattice) {
+  out.set_id(lattice.id);
+  out.set_a_nm(lattice.a_nm);
+  out.set_b_nm(lattice.b_nm);
+  out.set_gamma_deg(lattice.gamma_deg);
+  out.set_sigma_a_nm(lattice.sigma_a_nm);
+  out.set_sigma_b_nm(lattice.sigma_b_nm);
+  out.set_sigma_gamma_deg(lattice.sigma_gamma_deg);
+  out.set_sigma_a_sys_nm(lattice.sigma_a_sys_nm);
+  out.set_sigma_b_sys_nm(lattice.sigma_b_sys_nm);
+  fill(*out.mutable_g1_per_nm(), lattice.g1_per_nm);
+  fill(*out.mutable_g2_per_nm(), lattice.g2_per_nm);
+  out.set_spots(lattice.spots);
+  out.set_age_frames(lattice.age_frames);
+  out.set_confirmed(lattice.is_confirmed);
+}
+
+void fill(v1::SuperlatticeSpot& out, const SuperlatticeSpot& spot) {
+  out.set_lattice_id(spot.lattice);
+  out.set_h(spot.index.x);
+  out.set_k(spot.index.y);
+  fill(*out.mutable_g_per_nm(), spot.g_per_nm);
+  out.set_snr(spot.snr);
+  out.set_amplitude(spot.amplitude);
+  out.set_sigma_amplitude(spot.sigma_amplitude);
+  out.set_false_alarm(spot.false_alarm);
+}
+
+void fill(v1::ScanAffine& out, const ScanAffine& affine) {
+  out.set_xx(affine.xx);
+  out.set_xy(affine.xy);
+  out.set_yx(affine.yx);
+  out.set_yy(affine.yy);
 }
 
 void fill(v1::SumMeasurement& out, const SumMeasurement& sum) {
@@ -239,6 +290,10 @@ void fill(v1::Measurement& out, const Frame& frame, const RunInfo& run,
   out.set_drift_state(to_proto(m.drift.state));
   out.set_cell_ambiguous(m.drift.is_cell_ambiguous);
   for (const Spot& spot : m.spots) fill(*out.add_spots(), spot);
+  if (const Lattice* main = m.main_lattice()) fill(*out.mutable_lattice(), *main);
+  for (const Lattice& lattice : m.lattices) fill(*out.add_lattices(), lattice);
+  for (const SuperlatticeSpot& spot : m.superlattice) fill(*out.add_superlattice(), spot);
+  if (m.scan_affine) fill(*out.mutable_scan_affine(), *m.scan_affine);
   if (m.crystallinity) out.set_crystallinity(*m.crystallinity);
   if (m.sum) fill(*out.mutable_sum(), *m.sum);
   for (std::size_t i = 0; i < m.alerts.size(); ++i) {
@@ -262,6 +317,7 @@ void fill(v1::RunBegins& out, const RunInfo& run) {
   out.set_width(run.configuration.geometry.width);
   out.set_height(run.configuration.geometry.height);
   out.set_bin(run.grid.bin);
+  out.set_pixel_size_sigma_ratio(run.pixel_size_sigma_ratio);
 }
 
 void fill(v1::FrameHeader& out, const Frame& frame, const RunInfo& run) {

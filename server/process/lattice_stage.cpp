@@ -13,6 +13,7 @@ namespace {
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 constexpr double kGateBins = 2.5;        // a spot moves less than this between two frames
 constexpr double kUnresolvedBins = 2.0;  // nearer than this, two maxima are one spot
+constexpr double kMergedBins = 0.5;      // and two tracks have met
 constexpr std::uint32_t kWindow = 5;     // frames that decide about birth and death
 constexpr int kSeenToConfirm = 3;
 constexpr double kSmallestForcedSnr = 4.0;
@@ -22,6 +23,21 @@ constexpr double kUsualWatchBins = 3.0;  // of a watched spot, when nobody says 
 constexpr double kWidestWatchBins = 12.0;
 // A reflection's power lies within 3 bins of it, and rings are known to 8.
 constexpr double kStructureMargin_bins = 12.0;
+// A peak further than this from a confirmed spot may be another's: its own place is tried first.
+constexpr double kMayBeAnother = 1.2;  // bins
+constexpr double kRivalReach = 6.0;    // bins within which another spot disturbs
+constexpr double kBorrowBelow = 0.7;   // of the strongest spot's snr: its outline is the better one
+constexpr double kBendMemory = 1.0 / 16;
+constexpr double kOverlapBins = 0.1;  // of spread
+constexpr int kHighestOrder = 6;
+constexpr double kRowTolerance = 0.5;  // bins
+constexpr std::size_t kScratchSlot = signal::SpotRefiner::kSlots - 1;
+
+// Standard deviation of a frequency's length.
+double sigma_along(Vector2 f, const signal::Covariance2& c) noexcept {
+  const double radius = std::hypot(f.x, f.y), x = f.x / radius, y = f.y / radius;
+  return std::sqrt(std::max(0.0, x * x * c.xx + 2.0 * x * y * c.xy + y * y * c.yy));
+}
 
 double sinc(double x) noexcept {
   const double u = std::numbers::pi * x;
@@ -36,11 +52,23 @@ LatticeStage::LatticeStage(const signal::FrameFft& fft, const FrameGeometry& geo
       moments_(fft.moments()),
       refiner_(fft),
       config_(config),
-      length_unit_((config.pixel_size_nm > 0.0 ? config.pixel_size_nm : 1.0) * grid_.bin) {
+      length_unit_((config.pixel_size_nm > 0.0 ? config.pixel_size_nm : 1.0) * grid_.bin),
+      lattices_(1.0 / grid_.width, 1.0 / grid_.height,
+                config.min_fringes / std::min(grid_.width, grid_.height)),
+      scan_(config.scan_line_time_s, config.frame_period_s) {
   const auto centre = [&](int size, int origin) {
     return ((size - 1) / 2.0 - origin - (grid_.bin - 1) / 2.0) / grid_.bin;
   };
   centre_cells_ = {centre(geometry.width, grid_.x0), centre(geometry.height, grid_.y0)};
+  if (config_.superlattice.size() > kMaxSuperlattice) config_.superlattice.resize(kMaxSuperlattice);
+  lattices_.set_fractions(config_.superlattice);
+}
+
+double LatticeStage::bins_apart(Vector2 a, Vector2 b) const noexcept {
+  const auto apart = [&](double sign) {
+    return std::hypot((a.x - sign * b.x) * grid_.width, (a.y - sign * b.y) * grid_.height);
+  };
+  return std::min(apart(1.0), apart(-1.0));  // a spot and its Friedel mate are one
 }
 
 double LatticeStage::ring_ratio(Vector2 f, const Prepared& prepared) const noexcept {
@@ -52,61 +80,152 @@ double LatticeStage::ring_ratio(Vector2 f, const Prepared& prepared) const noexc
 }
 
 int LatticeStage::nearest_track(const signal::Peak& peak, double* distance_bins) const noexcept {
+  const Vector2 at{static_cast<double>(peak.kx) / grid_.width,
+                   static_cast<double>(peak.ky) / grid_.height};
   int best = -1;
   *distance_bins = 1e30;
   for (std::size_t t = 0; t < tracks_.size(); ++t) {
-    const double x = tracks_[t].frequency.x * grid_.width,
-                 y = tracks_[t].frequency.y * grid_.height;
-    // A spot and its Friedel mate are one.
-    const double here = std::hypot(peak.kx - x, peak.ky - y);
-    const double mate = std::hypot(peak.kx + x, peak.ky + y);
-    if (std::min(here, mate) < *distance_bins) {
-      *distance_bins = std::min(here, mate);
-      best = static_cast<int>(t);
-    }
+    const double apart = bins_apart(at, tracks_[t].frequency);
+    if (apart >= *distance_bins) continue;
+    *distance_bins = apart;
+    best = static_cast<int>(t);
   }
   return best;
 }
 
-void LatticeStage::add_spot(const Track& track, const signal::RefinedSpot& fit,
-                            const Prepared& prepared, Measurements& out) const {
+// Where a spot is expected: where its lattice says, when it was not seen in the last frame.
+Vector2 LatticeStage::place_of(const Track& track) const noexcept {
+  Vector2 truth;
+  signal::Covariance2 ignored;
+  if (track.lattice == 0 || (track.seen & 2u) != 0 ||
+      !lattices_.predict(track.lattice, track.h, track.k, &truth, &ignored))
+    return track.frequency;
+  const Vector2 seen = scan_.seen_of(truth);
+  return bins_apart(seen, track.frequency) < kGateBins ? seen : track.frequency;
+}
+
+double LatticeStage::amplitude_of(double coefficient, Vector2 f,
+                                  const Measurements& out) const noexcept {
+  const double mean_cell = out.mean_counts * grid_.bin * grid_.bin;
+  const double bin_loss = sinc(f.x) * sinc(f.y);
+  const double binning =
+      grid_.bin > 1 ? bin_loss / (sinc(f.x / grid_.bin) * sinc(f.y / grid_.bin)) : 1.0;
+  return mean_cell > 0.0 ? 2.0 * coefficient / (moments_.sum * mean_cell * binning) : 0.0;
+}
+
+// Of A^T f, from that of f as seen.
+signal::Covariance2 LatticeStage::true_covariance(const signal::Covariance2& c) const noexcept {
+  const ScanAffine a = scan_.affine();
+  return {c.xx, a.xy * c.xx + a.yy * c.xy,
+          a.xy * a.xy * c.xx + 2.0 * a.xy * a.yy * c.xy + a.yy * a.yy * c.yy};
+}
+
+// g, d and its random error from a true frequency.
+void LatticeStage::set_spacing(Spot& spot, Vector2 f, const signal::Covariance2& c) const {
+  const double radius = std::hypot(f.x, f.y);
+  spot.g_per_nm = {f.x / length_unit_, f.y / length_unit_};
+  spot.d_nm = length_unit_ / radius;
+  spot.sigma_d_nm = spot.d_nm / radius * sigma_along(f, c);
+}
+
+void LatticeStage::add_spot(Track& track, const signal::RefinedSpot& fit, const Prepared& prepared,
+                            Measurements& out) {
+  Fit own;
+  own.spot = fit;
+  own.truth = scan_.true_of(fit.frequency);
+  own.covariance = true_covariance({fit.var_xx, fit.var_xy, fit.var_yy});
+  own.is_fitted = fit.snr > 0.0 && fit.var_xx > 0.0;
+  own.track = static_cast<std::size_t>(&track - tracks_.begin());
   Spot spot;
   spot.id = track.id;
   spot.age_frames = track.age_frames;
   spot.is_confirmed = track.is_confirmed;
   spot.is_watched = track.is_watched;
-  const Vector2 f = fit.frequency;
-  const double radius = std::hypot(f.x, f.y);
-  spot.g_per_nm = {f.x / length_unit_, f.y / length_unit_};
-  spot.d_nm = length_unit_ / radius;
-  const double ux = f.x / radius, uy = f.y / radius;
-  const double var = ux * ux * fit.var_xx + 2.0 * ux * uy * fit.var_xy + uy * uy * fit.var_yy;
-  spot.sigma_d_nm = spot.d_nm / radius * std::sqrt(var);
+  set_spacing(spot, own.truth, own.covariance);
   // Speckle that moves with the specimen shifts the spot like noise would, but always alike.
-  const double film = ring_ratio(f, prepared) - 1.0;
-  spot.sigma_d_sys_nm =
-      std::hypot(spot.sigma_d_nm * std::sqrt(film), spot.d_nm * config_.pixel_size_sigma_ratio);
+  const double film = ring_ratio(fit.frequency, prepared) - 1.0;
+  spot.sigma_d_sys_nm = std::hypot(
+      spot.sigma_d_nm * std::sqrt(film),
+      spot.d_nm * std::hypot(config_.pixel_size_sigma_ratio, scan_.sigma_ratio(fit.frequency)));
   spot.snr = fit.snr;
-  const double mean_cell = out.mean_counts * grid_.bin * grid_.bin;
-  const double bin_loss = sinc(f.x) * sinc(f.y);
-  const double binning =
-      grid_.bin > 1 ? bin_loss / (sinc(f.x / grid_.bin) * sinc(f.y / grid_.bin)) : 1.0;
-  if (mean_cell > 0.0)
-    spot.amplitude = 2.0 * std::abs(fit.coefficient) / (moments_.sum * mean_cell * binning);
+  doubt_overlap(track, own, film, spot);
+  spot.amplitude = amplitude_of(std::abs(fit.coefficient), fit.frequency, out);
+  const auto white = static_cast<double>(prepared.peaks.noise.white);
+  spot.sigma_amplitude = amplitude_of(std::sqrt(0.5 * white), fit.frequency, out);
+  const Vector2 f = fit.frequency;
   const double phase =
       std::arg(fit.coefficient) + kTwoPi * (f.x * centre_cells_.x + f.y * centre_cells_.y);
   spot.phase_rad = std::remainder(phase, kTwoPi);
   out.spots.push_back(spot);
+  fits_.push_back(own);
+}
+
+// A crystal has one spacing when its fringe's phase is straight. By how much it is not, more than
+// noise and film bend it, is how far its parts differ, or how far a neighbour has run into the
+// spot. One frame hardly sees it; the mean of the last frames does.
+void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot& spot) {
+  if (!fit.is_fitted) return;
+  const double excess = fit.spot.spread - (1.0 + film) * fit.spot.spread_of_noise;
+  const double memory = std::max(kBendMemory, 1.0 / (1.0 + static_cast<double>(track.age_frames)));
+  track.bend += memory * (excess - track.bend);
+  const double radius = std::hypot(fit.truth.x, fit.truth.y);
+  const double spread = std::sqrt(std::max(0.0, track.bend)) / radius;
+  spot.sigma_d_sys_nm = std::hypot(spot.sigma_d_sys_nm, spot.d_nm * spread);
+  const double bin = std::hypot(fit.truth.x * grid_.width, fit.truth.y * grid_.height);
+  track.is_overlapped = spread * bin > kOverlapBins;
+  spot.is_overlapped = track.is_overlapped;
+}
+
+// What is near enough to mix with the spot at `start`: other spots, and peaks that are none yet.
+LatticeStage::Rivals LatticeStage::rivals_of(const Track& track, Vector2 start,
+                                             const signal::PeakList& peaks) const noexcept {
+  Rivals out;
+  const auto add = [&](Vector2 at) {
+    const double apart = bins_apart(at, start);
+    if (apart >= kRivalReach || apart < kMayBeAnother) return;
+    const double mate = std::hypot((at.x + start.x) * grid_.width, (at.y + start.y) * grid_.height);
+    if (mate < kRivalReach) at = {-at.x, -at.y};
+    for (const Vector2 known : out)
+      if (bins_apart(known, at) < kMayBeAnother) return;
+    (void)out.push_back(at);
+  };
+  for (const Track& other : tracks_)
+    if (other.id != track.id && (other.is_confirmed || (other.seen & 3u) != 0))
+      add(other.frequency);
+  for (const signal::Peak& peak : peaks.peaks)
+    add({static_cast<double>(peak.kx) / grid_.width, static_cast<double>(peak.ky) / grid_.height});
+  return out;
+}
+
+// The slot of the strongest spot of the same lattice, when it is measured already and plainer.
+std::size_t LatticeStage::outline_for(const Track& track) const noexcept {
+  std::size_t best = signal::RefineOptions::kOwnOutline;
+  if (track.lattice == 0) return best;
+  double strongest = track.snr / kBorrowBelow;
+  for (std::size_t i = 0; i < fits_.size(); ++i) {
+    if (fits_[i].track >= tracks_.size()) continue;
+    const Track& other = tracks_[fits_[i].track];
+    if (other.lattice != track.lattice || other.is_overlapped || other.id == track.id ||
+        fits_[i].spot.snr <= strongest)
+      continue;
+    strongest = fits_[i].spot.snr;
+    best = i;
+  }
+  return best;
 }
 
 bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared, bool was_detected,
                            Measurements& out) {
-  const signal::RefinedSpot fit =
-      refiner_.refine(prepared.spectrum, start, static_cast<double>(prepared.peaks.noise.white));
+  const Rivals rivals = rivals_of(track, start, prepared.peaks);
+  const signal::RefineOptions options{
+      .slot = out.spots.size(),
+      .outline = rivals.empty() ? outline_for(track) : signal::RefineOptions::kOwnOutline,
+      .rivals = {rivals.begin(), rivals.size()}};
+  const signal::RefinedSpot fit = refiner_.refine(
+      prepared.spectrum, start, static_cast<double>(prepared.peaks.noise.white), options);
   if (!fit.is_valid) return false;
   if (!was_detected) {
-    const double moved = std::hypot((fit.frequency.x - track.frequency.x) * grid_.width,
-                                    (fit.frequency.y - track.frequency.y) * grid_.height);
+    const double moved = bins_apart(fit.frequency, track.frequency);
     const double gate =
         track.is_watched
             ? std::max(kForcedGateBins, track.tolerance * std::max(grid_.width, grid_.height))
@@ -114,6 +233,7 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
     if (fit.snr < kSmallestForcedSnr || moved > gate) return false;
   }
   track.frequency = fit.frequency;
+  track.snr = fit.snr;
   track.seen |= 1u;
   if (std::popcount(track.seen & ((1u << kWindow) - 1)) >= kSeenToConfirm)
     track.is_confirmed = true;
@@ -123,44 +243,84 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
   return true;
 }
 
-void LatticeStage::follow(const Prepared& prepared, Measurements& out) {
-  const auto& peaks = prepared.peaks.peaks;
-  // Strongest peak first: each takes the nearest track that is still free.
-  std::array<int, kMaxSpots> peak_of_track;
-  peak_of_track.fill(-1);
+// Each track the nearest of the peaks that are nearest to it; the others may begin tracks.
+void LatticeStage::give_peaks(const signal::PeakList& list) noexcept {
+  const auto& peaks = list.peaks;
+  peak_of_track_.fill(-1);
+  std::array<double, kMaxSpots> apart;
+  apart.fill(kGateBins);
   peak_used_.resize(peaks.size());
   for (std::size_t p = 0; p < peaks.size(); ++p) {
     peak_used_[p] = 0;
     double distance = 0.0;
-    const int t = nearest_track(peaks[p], &distance);
-    if (t < 0 || distance > kGateBins) continue;
-    peak_used_[p] = 1;  // taken, or so near a track that it is the same spot
-    if (peak_of_track[static_cast<std::size_t>(t)] < 0)
-      peak_of_track[static_cast<std::size_t>(t)] = static_cast<int>(p);
+    const int nearest = nearest_track(peaks[p], &distance);
+    if (nearest < 0 || distance > apart[static_cast<std::size_t>(nearest)]) continue;
+    const auto t = static_cast<std::size_t>(nearest);
+    if (peak_of_track_[t] >= 0) peak_used_[static_cast<std::size_t>(peak_of_track_[t])] = 0;
+    peak_used_[p] = 1;
+    peak_of_track_[t] = static_cast<int>(p);
+    apart[t] = distance;
   }
-  std::size_t kept = 0;
-  for (std::size_t t = 0; t < tracks_.size(); ++t) {
-    Track track = tracks_[t];
+}
+
+// The strongest of each lattice first: the others may take its outline.
+void LatticeStage::find_order() noexcept {
+  for (std::size_t t = 0; t < tracks_.size(); ++t) order_[t] = t;
+  std::sort(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(tracks_.size()),
+            [&](std::size_t a, std::size_t b) {
+              const auto rank = [&](const Track& t) {
+                return t.lattice == 0 || t.is_overlapped ? 0.0 : t.snr;
+              };
+              const double first = rank(tracks_[a]), second = rank(tracks_[b]);
+              return first != second ? first > second : a < b;
+            });
+}
+
+void LatticeStage::follow_one(Track& track, std::size_t index, const Prepared& prepared,
+                              Measurements& out) {
+  const Vector2 place = place_of(track);
+  const int p = peak_of_track_[index];
+  Vector2 start = place;
+  if (p >= 0) {
+    const signal::Peak& peak = prepared.peaks.peaks[static_cast<std::size_t>(p)];
+    Vector2 at{static_cast<double>(peak.kx) / grid_.width,
+               static_cast<double>(peak.ky) / grid_.height};
+    if (at.x * place.x + at.y * place.y < 0.0) at = {-at.x, -at.y};
+    const double apart = bins_apart(at, place);
+    // What has outgrown this spot nearby is not this spot, as long as it is still there.
+    if (apart > kMayBeAnother && track.is_confirmed &&
+        measure(track, place, prepared, false, out)) {
+      peak_used_[static_cast<std::size_t>(p)] = 0;
+      return;
+    }
+    if (apart > 0.75) start = at;
+  }
+  if (track.is_watched)
+    measure_watched(track, start, prepared, p >= 0, out);
+  else if (p >= 0 || track.is_confirmed)
+    (void)measure(track, start, prepared, p >= 0, out);
+}
+
+void LatticeStage::follow(const Prepared& prepared, Measurements& out) {
+  for (Track& track : tracks_) {
     ++track.age_frames;
     track.seen <<= 1;
-    Vector2 start = track.frequency;
-    const int p = peak_of_track[t];
-    if (p >= 0) {
-      const signal::Peak& peak = peaks[static_cast<std::size_t>(p)];
-      const Vector2 at{static_cast<double>(peak.kx) / grid_.width,
-                       static_cast<double>(peak.ky) / grid_.height};
-      const double here =
-          std::hypot((at.x - start.x) * grid_.width, (at.y - start.y) * grid_.height);
-      const double mate =
-          std::hypot((at.x + start.x) * grid_.width, (at.y + start.y) * grid_.height);
-      if (std::min(here, mate) > 0.75) start = here <= mate ? at : Vector2{-at.x, -at.y};
-    }
-    if (track.is_watched)
-      measure_watched(track, start, prepared, p >= 0, out);
-    else if (p >= 0 || track.is_confirmed)
-      (void)measure(track, start, prepared, p >= 0, out);
+  }
+  give_peaks(prepared.peaks);
+  find_order();
+  for (std::size_t i = 0; i < tracks_.size(); ++i)
+    follow_one(tracks_[order_[i]], order_[i], prepared, out);
+}
+
+// Tracks that have not been seen for a while, and the younger of two that have become one.
+void LatticeStage::drop_gone() noexcept {
+  std::size_t kept = 0;
+  for (const Track& track : tracks_) {
     const bool is_alive = (track.seen & ((1u << kWindow) - 1)) != 0;
-    if (is_alive || track.is_watched) tracks_[kept++] = track;
+    bool is_merged = false;
+    for (std::size_t t = 0; t < kept; ++t)
+      is_merged = is_merged || bins_apart(tracks_[t].frequency, track.frequency) < kMergedBins;
+    if (track.is_watched || (is_alive && !is_merged)) tracks_[kept++] = track;
   }
   tracks_.resize(kept);
 }
@@ -250,6 +410,7 @@ bool LatticeStage::forget(std::uint32_t id) noexcept {
 void LatticeStage::take_over(const LatticeStage& other) noexcept {
   const double scale = length_unit_ / other.length_unit_;
   next_id_ = other.next_id_;
+  lattices_.take_over(other.lattices_);
   tracks_.clear();
   for (const Track& track : other.tracks_)
     if (track.is_watched)
@@ -268,6 +429,8 @@ void LatticeStage::restart() noexcept {
                               .is_watched = true,
                               .tolerance = track.tolerance};
   tracks_.resize(kept);
+  lattices_.restart();
+  scan_.restart();
   reach_ = 0.0;
 }
 
@@ -282,48 +445,205 @@ void LatticeStage::begin_new(const Prepared& prepared, Measurements& out) {
     track.id = next_id_;
     track.frequency = {static_cast<double>(peaks[p].kx) / grid_.width,
                        static_cast<double>(peaks[p].ky) / grid_.height};
-    if (tracks_.size() == kMaxSpots) return;
-    if (!measure(track, track.frequency, prepared, true, out)) continue;
-    Spot& spot = out.spots.back();
-    const bool is_left =
-        track.frequency.x < 0.0 || (track.frequency.x == 0.0 && track.frequency.y < 0.0);
-    if (is_left) {  // one of a Friedel pair is listed: the one to the right
-      track.frequency = {-track.frequency.x, -track.frequency.y};
-      spot.g_per_nm = {-spot.g_per_nm.x, -spot.g_per_nm.y};
-      spot.phase_rad = -spot.phase_rad;
+    if (!tracks_.push_back(track)) return;
+    Track& added = tracks_.back();
+    const double bragg_before = bragg_power_;
+    bool is_measured = measure(added, added.frequency, prepared, true, out);
+    const Vector2 f = added.frequency;
+    if (is_measured && (f.x < 0.0 || (f.x == 0.0 && f.y < 0.0))) {
+      // One of a Friedel pair is listed, the one to the right; the peak was on the axis.
+      out.spots.resize(out.spots.size() - 1);
+      fits_.resize(fits_.size() - 1);
+      bragg_power_ = bragg_before;
+      is_measured = measure(added, {-f.x, -f.y}, prepared, true, out);
     }
-    ++next_id_;
-    tracks_.push_back(track);
+    if (is_measured)
+      ++next_id_;
+    else
+      tracks_.resize(tracks_.size() - 1);
   }
 }
 
-void LatticeStage::join_harmonics(Measurements& out) const {
-  // n q for a listed q: the higher order measures the same spacing n times as finely.
-  for (Spot& base : out.spots) {
-    double weight_sum = 0.0, d_sum = 0.0;
-    const double radius = std::hypot(base.g_per_nm.x, base.g_per_nm.y);
-    const double var = base.sigma_d_nm * base.sigma_d_nm;
-    if (var <= 0.0 || base.harmonic_order != 1) continue;
-    for (Spot& other : out.spots) {
-      const double other_radius = std::hypot(other.g_per_nm.x, other.g_per_nm.y);
-      const int n = static_cast<int>(std::lround(other_radius / radius));
-      if (&other == &base || n < 2 || n > 6 || other.sigma_d_nm <= 0.0) continue;
-      const double sign =
-          other.g_per_nm.x * base.g_per_nm.x + other.g_per_nm.y * base.g_per_nm.y < 0 ? -1 : 1;
-      const double off_x =
-          (sign * other.g_per_nm.x - n * base.g_per_nm.x) * length_unit_ * grid_.width;
-      const double off_y =
-          (sign * other.g_per_nm.y - n * base.g_per_nm.y) * length_unit_ * grid_.height;
-      if (std::hypot(off_x, off_y) > 0.5) continue;
+// The orders n q of a row are maximised together over q; each order's d is then that of q over n.
+void LatticeStage::find_rows(const Prepared& prepared, Measurements& out) {
+  const auto white = static_cast<double>(prepared.peaks.noise.white);
+  for (std::size_t b = 0; b < out.spots.size(); ++b) {
+    Spot& base = out.spots[b];
+    const Vector2 q = fits_[b].truth;
+    const double radius = std::hypot(q.x, q.y);
+    if (base.harmonic_order != 1 || base.sigma_d_nm <= 0.0) continue;
+    FixedVector<signal::RowMember, kHighestOrder> members;
+    // What is more than one crystal's has no part in the row's q.
+    if (!base.is_overlapped) (void)members.push_back({b, 1});
+    for (std::size_t o = 0; o < out.spots.size(); ++o) {
+      Spot& other = out.spots[o];
+      const Vector2 f = fits_[o].truth;
+      const int n = static_cast<int>(std::lround(std::hypot(f.x, f.y) / radius));
+      if (o == b || n < 2 || n > kHighestOrder || other.harmonic_order != 1 ||
+          other.sigma_d_nm <= 0.0)
+        continue;
+      if (bins_apart(f, {n * q.x, n * q.y}) > kRowTolerance) continue;
+      const int sign = f.x * q.x + f.y * q.y < 0.0 ? -1 : 1;
+      if (!other.is_overlapped) (void)members.push_back({o, sign * n});
       other.harmonic_order = static_cast<std::uint8_t>(n);
-      const double sigma = other.sigma_d_nm * n;
-      weight_sum += 1.0 / (sigma * sigma);
-      d_sum += other.d_nm * n / (sigma * sigma);
+      other.harmonic_of = base.id;
+      other.harmonic_ratio = other.amplitude / base.amplitude;
+      other.sigma_harmonic_ratio =
+          other.harmonic_ratio * std::hypot(other.sigma_amplitude / other.amplitude,
+                                            base.sigma_amplitude / base.amplitude);
     }
-    if (weight_sum <= 0.0) continue;
-    const double joined = (base.d_nm / var + d_sum) / (1.0 / var + weight_sum);
-    base.d_nm = joined;
-    base.sigma_d_nm = 1.0 / std::sqrt(1.0 / var + weight_sum);
+    if (members.size() < 2) continue;
+    join_row({members.begin(), members.size()}, white, out);
+  }
+}
+
+void LatticeStage::join_row(std::span<const signal::RowMember> members, double white,
+                            Measurements& out) {
+  const Vector2 first = fits_[members[0].slot].spot.frequency;
+  const double order = members[0].order;
+  const signal::RowFit row = refiner_.join(members, {first.x / order, first.y / order}, white);
+  if (!row.is_valid) return;
+  // Their systematic errors, each with the weight it has in the row.
+  double weights = 0.0, sys = 0.0;
+  for (const signal::RowMember& member : members) {
+    const Spot& spot = out.spots[member.slot];
+    const double weight = spot.d_nm * spot.d_nm / (spot.sigma_d_nm * spot.sigma_d_nm);
+    weights += weight;
+    sys += weight * spot.sigma_d_sys_nm * spot.sigma_d_sys_nm / (spot.d_nm * spot.d_nm);
+  }
+  sys = std::sqrt(sys / weights);
+  const Vector2 q = scan_.true_of(row.frequency);
+  const signal::Covariance2 c = true_covariance(row.covariance);
+  for (const signal::RowMember& member : members) {
+    const int n = member.order;
+    Spot& spot = out.spots[member.slot];
+    spot.sigma_d_sys_nm = spot.d_nm * sys;
+    set_spacing(out.spots[member.slot], {n * q.x, n * q.y},
+                {n * n * c.xx, n * n * c.xy, n * n * c.yy});
+  }
+}
+
+void LatticeStage::find_lattices(Measurements& out) {
+  for (std::size_t i = 0; i < out.spots.size(); ++i) {
+    const Spot& spot = out.spots[i];
+    samples_[i] = {.id = spot.id,
+                   .frequency = fits_[i].truth,
+                   .covariance = fits_[i].covariance,
+                   .amplitude = spot.amplitude,
+                   .snr = spot.snr,
+                   // A watched spot that shows nothing has no place of its own.
+                   .is_doubtful = spot.is_overlapped || !fits_[i].is_fitted};
+  }
+  lattices_.measure({samples_.data(), out.spots.size()});
+  for (std::size_t i = 0; i < out.spots.size(); ++i) {
+    const signal::LatticeSample& sample = samples_[i];
+    Track& track = tracks_[fits_[i].track];
+    track.lattice = sample.lattice;
+    track.h = sample.h;
+    track.k = sample.k;
+    if (sample.lattice == 0) continue;
+    Spot& spot = out.spots[i];
+    spot.lattice = sample.lattice;
+    spot.h = static_cast<std::int8_t>(sample.h);
+    spot.k = static_cast<std::int8_t>(sample.k);
+  }
+  for (const signal::TrackedLattice& lattice : lattices_.lattices())
+    if (lattice.is_measured) report(lattice, out);
+}
+
+void LatticeStage::report(const signal::TrackedLattice& lattice, Measurements& out) const {
+  const signal::ReducedCell& cell = lattice.cell;
+  Lattice to;
+  to.id = lattice.id;
+  to.is_main = lattice.id == lattices_.lattices()[0].id;
+  to.a_nm = cell.a * length_unit_;
+  to.b_nm = cell.b * length_unit_;
+  to.gamma_deg = cell.gamma_deg;
+  to.sigma_a_nm = cell.sigma_a * length_unit_;
+  to.sigma_b_nm = cell.sigma_b * length_unit_;
+  to.sigma_gamma_deg = cell.sigma_gamma_deg;
+  to.g1_per_nm = {lattice.measured.g1.x / length_unit_, lattice.measured.g1.y / length_unit_};
+  to.g2_per_nm = {lattice.measured.g2.x / length_unit_, lattice.measured.g2.y / length_unit_};
+  to.spots = lattice.spots;
+  to.age_frames = lattice.age_frames;
+  to.is_confirmed = lattice.is_confirmed;
+  // Its spots' systematic errors, each with the weight it has in the fit.
+  double weights = 0.0, sys = 0.0;
+  for (Spot& spot : out.spots) {
+    if (spot.lattice != lattice.id) continue;
+    const Vector2 f = lattice.measured.at(spot.h, spot.k);
+    const double radius = std::hypot(f.x, f.y);
+    spot.d_lattice_nm = length_unit_ / radius;
+    spot.sigma_d_lattice_nm =
+        spot.d_lattice_nm / radius * sigma_along(f, lattice.measured.covariance_at(spot.h, spot.k));
+    if (spot.sigma_d_nm <= 0.0 || spot.is_overlapped) continue;
+    const double weight = spot.d_nm * spot.d_nm / (spot.sigma_d_nm * spot.sigma_d_nm);
+    const double relative = spot.sigma_d_sys_nm / spot.d_nm;
+    weights += weight;
+    sys += weight * relative * relative;
+  }
+  const double relative = weights > 0.0 ? std::sqrt(sys / weights) : 0.0;
+  to.sigma_a_sys_nm = to.a_nm * relative;
+  to.sigma_b_sys_nm = to.b_nm * relative;
+  (void)out.lattices.push_back(to);
+}
+
+void LatticeStage::filter_spots(Measurements& out) {
+  for (std::size_t i = 0; i < out.spots.size(); ++i) {
+    Spot& spot = out.spots[i];
+    Track& track = tracks_[fits_[i].track];
+    Vector2 f;
+    signal::Covariance2 c;
+    track.filter.advance();
+    if (fits_[i].is_fitted) {
+      const signal::Covariance2& own = fits_[i].covariance;
+      track.filter.update({fits_[i].truth.x, fits_[i].truth.y},
+                          {{{own.xx, own.xy}, {own.xy, own.yy}}});
+    }
+    if (!lattices_.predict(spot.lattice, spot.h, spot.k, &f, &c)) {
+      if (!track.filter.has_state()) continue;
+      f = {track.filter.value()[0], track.filter.value()[1]};
+      const auto& p = track.filter.covariance();
+      c = {p[0][0], p[0][1], p[1][1]};
+    }
+    const double radius = std::hypot(f.x, f.y);
+    spot.d_track_nm = length_unit_ / radius;
+    spot.sigma_d_track_nm = spot.d_track_nm / radius * sigma_along(f, c);
+  }
+}
+
+// At the places of a superlattice, which are known from the basis: without a search one may ask for
+// little, and false_alarm says how little it is.
+void LatticeStage::look_at_superlattice(const Prepared& prepared, Measurements& out) {
+  for (const signal::TrackedLattice& lattice : lattices_.lattices()) {
+    if (!lattice.is_measured) continue;
+    std::size_t outline = signal::RefineOptions::kOwnOutline;
+    double strongest = 0.0;
+    for (std::size_t i = 0; i < out.spots.size(); ++i)
+      if (out.spots[i].lattice == lattice.id && out.spots[i].snr > strongest) {
+        strongest = out.spots[i].snr;
+        outline = i;
+      }
+    for (const Vector2 index : config_.superlattice) {
+      const Vector2 f = lattice.measured.at(index.x, index.y);
+      const Vector2 seen = scan_.seen_of(f);
+      const std::size_t ring = signal::ring_at(grid_, config_.min_fringes, seen);
+      if (ring == signal::kRings) continue;
+      const auto noise = static_cast<double>(
+          std::max(prepared.peaks.noise.mean_power[ring], prepared.peaks.noise.white));
+      const signal::RefinedSpot there = refiner_.demodulate(
+          prepared.spectrum, seen, noise, {.slot = kScratchSlot, .outline = outline});
+      SuperlatticeSpot to;
+      to.lattice = lattice.id;
+      to.index = index;
+      to.g_per_nm = {f.x / length_unit_, f.y / length_unit_};
+      to.amplitude = amplitude_of(std::abs(there.coefficient), seen, out);
+      to.snr = there.snr;
+      to.sigma_amplitude = to.snr > 0.0 ? to.amplitude / (to.snr * std::numbers::sqrt2) : 0.0;
+      to.false_alarm = std::exp(-to.snr * to.snr);
+      if (!out.superlattice.push_back(to)) return;
+    }
+    return;  // of the main lattice
   }
 }
 
@@ -348,16 +668,26 @@ double LatticeStage::structure_power(const Prepared& prepared) noexcept {
 
 void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements& out) noexcept {
   bragg_power_ = 0.0;
+  fits_.clear();
+  scan_.advance(out.drift);
+  if (scan_.is_scanned()) out.scan_affine = scan_.affine();
   if (prepared.quality != FrameQuality::good) return;
   follow(prepared, out);
   begin_new(prepared, out);
-  join_harmonics(out);
+  find_rows(prepared, out);
+  find_lattices(out);
+  filter_spots(out);
+  look_at_superlattice(prepared, out);
+  drop_gone();
   const double structure = structure_power(prepared);
   if (structure > 0.0) out.crystallinity = std::clamp(bragg_power_ / structure, 0.0, 1.0);
+  std::sort(out.spots.begin(), out.spots.end(),
+            [](const Spot& a, const Spot& b) { return a.id < b.id; });
 }
 
-void LatticeStage::skip(const Frame&) noexcept {
+void LatticeStage::skip(const Frame& lost) noexcept {
   // A frame that never came is no evidence against a spot: its tracks wait.
+  scan_.skip(static_cast<std::size_t>(std::min<std::uint64_t>(lost.header.lost_count, 64)));
 }
 
 }  // namespace latticed

@@ -3,9 +3,16 @@
 // identity, is confirmed when seen in 3 of 5 frames and dropped after 5 misses. A confirmed spot
 // that detection missed is still measured at its last place, so a fading lattice keeps its series.
 // A watched spot, one that somebody pointed at, is reported in every good frame, however faint.
+// What spots have in common is found here too: the one q of the orders of a row, the lattices they
+// belong to, and what is at a lattice's superlattice places. docs/decisions/0013-lattice.md.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "server/process/stage.hpp"
+#include "server/signal/lattice_tracker.hpp"
+#include "server/signal/scan_distortion.hpp"
 #include "server/signal/spot_refine.hpp"
 
 namespace latticed {
@@ -14,6 +21,16 @@ struct LatticeConfig {
   double min_fringes = 6.0;             // as in DetectConfig: where the rings of noise begin
   double pixel_size_nm = 0.0;           // raw pixel; 0 = unknown: lengths are then in raw pixels
   double pixel_size_sigma_ratio = 0.0;  // relative uncertainty of it, 0 to 0.5; goes into sigma_sys
+  double scan_line_time_s = 0.0;        // from line to line; 0 = not scanned
+  double frame_period_s = 0.0;          // 0 = unknown
+  /// Fractional indices that are looked at in every frame, at most kMaxSuperlattice.
+  std::vector<Vector2> superlattice = usual_superlattice();
+
+  /// The three corners of a honeycomb's first zone, and halves.
+  [[nodiscard]] static std::vector<Vector2> usual_superlattice() {
+    return {{1.0 / 3, 1.0 / 3}, {-2.0 / 3, 1.0 / 3}, {1.0 / 3, -2.0 / 3},
+            {1.0 / 2, 0.0},     {0.0, 1.0 / 2},      {1.0 / 2, 1.0 / 2}};
+  }
 };
 
 class LatticeStage final : public TrackStage {
@@ -40,26 +57,63 @@ class LatticeStage final : public TrackStage {
  private:
   struct Track {
     std::uint32_t id = 0;
-    Vector2 frequency;       // cycles per cell
+    Vector2 frequency;       // cycles per cell, as seen (a scan's distortion not removed)
     std::uint32_t seen = 0;  // one bit per frame, newest lowest
     std::uint32_t age_frames = 0;
+    double snr = 0.0;      // of the last frame that showed it
     bool is_confirmed = false;
     bool is_watched = false;
-    double tolerance = 0.0;  // cycles per cell; of a watched one
+    bool is_overlapped = false;
+    double tolerance = 0.0;     // cycles per cell; of a watched one
+    std::uint32_t lattice = 0;  // by the last frame that showed it
+    int h = 0, k = 0;
+    double bend = 0.0;                     // running mean, see doubt_overlap()
+    signal::RandomWalkFilter<2> filter{};  // of its true frequency
   };
+  /// A spot of this frame, beside what is reported of it: its slot has the same number.
+  struct Fit {
+    signal::RefinedSpot spot;
+    Vector2 truth;                   // its frequency without the scan's distortion
+    signal::Covariance2 covariance;  // of that
+    std::size_t track = 0;
+    bool is_fitted = true;       // else only looked at where it was
+    double nearest_rival = 1e9;  // bins
+    double rival_ratio = 0.0;    // its amplitude over this one's
+  };
+  static constexpr std::size_t kMaxRivals = 4;
+  using Rivals = FixedVector<Vector2, kMaxRivals>;
 
   [[nodiscard]] int nearest_track(const signal::Peak& peak, double* distance_bins) const noexcept;
+  [[nodiscard]] double bins_apart(Vector2 a, Vector2 b) const noexcept;
+  [[nodiscard]] Vector2 place_of(const Track& track) const noexcept;
+  void give_peaks(const signal::PeakList& peaks) noexcept;
+  void find_order() noexcept;
   void follow(const Prepared& prepared, Measurements& out);
+  void follow_one(Track& track, std::size_t index, const Prepared& prepared, Measurements& out);
+  void drop_gone() noexcept;
   void measure_watched(Track& track, Vector2 start, const Prepared& prepared, bool was_detected,
                        Measurements& out);
   [[nodiscard]] Vector2 strongest_near(const signal::Spectrum& spectrum, Vector2 place,
                                        double reach) const noexcept;
+  [[nodiscard]] Rivals rivals_of(const Track& track, Vector2 start,
+                                 const signal::PeakList& peaks) const noexcept;
+  [[nodiscard]] std::size_t outline_for(const Track& track) const noexcept;
   void begin_new(const Prepared& prepared, Measurements& out);
   [[nodiscard]] bool measure(Track& track, Vector2 start, const Prepared& prepared,
                              bool was_detected, Measurements& out);
-  void add_spot(const Track& track, const signal::RefinedSpot& fit, const Prepared& prepared,
-                Measurements& out) const;
-  void join_harmonics(Measurements& out) const;
+  void add_spot(Track& track, const signal::RefinedSpot& fit, const Prepared& prepared,
+                Measurements& out);
+  void doubt_overlap(Track& track, const Fit& fit, double film, Spot& spot);
+  void set_spacing(Spot& spot, Vector2 frequency, const signal::Covariance2& covariance) const;
+  [[nodiscard]] double amplitude_of(double coefficient, Vector2 frequency,
+                                    const Measurements& out) const noexcept;
+  [[nodiscard]] signal::Covariance2 true_covariance(const signal::Covariance2& c) const noexcept;
+  void join_row(std::span<const signal::RowMember> members, double white, Measurements& out);
+  void find_rows(const Prepared& prepared, Measurements& out);
+  void find_lattices(Measurements& out);
+  void report(const signal::TrackedLattice& lattice, Measurements& out) const;
+  void filter_spots(Measurements& out);
+  void look_at_superlattice(const Prepared& prepared, Measurements& out);
   [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
 
@@ -71,6 +125,12 @@ class LatticeStage final : public TrackStage {
   Vector2 centre_cells_;  // of the raw frame, in cells from cell (0, 0)
   FixedVector<Track, kMaxSpots> tracks_;
   FixedVector<std::uint8_t, signal::kMaxPeaks> peak_used_;
+  std::array<int, kMaxSpots> peak_of_track_{};  // of this frame; -1 = none
+  std::array<std::size_t, kMaxSpots> order_{};  // tracks as they are measured
+  FixedVector<Fit, kMaxSpots> fits_;            // of this frame, as its spots
+  signal::LatticeTracker lattices_;
+  signal::ScanDistortion scan_;
+  std::array<signal::LatticeSample, kMaxSpots> samples_{};
   std::uint32_t next_id_ = 1;
   double bragg_power_ = 0.0;  // of this frame
   double reach_ = 0.0;  // of structure, cycles per cell: a little beyond any reflection so far

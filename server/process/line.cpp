@@ -55,6 +55,8 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, Surroundings surroundings)
   run.configuration = *configuration;
   run.pixel_size_nm =
       config.pixel_size_nm > 0.0 ? config.pixel_size_nm : configuration->pixel_size_nm;
+  run.pixel_size_sigma_ratio = config.pixel_size_sigma_ratio;
+  run.pixel_size_source = config.pixel_size_source;
   run.frame_period_s =
       config.frame_period_s > 0.0 ? config.frame_period_s : configuration->frame_period_s;
   run.is_frame_period_assumed = run.frame_period_s <= 0.0;
@@ -80,7 +82,8 @@ AnalysisSetup::Wish Line::wish() const {
   return {run_.configuration.geometry,
           config_.prepare,
           config_.drift,
-          {config_.prepare.detect.min_fringes, run_.pixel_size_nm, config_.pixel_size_sigma_ratio},
+          {config_.prepare.detect.min_fringes, run_.pixel_size_nm, config_.pixel_size_sigma_ratio,
+           run_.configuration.scan_line_time_s, run_.frame_period_s, config_.superlattice},
           config_.sum,
           maps_,
           surroundings_.workers};

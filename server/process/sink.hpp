@@ -24,6 +24,8 @@ struct RunInfo {
   DetectorConfiguration configuration;
   signal::AnalysisGrid grid;
   double pixel_size_nm = 0.0;            // raw pixel; 0 = unknown
+  double pixel_size_sigma_ratio = 0.0;   // relative uncertainty of it; 0 = unknown
+  std::string pixel_size_source;         // who measured it, and when; empty = as configured
   double frame_period_s = 0.0;           // what rates are computed with; never 0
   bool is_frame_period_assumed = false;  // neither the detector nor the user said one
   std::uint64_t first_seq = 0;           // of the first frame (a replay may begin later)

@@ -76,6 +76,10 @@ constexpr Column kColumns[] = {
     {"drift_quality", Type::f64, AT(drift_quality), "",
      "1: as the template predicts, 0: nothing in common"},
     {"crystallinity", Type::f64, AT(crystallinity), "", "Bragg power over all power"},
+    {"scan_affine_xx", Type::f64, AT(scan_xx), "", "A of a scanned frame: true g = A^T g as seen"},
+    {"scan_affine_xy", Type::f64, AT(scan_xy), "", "likewise"},
+    {"scan_affine_yx", Type::f64, AT(scan_yx), "", "likewise"},
+    {"scan_affine_yy", Type::f64, AT(scan_yy), "", "likewise"},
     {"bias_v", Type::f64, AT(holder.bias_v), "V", "holder at mid-exposure"},
     {"current_a", Type::f64, AT(holder.current_a), "A", "holder at mid-exposure"},
     {"temperature_k", Type::f64, AT(holder.temperature_k), "K", "holder at mid-exposure"},
@@ -138,6 +142,12 @@ FrameRow row_of(const Frame& frame, const RunInfo& run, std::int64_t started_ns)
     row.drift_nm = {m.drift.drift_px.x * run.pixel_size_nm, m.drift.drift_px.y * run.pixel_size_nm};
   row.drift_quality = m.drift.match;
   row.crystallinity = m.crystallinity.value_or(kNotMeasured);
+  if (m.scan_affine) {
+    row.scan_xx = m.scan_affine->xx;
+    row.scan_xy = m.scan_affine->xy;
+    row.scan_yx = m.scan_affine->yx;
+    row.scan_yy = m.scan_affine->yy;
+  }
   if (m.quality == FrameQuality::saturated) row.flags |= kInfoSaturated;
   if (m.drift.state == DriftState::lost) row.flags |= kInfoDriftLost;
   if (m.drift.is_cell_ambiguous) row.flags |= kInfoCellAmbiguous;

@@ -43,6 +43,9 @@ struct FrameRow {
   double mean_counts = kNotMeasured;
   Vector2 drift_nm{kNotMeasured, kNotMeasured}, drift_px, sigma_drift_px, sigma_drift_sys_px;
   double drift_quality = kNotMeasured, crystallinity = kNotMeasured;
+  // Of a scanned frame: true g = A^T g as seen.
+  double scan_xx = kNotMeasured, scan_xy = kNotMeasured, scan_yx = kNotMeasured,
+         scan_yy = kNotMeasured;
   HolderColumns holder;
   double dose_rate = kNotMeasured, dose_total = kNotMeasured;  // e/nm2/s, e/nm2
 };

@@ -116,6 +116,10 @@ class Layout {
     author_.text_field(detector, "pixel_type", to_string(geometry().type));
     if (is_calibrated_)
       author_.number_field(detector, "pixel_size_at_specimen", run().pixel_size_nm, "nm");
+    if (is_calibrated_ && run().pixel_size_sigma_ratio > 0.0)
+      author_.number_field(detector, "pixel_size_sigma_ratio", run().pixel_size_sigma_ratio, "");
+    if (!run().pixel_size_source.empty())
+      author_.text_field(detector, "pixel_size_source", run().pixel_size_source);
     author_.number_field(detector, "frame_time", run().frame_period_s, "s");
     author_.boolean_field(detector, "frame_time_is_assumed", run().is_frame_period_assumed);
     if (run().configuration.exposure_s > 0.0)
@@ -212,6 +216,8 @@ class Layout {
     const Handle lattice = process(all, "lattice", 3);
     tables_.spots = SpotTable::create(
         author_, lattice, "one row per reflection and frame; seq is frame_info/frame_id");
+    tables_.lattices = LatticeTable::create(author_, lattice);
+    tables_.superlattice = SuperlatticeTable::create(author_, lattice);
     const Handle sum = process(all, "running_sum", 4);
     tables_.sums = SumTable::create(author_, sum);
     tables_.sum_spots = SpotTable::create(

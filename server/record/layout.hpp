@@ -41,6 +41,8 @@ struct RecordingTables {
   Handle images;
   FrameTable frames;
   SpotTable spots;
+  LatticeTable lattices;
+  SuperlatticeTable superlattice;
   SumTable sums;
   SpotTable sum_spots;
   LostTable lost;

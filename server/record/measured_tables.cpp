@@ -38,12 +38,27 @@ SpotTable SpotTable::create(Hdf5Author& author, hid_t group, const std::string& 
       {"snr", offsetof(SpotRow, snr), H5T_NATIVE_DOUBLE},
       {"amplitude", offsetof(SpotRow, amplitude), H5T_NATIVE_DOUBLE},
       {"phase_rad", offsetof(SpotRow, phase_rad), H5T_NATIVE_DOUBLE},
+      {"overlapped", offsetof(SpotRow, overlapped), H5T_NATIVE_UINT8},
+      {"lattice_id", offsetof(SpotRow, lattice), H5T_NATIVE_UINT32},
+      {"harmonic_of", offsetof(SpotRow, harmonic_of), H5T_NATIVE_UINT32},
+      {"h", offsetof(SpotRow, h), H5T_NATIVE_INT8},
+      {"k", offsetof(SpotRow, k), H5T_NATIVE_INT8},
+      {"sigma_amplitude", offsetof(SpotRow, sigma_amplitude), H5T_NATIVE_DOUBLE},
+      {"harmonic_ratio", offsetof(SpotRow, harmonic_ratio), H5T_NATIVE_DOUBLE},
+      {"sigma_harmonic_ratio", offsetof(SpotRow, sigma_harmonic_ratio), H5T_NATIVE_DOUBLE},
+      {"d_lattice_nm", offsetof(SpotRow, d_lattice_nm), H5T_NATIVE_DOUBLE},
+      {"sigma_d_lattice_nm", offsetof(SpotRow, sigma_d_lattice_nm), H5T_NATIVE_DOUBLE},
+      {"d_track_nm", offsetof(SpotRow, d_track_nm), H5T_NATIVE_DOUBLE},
+      {"sigma_d_track_nm", offsetof(SpotRow, sigma_d_track_nm), H5T_NATIVE_DOUBLE},
   };
   const std::string all =
       meaning +
       "; id is one reflection's through the run; sigma is one standard deviation of the random "
       "error, sigma_sys what is systematic; amplitude C and phase p in I0 (1 + sum C cos(2 pi g.r "
-      "+ p)), r from the image's centre; lengths in nm are NaN where the pixel size is unknown";
+      "+ p)), r from the image's centre; lengths in nm are NaN where the pixel size is unknown; h, "
+      "k, "
+      "d_lattice_nm by the lattice of that id (0: none), d_track_nm filtered over the frames so "
+      "far";
   SpotTable table;
   table.rows_ =
       make_compound_rows(author, group, {"spots", sizeof(SpotRow), 4096, all.c_str()}, members);
@@ -73,6 +88,18 @@ void SpotTable::add(std::uint64_t seq, const Spot& spot, double pixel_size_nm) {
   row.snr = spot.snr;
   row.amplitude = spot.amplitude;
   row.phase_rad = spot.phase_rad;
+  row.overlapped = spot.is_overlapped;
+  row.lattice = spot.lattice;
+  row.harmonic_of = spot.harmonic_of;
+  row.h = spot.h;
+  row.k = spot.k;
+  row.sigma_amplitude = spot.sigma_amplitude;
+  row.harmonic_ratio = spot.harmonic_ratio;
+  row.sigma_harmonic_ratio = spot.sigma_harmonic_ratio;
+  row.d_lattice_nm = spot.d_lattice_nm * nm;
+  row.sigma_d_lattice_nm = spot.sigma_d_lattice_nm * nm;
+  row.d_track_nm = spot.d_track_nm * nm;
+  row.sigma_d_track_nm = spot.sigma_d_track_nm * nm;
   waiting_.push_back(row);
 }
 
@@ -123,6 +150,95 @@ void SumTable::add(std::uint64_t seq, const SumMeasurement& sum) {
 }
 
 Result<void> SumTable::write() { return write_all(rows_, waiting_); }
+
+LatticeTable LatticeTable::create(Hdf5Author& author, hid_t group) {
+  const Member members[] = {
+      {"seq", offsetof(LatticeRow, seq), H5T_NATIVE_UINT64},
+      {"id", offsetof(LatticeRow, id), H5T_NATIVE_UINT32},
+      {"age_frames", offsetof(LatticeRow, age_frames), H5T_NATIVE_UINT32},
+      {"spots", offsetof(LatticeRow, spots), H5T_NATIVE_UINT32},
+      {"confirmed", offsetof(LatticeRow, confirmed), H5T_NATIVE_UINT8},
+      {"main", offsetof(LatticeRow, main), H5T_NATIVE_UINT8},
+      {"a_nm", offsetof(LatticeRow, a_nm), H5T_NATIVE_DOUBLE},
+      {"b_nm", offsetof(LatticeRow, b_nm), H5T_NATIVE_DOUBLE},
+      {"gamma_deg", offsetof(LatticeRow, gamma_deg), H5T_NATIVE_DOUBLE},
+      {"sigma_a_nm", offsetof(LatticeRow, sigma_a_nm), H5T_NATIVE_DOUBLE},
+      {"sigma_b_nm", offsetof(LatticeRow, sigma_b_nm), H5T_NATIVE_DOUBLE},
+      {"sigma_gamma_deg", offsetof(LatticeRow, sigma_gamma_deg), H5T_NATIVE_DOUBLE},
+      {"sigma_a_sys_nm", offsetof(LatticeRow, sigma_a_sys_nm), H5T_NATIVE_DOUBLE},
+      {"sigma_b_sys_nm", offsetof(LatticeRow, sigma_b_sys_nm), H5T_NATIVE_DOUBLE},
+      {"g1_x_per_nm", offsetof(LatticeRow, g1_x_per_nm), H5T_NATIVE_DOUBLE},
+      {"g1_y_per_nm", offsetof(LatticeRow, g1_y_per_nm), H5T_NATIVE_DOUBLE},
+      {"g2_x_per_nm", offsetof(LatticeRow, g2_x_per_nm), H5T_NATIVE_DOUBLE},
+      {"g2_y_per_nm", offsetof(LatticeRow, g2_y_per_nm), H5T_NATIVE_DOUBLE},
+  };
+  LatticeTable table;
+  table.rows_ = make_compound_rows(
+      author, group,
+      {"lattices", sizeof(LatticeRow), 1024,
+       "one row per lattice and frame, from that frame's spots alone; a, b, gamma: the reduced "
+       "cell in real space, a <= b, 60 to 120 degrees; spot (h, k) is at h g1 + k g2; sigma is one "
+       "standard deviation of the random error, sigma_sys what is systematic; main: the strongest; "
+       "lengths in nm are NaN where the pixel size is unknown"},
+      members);
+  table.waiting_.reserve(kExpectedSpots);
+  return table;
+}
+
+void LatticeTable::add(std::uint64_t seq, const Lattice& lattice, double pixel_size_nm) {
+  const double nm = pixel_size_nm > 0.0 ? 1.0 : kNotMeasured;
+  LatticeRow row;
+  row.seq = seq;
+  row.id = lattice.id;
+  row.age_frames = lattice.age_frames;
+  row.spots = lattice.spots;
+  row.confirmed = lattice.is_confirmed;
+  row.main = lattice.is_main;
+  row.a_nm = lattice.a_nm * nm;
+  row.b_nm = lattice.b_nm * nm;
+  row.gamma_deg = lattice.gamma_deg;
+  row.sigma_a_nm = lattice.sigma_a_nm * nm;
+  row.sigma_b_nm = lattice.sigma_b_nm * nm;
+  row.sigma_gamma_deg = lattice.sigma_gamma_deg;
+  row.sigma_a_sys_nm = lattice.sigma_a_sys_nm * nm;
+  row.sigma_b_sys_nm = lattice.sigma_b_sys_nm * nm;
+  row.g1_x_per_nm = lattice.g1_per_nm.x * nm;
+  row.g1_y_per_nm = lattice.g1_per_nm.y * nm;
+  row.g2_x_per_nm = lattice.g2_per_nm.x * nm;
+  row.g2_y_per_nm = lattice.g2_per_nm.y * nm;
+  waiting_.push_back(row);
+}
+
+Result<void> LatticeTable::write() { return write_all(rows_, waiting_); }
+
+SuperlatticeTable SuperlatticeTable::create(Hdf5Author& author, hid_t group) {
+  const Member members[] = {
+      {"seq", offsetof(SuperlatticeRow, seq), H5T_NATIVE_UINT64},
+      {"lattice_id", offsetof(SuperlatticeRow, lattice), H5T_NATIVE_UINT32},
+      {"h", offsetof(SuperlatticeRow, h), H5T_NATIVE_DOUBLE},
+      {"k", offsetof(SuperlatticeRow, k), H5T_NATIVE_DOUBLE},
+      {"snr", offsetof(SuperlatticeRow, snr), H5T_NATIVE_DOUBLE},
+      {"amplitude", offsetof(SuperlatticeRow, amplitude), H5T_NATIVE_DOUBLE},
+      {"sigma_amplitude", offsetof(SuperlatticeRow, sigma_amplitude), H5T_NATIVE_DOUBLE},
+      {"false_alarm", offsetof(SuperlatticeRow, false_alarm), H5T_NATIVE_DOUBLE},
+  };
+  SuperlatticeTable table;
+  table.rows_ = make_compound_rows(
+      author, group,
+      {"superlattice", sizeof(SuperlatticeRow), 4096,
+       "one row per place and frame: what is at the fractional index (h, k) of the main lattice, "
+       "without a search; false_alarm: the probability that noise alone gives as much"},
+      members);
+  table.waiting_.reserve(kExpectedSpots);
+  return table;
+}
+
+void SuperlatticeTable::add(std::uint64_t seq, const SuperlatticeSpot& spot) {
+  waiting_.push_back({seq, spot.lattice, spot.index.x, spot.index.y, spot.snr, spot.amplitude,
+                      spot.sigma_amplitude, spot.false_alarm});
+}
+
+Result<void> SuperlatticeTable::write() { return write_all(rows_, waiting_); }
 
 LostTable LostTable::create(Hdf5Author& author, hid_t group) {
   const Handle reason = text_type(sizeof LostRow::reason);

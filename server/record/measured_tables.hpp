@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The tables that have any number of rows per frame: `spots`, every reflection of every frame (and
-// again of every running sum), `sums`, the running sums, and `lost`, the frames that never came.
-// Rows wait in memory until write().
+// again of every running sum), `lattices` and `superlattice`, `sums`, the running sums, and `lost`,
+// the frames that never came. Rows wait in memory until write().
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,27 @@ struct SpotRow {
   double g_x_per_nm, g_y_per_nm, d_nm, sigma_d_nm, sigma_d_sys_nm;  // NaN without a pixel size
   double g_x_per_px, g_y_per_px, d_px;
   double snr, amplitude, phase_rad;
+  std::uint8_t overlapped = 0;
+  std::uint32_t lattice = 0, harmonic_of = 0;  // 0 = none
+  std::int8_t h = 0, k = 0;
+  double sigma_amplitude, harmonic_ratio, sigma_harmonic_ratio;
+  double d_lattice_nm, sigma_d_lattice_nm, d_track_nm, sigma_d_track_nm;
+};
+
+struct LatticeRow {
+  std::uint64_t seq = 0;
+  std::uint32_t id = 0, age_frames = 0, spots = 0;
+  std::uint8_t confirmed = 0, main = 0;
+  double a_nm, b_nm, gamma_deg, sigma_a_nm, sigma_b_nm,
+      sigma_gamma_deg;  // NaN without a pixel size
+  double sigma_a_sys_nm, sigma_b_sys_nm;
+  double g1_x_per_nm, g1_y_per_nm, g2_x_per_nm, g2_y_per_nm;
+};
+
+struct SuperlatticeRow {
+  std::uint64_t seq = 0;
+  std::uint32_t lattice = 0;
+  double h, k, snr, amplitude, sigma_amplitude, false_alarm;
 };
 
 struct SumRow {
@@ -61,6 +82,30 @@ class SumTable {
  private:
   Rows rows_;
   std::vector<SumRow> waiting_;
+};
+
+class LatticeTable {
+ public:
+  static LatticeTable create(Hdf5Author& author, hid_t group);
+  void add(std::uint64_t seq, const Lattice& lattice, double pixel_size_nm);
+  Result<void> write();
+  [[nodiscard]] bool has_news() const noexcept { return !waiting_.empty(); }
+
+ private:
+  Rows rows_;
+  std::vector<LatticeRow> waiting_;
+};
+
+class SuperlatticeTable {
+ public:
+  static SuperlatticeTable create(Hdf5Author& author, hid_t group);
+  void add(std::uint64_t seq, const SuperlatticeSpot& spot);
+  Result<void> write();
+  [[nodiscard]] bool has_news() const noexcept { return !waiting_.empty(); }
+
+ private:
+  Rows rows_;
+  std::vector<SuperlatticeRow> waiting_;
 };
 
 class LostTable {

@@ -147,6 +147,10 @@ Result<void> Recording::add(const Frame& frame) {
   }
   for (const Spot& spot : frame.measurements.spots)
     tables_.spots.add(frame.seq, spot, facts_.run.pixel_size_nm);
+  for (const Lattice& lattice : frame.measurements.lattices)
+    tables_.lattices.add(frame.seq, lattice, facts_.run.pixel_size_nm);
+  for (const SuperlatticeSpot& spot : frame.measurements.superlattice)
+    tables_.superlattice.add(frame.seq, spot);
   if (const auto& sum = frame.measurements.sum) {
     tables_.sums.add(frame.seq, *sum);
     for (const Spot& spot : sum->spots)
@@ -174,7 +178,8 @@ Result<void> Recording::add_image(const Frame& frame) {
 }
 
 bool Recording::has_news() const {
-  return tables_.frames.has_news() || tables_.spots.has_news() || tables_.sums.has_news() ||
+  return tables_.frames.has_news() || tables_.spots.has_news() || tables_.lattices.has_news() ||
+         tables_.superlattice.has_news() || tables_.sums.has_news() ||
          tables_.sum_spots.has_news() || tables_.lost.has_news() || tables_.events.has_news() ||
          tables_.holders.has_news();
 }
@@ -184,6 +189,8 @@ Result<void> Recording::flush() {
   states_.settle(tables_.frames);
   if (auto ok = tables_.frames.write(); !ok) return ok;
   if (auto ok = tables_.spots.write(); !ok) return ok;
+  if (auto ok = tables_.lattices.write(); !ok) return ok;
+  if (auto ok = tables_.superlattice.write(); !ok) return ok;
   if (auto ok = tables_.sums.write(); !ok) return ok;
   if (auto ok = tables_.sum_spots.write(); !ok) return ok;
   if (auto ok = tables_.lost.write(); !ok) return ok;

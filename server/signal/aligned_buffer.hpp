@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A fixed array on 64-byte boundaries, zeroed when made: what SIMD loops and FFTW want.
+// A fixed array on 64-byte boundaries, zeroed when made: what SIMD loops and FFTW want. Large ones
+// ask for large pages: the columns of a spectrum lie further apart than a small page is long.
 #pragma once
 
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
-#include <new>
 #include <span>
+
+#include "server/base/touched_memory.hpp"
 
 namespace latticed::signal {
 
@@ -16,10 +17,7 @@ class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t size) : size_(size) {
-    const std::size_t bytes = (size * sizeof(T) + 63) / 64 * 64;
-    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes ? bytes : 64)));
-    if (!data_) throw std::bad_alloc();
-    std::memset(static_cast<void*>(data_.get()), 0, bytes ? bytes : 64);
+    data_.reset(static_cast<T*>(allocate_touched(size * sizeof(T), 64)));
   }
   T* data() noexcept { return data_.get(); }
   const T* data() const noexcept { return data_.get(); }

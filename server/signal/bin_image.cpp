@@ -55,22 +55,49 @@ LATTICED_ADD_ROW(add_row_of, std::int32_t)
 LATTICED_ADD_ROW(add_row_of, float)
 #undef LATTICED_ADD_ROW
 
-// The commonest case in one go: uncorrected uint16, 2 x 2 pixels a cell.
-LATTICED_HOT void bin_2x2_u16(const std::uint16_t* top, const std::uint16_t* bottom, int cells,
-                              float* out, std::uint16_t& low, std::uint16_t& high) {
-  std::uint16_t lowest = low, highest = high;
-  for (int x = 0; x < 2 * cells; ++x) {
-    const std::uint16_t small = top[x] < bottom[x] ? top[x] : bottom[x];
-    const std::uint16_t large = top[x] < bottom[x] ? bottom[x] : top[x];
-    lowest = small < lowest ? small : lowest;
-    highest = large > highest ? large : highest;
+// Uncorrected uint16, the commonest: whole numbers all the way to the cell.
+struct Extremes16 {
+  std::uint16_t low = 65535, high = 0;
+};
+
+LATTICED_HOT void see_row(const std::uint16_t* raw, int width, Extremes16& seen) {
+  std::uint16_t low = seen.low, high = seen.high;
+  for (int x = 0; x < width; ++x) {
+    low = raw[x] < low ? raw[x] : low;
+    high = raw[x] > high ? raw[x] : high;
   }
+  seen = {low, high};
+}
+
+// Two neighbours as one word: their sum needs no shuffle.
+typedef std::uint32_t Neighbours __attribute__((aligned(2), may_alias));
+[[gnu::always_inline]] inline const Neighbours* neighbours_of(const std::uint16_t* raw) {
+  return reinterpret_cast<const Neighbours*>(raw);
+}
+[[gnu::always_inline]] inline std::uint32_t sum_of(std::uint32_t neighbours) {
+  return (neighbours & 0xffffu) + (neighbours >> 16);
+}
+
+LATTICED_HOT void bin_1_u16(const std::uint16_t* raw, int cells, float* out) {
+  for (int x = 0; x < cells; ++x) out[x] = static_cast<float>(static_cast<std::int32_t>(raw[x]));
+}
+
+LATTICED_HOT void bin_2_u16(const std::uint16_t* top, const std::uint16_t* bottom, int cells,
+                            float* out) {
+  const Neighbours *a = neighbours_of(top), *b = neighbours_of(bottom);
   for (int x = 0; x < cells; ++x)
-    out[x] =
-        static_cast<float>(static_cast<int>(top[2 * x]) + static_cast<int>(top[2 * x + 1]) +
-                           static_cast<int>(bottom[2 * x]) + static_cast<int>(bottom[2 * x + 1]));
-  low = lowest;
-  high = highest;
+    out[x] = static_cast<float>(static_cast<std::int32_t>(sum_of(a[x]) + sum_of(b[x])));
+}
+
+// Four rows, `pairs` = 2 x cells; `sums` is scratch for as many.
+LATTICED_HOT void bin_4_u16(const std::uint16_t* const* rows, int cells, std::uint32_t* sums,
+                            float* out) {
+  const Neighbours *a = neighbours_of(rows[0]), *b = neighbours_of(rows[1]),
+                   *c = neighbours_of(rows[2]), *d = neighbours_of(rows[3]);
+  for (int x = 0; x < 2 * cells; ++x)
+    sums[x] = sum_of(a[x]) + sum_of(b[x]) + sum_of(c[x]) + sum_of(d[x]);
+  for (int x = 0; x < cells; ++x)
+    out[x] = static_cast<float>(static_cast<std::int32_t>(sums[2 * x] + sums[2 * x + 1]));
 }
 
 LATTICED_HOT void bin_along_x(const float* sums, int bin, int cells, float* out) {
@@ -91,15 +118,18 @@ struct RowMoments {
   double sum = 0.0, x_sum = 0.0;
 };
 
+// Sixteen partial sums in a fixed order, whichever version of the function runs.
+typedef float Sixteen __attribute__((vector_size(64), aligned(4), may_alias));
+
 LATTICED_HOT RowMoments row_moments(const float* row, int width) {
-  // Sixteen partial sums in a fixed order: vectorised alike by every version of this function.
-  float sum[16] = {}, x_sum[16] = {};
+  Sixteen sum{}, x_sum{}, at{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   int x = 0;
-  for (; x + 16 <= width; x += 16)
-    for (int k = 0; k < 16; ++k) {
-      sum[k] += row[x + k];
-      x_sum[k] += row[x + k] * static_cast<float>(x + k);
-    }
+  for (; x + 16 <= width; x += 16) {
+    const Sixteen cells = *reinterpret_cast<const Sixteen*>(row + x);
+    sum += cells;
+    x_sum += cells * at;
+    at += 16.0f;
+  }
   RowMoments out;
   for (; x < width; ++x) {
     out.sum += static_cast<double>(row[x]);
@@ -142,29 +172,46 @@ struct Binner {
            static_cast<std::size_t>(x);
   }
 
-  Extremes bin_rows() const {
-    Extremes seen;
-    if constexpr (std::is_same_v<Raw, std::uint16_t>) {
-      if (grid.bin == 2 && maps.dark.empty() && maps.gain.empty()) {
-        std::uint16_t low = 65535, high = 0;
-        for (int y = 0; y < grid.height; ++y) {
-          const Raw* top = raw + pixel(grid.x0, grid.y0 + 2 * y);
-          bin_2x2_u16(top, top + geometry.width, grid.width, cell_row(y), low, high);
-        }
-        return {static_cast<float>(low), static_cast<float>(high)};
-      }
-    }
+  /// One row of cells, from its bin rows of pixels.
+  void bin_row(int y, Extremes& seen) const {
     const int used = grid.width * grid.bin;
-    for (int y = 0; y < grid.height; ++y) {
-      for (int r = 0; r < grid.bin; ++r) {
-        const std::size_t at = pixel(grid.x0, grid.y0 + y * grid.bin + r);
-        add_row_of(raw + at, maps.dark.empty() ? nullptr : maps.dark.data() + at,
-                   maps.gain.empty() ? nullptr : maps.gain.data() + at, used, r == 0,
-                   scratch.data(), seen);
-      }
-      bin_along_x(scratch.data(), grid.bin, grid.width, cell_row(y));
+    for (int r = 0; r < grid.bin; ++r) {
+      const std::size_t at = pixel(grid.x0, grid.y0 + y * grid.bin + r);
+      add_row_of(raw + at, maps.dark.empty() ? nullptr : maps.dark.data() + at,
+                 maps.gain.empty() ? nullptr : maps.gain.data() + at, used, r == 0, scratch.data(),
+                 seen);
     }
-    return seen;
+    bin_along_x(scratch.data(), grid.bin, grid.width, cell_row(y));
+  }
+
+  [[nodiscard]] bool is_plain_u16() const {
+    return std::is_same_v<Raw, std::uint16_t> && maps.dark.empty() && maps.gain.empty() &&
+           (grid.bin == 1 || grid.bin == 2 || grid.bin == 4);
+  }
+  void bin_plain_row(int y, Extremes16& seen) const {
+    if constexpr (std::is_same_v<Raw, std::uint16_t>) {
+      const std::uint16_t* rows[4] = {};
+      for (int r = 0; r < grid.bin; ++r) {
+        rows[r] = raw + pixel(grid.x0, grid.y0 + y * grid.bin + r);
+        see_row(rows[r], grid.width * grid.bin, seen);
+      }
+      if (grid.bin == 1)
+        bin_1_u16(rows[0], grid.width, cell_row(y));
+      else if (grid.bin == 2)
+        bin_2_u16(rows[0], rows[1], grid.width, cell_row(y));
+      else
+        bin_4_u16(rows, grid.width, reinterpret_cast<Neighbours*>(scratch.data()), cell_row(y));
+    }
+  }
+
+  void mend(const HotPixelRepair& repair, const HotPixelRepair::Cell& cell) const {
+    double sum = 0.0;
+    for (std::uint32_t i = 0; i < cell.good_count; ++i) {
+      const std::size_t at = repair.good_pixels[cell.first_good + i];
+      sum += corrected(static_cast<double>(raw[at]), maps, at);
+    }
+    const double area = static_cast<double>(grid.bin) * grid.bin;
+    cells[cell.cell] = cell.good_count ? static_cast<float>(sum / cell.good_count * area) : 0.0f;
   }
 
   template <class Count>
@@ -201,17 +248,30 @@ ImageStatistics bin_typed(const Raw* raw, const FrameGeometry& geometry, const A
                           const CorrectionMaps& maps, const HotPixelRepair& repair,
                           double saturation, std::span<float> scratch, std::span<float> cells) {
   const Binner<Raw> binner{raw, geometry, grid, maps, scratch, cells};
-  const Extremes seen = binner.bin_rows();
   const double area = static_cast<double>(grid.bin) * grid.bin;
-
-  for (const HotPixelRepair::Cell& cell : repair.cells) {
-    double sum = 0.0;
-    for (std::uint32_t i = 0; i < cell.good_count; ++i) {
-      const std::size_t pixel = repair.good_pixels[cell.first_good + i];
-      sum += corrected(static_cast<double>(raw[pixel]), maps, pixel);
-    }
-    cells[cell.cell] = cell.good_count ? static_cast<float>(sum / cell.good_count * area) : 0.0f;
+  double sum = 0.0, x_sum = 0.0, y_sum = 0.0;
+  const auto add_moments = [&](int y) {
+    const RowMoments row = row_moments(binner.cell_row(y), grid.width);
+    sum += row.sum;
+    x_sum += row.x_sum;
+    y_sum += row.sum * y;
+  };
+  // Each row of cells to its end while it is in the first-level cache.
+  Extremes seen;
+  Extremes16 plain_seen;
+  const bool is_plain = binner.is_plain_u16();
+  auto spoilt = repair.cells.begin();
+  for (int y = 0; y < grid.height; ++y) {
+    if (is_plain)
+      binner.bin_plain_row(y, plain_seen);
+    else
+      binner.bin_row(y, seen);
+    const auto end_of_row = static_cast<std::uint32_t>((y + 1) * grid.width);
+    for (; spoilt != repair.cells.end() && spoilt->cell < end_of_row; ++spoilt)
+      binner.mend(repair, *spoilt);
+    add_moments(y);
   }
+  if (is_plain) seen = {static_cast<float>(plain_seen.low), static_cast<float>(plain_seen.high)};
 
   ImageStatistics out;
   out.raw_min = static_cast<double>(seen.low);
@@ -221,23 +281,13 @@ ImageStatistics bin_typed(const Raw* raw, const FrameGeometry& geometry, const A
     out.at_ceiling =
         binner.count_pixels([&](Raw value) { return static_cast<double>(value) >= ceiling; });
 
-  double sum = 0.0, x_sum = 0.0, y_sum = 0.0;
-  const auto gather = [&] {
-    sum = x_sum = y_sum = 0.0;
-    for (int y = 0; y < grid.height; ++y) {
-      const RowMoments row = row_moments(binner.cell_row(y), grid.width);
-      sum += row.sum;
-      x_sum += row.x_sum;
-      y_sum += row.sum * y;
-    }
-  };
-  gather();
   if constexpr (std::is_floating_point_v<Raw>) {
     if (!std::isfinite(sum)) {
       out.not_finite =
           binner.count_pixels([](Raw value) { return !std::isfinite(static_cast<float>(value)); });
       binner.mend_not_finite();
-      gather();
+      sum = x_sum = y_sum = 0.0;
+      for (int y = 0; y < grid.height; ++y) add_moments(y);
     }
   }
   const double w = grid.width, h = grid.height, n = w * h;

@@ -84,6 +84,10 @@ FrameFft::FrameFft(const AnalysisGrid& grid, double taper_alpha)
       taper_y_(tukey(grid.height, taper_alpha)),
       moments_(taper_moments(taper_x_, taper_y_)),
       plans_(std::make_unique<Plans>()) {
+  if (LaneFft::fits(grid_)) {
+    lane_fft_ = std::make_unique<LaneFft>(grid_);
+    return;
+  }
   Workspace work = make_workspace();
   Spectrum spectrum(grid_.column_stride);
   const std::lock_guard lock(planner_mutex);
@@ -107,6 +111,7 @@ FrameFft::~FrameFft() {
 }
 
 FrameFft::Workspace FrameFft::make_workspace() const {
+  if (lane_fft_) return {AlignedBuffer<float>(lane_fft_->scratch_size()), {}};
   const auto width = static_cast<std::size_t>(grid_.width);
   return {AlignedBuffer<float>(width * kRowBlock),
           AlignedBuffer<Complex>((width / 2 + 1) * kRowBlock)};
@@ -114,6 +119,34 @@ FrameFft::Workspace FrameFft::make_workspace() const {
 
 void FrameFft::execute(const float* image, const Plane& plane, Workspace& work, Spectrum& out,
                        ColumnVisitor* visitor) const {
+  if (lane_fft_)
+    execute_by_lanes(image, plane, work, out, visitor);
+  else
+    execute_by_fftw(image, plane, work, out, visitor);
+}
+
+void FrameFft::execute_by_lanes(const float* image, const Plane& plane, Workspace& work,
+                                Spectrum& out, ColumnVisitor* visitor) const {
+  RowBlockTaper taper;
+  taper.taper_x = taper_x_.data();
+  taper.slope = static_cast<float>(plane.b);
+  for (int y0 = 0; y0 < grid_.height; y0 += LaneFft::kRows) {
+    for (int r = 0; r < LaneFft::kRows; ++r) {
+      taper.taper_y[r] = taper_y_[static_cast<std::size_t>(y0 + r)];
+      taper.at_0[r] = static_cast<float>(plane.a + plane.c * (y0 + r));
+    }
+    lane_fft_->transform_rows(
+        image + static_cast<std::size_t>(y0) * static_cast<std::size_t>(grid_.width), taper, y0,
+        work.rows.data(), out);
+  }
+  for (int kx = 0; kx < grid_.kx_count; ++kx) {
+    lane_fft_->transform_column(kx, work.rows.data(), out);
+    if (visitor) visitor->visit(kx, out.data() + grid_.at(kx, 0));
+  }
+}
+
+void FrameFft::execute_by_fftw(const float* image, const Plane& plane, Workspace& work,
+                               Spectrum& out, ColumnVisitor* visitor) const {
   const int width = grid_.width;
   const auto half_stride = static_cast<std::size_t>(width / 2 + 1);
   for (int y0 = 0; y0 < grid_.height; y0 += kRowBlock) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The one forward transform of a frame: plane subtraction and taper fused into the row pass, rows
 // transformed in blocks that stay in cache and stored transposed, then only the columns inside the
-// analysis band. FFTW 3.3 (manual 4.4.2 planning, 4.6 new-array execute). Plans are made once,
-// under one lock; execute() is const and may run on many threads, each with its own Workspace.
+// analysis band. Sides that are powers of two go through LaneFft, others through FFTW 3.3 (manual
+// 4.4.2 planning, 4.6 new-array execute). Plans are made once, under one lock; execute() is const
+// and may run on many threads, each with its own Workspace.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "server/signal/analysis_grid.hpp"
+#include "server/signal/lane_fft.hpp"
 #include "server/signal/taper.hpp"
 
 namespace latticed::signal {
@@ -30,11 +32,12 @@ class ColumnVisitor {
 class FrameFft {
  public:
   struct Workspace {
-    AlignedBuffer<float> rows;    // a block of tapered rows
+    AlignedBuffer<float> rows;    // a block of tapered rows, or LaneFft's scratch
     AlignedBuffer<Complex> half;  // their transforms
   };
 
-  /// Plans for this grid; may take a second for a new size when no wisdom is stored.
+  /// Plans for this grid; a new size without stored wisdom may take a second, unless its sides are
+  /// powers of two.
   FrameFft(const AnalysisGrid& grid, double taper_alpha);
   ~FrameFft();
   FrameFft(const FrameFft&) = delete;
@@ -53,9 +56,15 @@ class FrameFft {
 
  private:
   struct Plans;
+  void execute_by_lanes(const float* image, const Plane& plane, Workspace& work, Spectrum& out,
+                        ColumnVisitor* visitor) const;
+  void execute_by_fftw(const float* image, const Plane& plane, Workspace& work, Spectrum& out,
+                       ColumnVisitor* visitor) const;
+
   AnalysisGrid grid_;
   std::vector<float> taper_x_, taper_y_;
   TaperMoments moments_;
+  std::unique_ptr<LaneFft> lane_fft_;  // null: the sizes are not for it
   std::unique_ptr<Plans> plans_;
 };
 

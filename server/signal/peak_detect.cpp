@@ -76,41 +76,69 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
       if (kx > 1 && std::abs(grid_.signed_ky(row)) > 1)
         all[ring].push_back(static_cast<std::uint32_t>(grid_.at(kx, row)));
     }
+  list_chunks();
+  list_samples(all);
+}
+
+void PeakDetector::list_chunks() {
   // The column's padding makes the last chunk whole; its zeros are in no ring.
   chunks_per_column_ = static_cast<std::size_t>((grid_.height + kChunk - 1) / kChunk);
-  for (int kx = 0; kx < grid_.kx_count; ++kx)
+  for (int kx = 0; kx < grid_.kx_count; ++kx) {
+    first_cut_.push_back(cut_chunks_.size());
     for (std::size_t c = 0; c < chunks_per_column_; ++c) {
-      ChunkRings rings{kRings, 0, true, 0};
+      FixedVector<std::uint8_t, kChunk> rings;
+      CutChunk cut{static_cast<std::uint16_t>(c), 0};
       for (std::size_t i = 0; i < kChunk; ++i) {
         const std::uint8_t ring = ring_of_bin_[grid_.at(kx, 0) + c * kChunk + i];
-        if (ring == kRings) {
-          rings.is_whole = false;
-          continue;
-        }
-        rings.low = std::min(rings.low, ring);
-        rings.high = std::max(rings.high, ring);
+        if (ring == kRings) continue;
+        rings.push_back(ring);
+        cut.inside = static_cast<std::uint16_t>(cut.inside | 1u << i);
       }
-      rings.middle = ring_of_bin_[grid_.at(kx, 0) + c * kChunk + kChunk / 2];
-      for (std::size_t i = 0; i < kChunk; ++i)
-        if (const std::uint8_t ring = ring_of_bin_[grid_.at(kx, 0) + c * kChunk + i];
-            ring != kRings)
-          ++ring_bins_[rings.is_whole ? rings.middle : ring];
-      chunk_rings_.push_back(rings);
+      Chunk chunk;
+      RingRange range;
+      if (!rings.empty()) {
+        chunk.ring = rings[rings.size() / 2];
+        range = {*std::min_element(rings.begin(), rings.end()),
+                 *std::max_element(rings.begin(), rings.end())};
+        ring_bins_[chunk.ring] += static_cast<std::uint32_t>(rings.size());
+        if (rings.size() < kChunk) cut_chunks_.push_back(cut);
+      }
+      const auto known = std::find(ring_ranges_.begin(), ring_ranges_.end(), range);
+      chunk.range = static_cast<std::uint16_t>(known - ring_ranges_.begin());
+      if (known == ring_ranges_.end()) ring_ranges_.push_back(range);
+      chunks_.push_back(chunk);
     }
+  }
+  first_cut_.push_back(cut_chunks_.size());
+}
+
+void PeakDetector::list_samples(
+    const std::array<std::vector<std::uint32_t>, kRings>& bins_of_ring) {
   const double probability =
       std::min(config_.false_alarms_per_frame / std::max<double>(band_bins_, 1.0), 0.5);
+  std::vector<std::vector<Sample>> of_column(static_cast<std::size_t>(grid_.kx_count));
   for (std::size_t ring = 0; ring < kRings; ++ring) {
     // A ring of few bins borrows its neighbours', as many on either side as there are.
-    std::vector<std::uint32_t> near = all[ring];
-    for (std::size_t d = 1; d < kRings && near.size() < kFewestSamples; ++d) {
-      if (ring >= d) near.insert(near.end(), all[ring - d].begin(), all[ring - d].end());
-      if (ring + d < kRings) near.insert(near.end(), all[ring + d].begin(), all[ring + d].end());
-    }
+    std::vector<std::uint32_t> near = bins_of_ring[ring];
+    for (std::size_t d = 1; d < kRings && near.size() < kFewestSamples; ++d)
+      for (std::size_t other : {ring - d, ring + d})
+        if (other < kRings)  // below zero it has wrapped around
+          near.insert(near.end(), bins_of_ring[other].begin(), bins_of_ring[other].end());
     const std::size_t count = std::min(near.size(), kSamplesPerRing);
-    for (std::size_t i = 0; i < count; ++i)
-      samples_of_ring_[ring].push_back(near[i * near.size() / count]);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t bin = near[i * near.size() / count];
+      const auto stride = static_cast<std::uint32_t>(grid_.column_stride);
+      of_column[bin / stride].push_back(
+          {bin % stride, static_cast<std::uint32_t>(ring * kSamplesPerRing + i)});
+    }
+    samples_of_ring_[ring] = count;
     threshold_[ring] = static_cast<float>(threshold(count, probability));
   }
+  for (const auto& samples : of_column) {
+    first_sample_.push_back(samples_.size());
+    samples_.insert(samples_.end(), samples.begin(), samples.end());
+  }
+  first_sample_.push_back(samples_.size());
 }
 
 // The r-th smallest of n exponential variables is a sum of r independent ones of rates n, n-1, ...
@@ -135,29 +163,42 @@ double PeakDetector::threshold(std::size_t samples, double probability) {
 
 PeakDetector::Workspace PeakDetector::make_workspace() const {
   Workspace work;
-  work.samples.resize(kSamplesPerRing);
-  work.chunk_largest.resize(chunk_rings_.size());
-  work.chunk_sum.resize(chunk_rings_.size());
+  work.samples.resize(kRings * kSamplesPerRing);
+  work.chunk_largest.resize(chunks_.size());
+  work.chunk_sum.resize(chunks_.size());
+  work.range_level.resize(ring_ranges_.size());
   work.candidates.reserve(kMaxCandidates);
   return work;
 }
 
 void PeakDetector::survey(int kx, const Complex* column, Workspace& work) const {
-  const std::size_t at = static_cast<std::size_t>(kx) * chunks_per_column_;
-  survey_chunks(reinterpret_cast<const float*>(column), chunks_per_column_,
-                work.chunk_largest.data() + at, work.chunk_sum.data() + at);
+  const auto at_kx = static_cast<std::size_t>(kx);
+  float* const largest = work.chunk_largest.data() + at_kx * chunks_per_column_;
+  float* const sum = work.chunk_sum.data() + at_kx * chunks_per_column_;
+  survey_chunks(reinterpret_cast<const float*>(column), chunks_per_column_, largest, sum);
+  for (std::size_t i = first_cut_[at_kx]; i < first_cut_[at_kx + 1]; ++i) {
+    const CutChunk& cut = cut_chunks_[i];
+    float most = 0.0f, total = 0.0f;
+    for (std::size_t bin = 0; bin < kChunk; ++bin) {
+      if (!(cut.inside >> bin & 1)) continue;
+      const float power = power_of(column[cut.chunk * static_cast<std::size_t>(kChunk) + bin]);
+      most = std::max(most, power);
+      total += power;
+    }
+    largest[cut.chunk] = most;
+    sum[cut.chunk] = total;
+  }
+  for (std::size_t i = first_sample_[at_kx]; i < first_sample_[at_kx + 1]; ++i)
+    work.samples[samples_[i].at] = power_of(column[samples_[i].row]);
 }
 
-void PeakDetector::measure_rings(const Spectrum& spectrum, Workspace& work, RingNoise& out) const {
+void PeakDetector::measure_rings(Workspace& work, RingNoise& out) const {
   for (std::size_t ring = 0; ring < kRings; ++ring) {
-    const auto& samples = samples_of_ring_[ring];
-    if (samples.empty()) continue;
-    for (std::size_t i = 0; i < samples.size(); ++i)
-      work.samples[i] = power_of(spectrum[samples[i]]);
-    const auto middle = work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
-    std::nth_element(work.samples.begin(), middle,
-                     work.samples.begin() + static_cast<std::ptrdiff_t>(samples.size()));
-    out.mean_power[ring] = *middle / std::numbers::ln2_v<float>;
+    const auto count = static_cast<std::ptrdiff_t>(samples_of_ring_[ring]);
+    if (count == 0) continue;
+    const auto first = work.samples.begin() + static_cast<std::ptrdiff_t>(ring * kSamplesPerRing);
+    std::nth_element(first, first + count / 2, first + count);
+    out.mean_power[ring] = first[count / 2] / std::numbers::ln2_v<float>;
   }
   // The outermost rings hold no structure: what is there is shot and read noise.
   std::array<float, 6> edge{};
@@ -168,30 +209,29 @@ void PeakDetector::measure_rings(const Spectrum& spectrum, Workspace& work, Ring
 
 void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, std::size_t ring,
                             float ring_mean, Workspace& work) const {
-  if (work.candidates.size() == kMaxCandidates) return;
-  // The 5 x 5 neighbourhood, with conjugates left of kx = 0 and wrapped rows.
-  std::array<std::array<Complex, 5>, 5> near;
-  for (int dx = -2; dx <= 2; ++dx)
-    for (int dy = -2; dy <= 2; ++dy) {
-      int x = kx + dx, y = row + dy;
-      const bool is_mirrored = x < 0;
-      if (is_mirrored) {
-        x = -x;
-        y = -y;
-      }
-      y = (y % grid_.height + grid_.height) % grid_.height;
-      if (x >= grid_.kx_count) return;
-      const Complex value = spectrum[grid_.at(x, y)];
-      near[static_cast<std::size_t>(dx + 2)][static_cast<std::size_t>(dy + 2)] =
-          is_mirrored ? std::conj(value) : value;
+  if (work.candidates.size() == kMaxCandidates || kx + 2 >= grid_.kx_count) return;
+  // The 5 x 5 neighbourhood: column dx - 2 from near[dx]. At the edges a copy of it, with
+  // conjugates left of kx = 0 and wrapped rows.
+  std::array<const Complex*, 5> near;
+  std::array<std::array<Complex, 5>, 5> copy;
+  const bool is_inside = kx >= 2 && row >= 2 && row + 2 < grid_.height;
+  for (int dx = 0; dx < 5; ++dx) {
+    const auto i = static_cast<std::size_t>(dx);
+    const int x = kx + dx - 2;
+    near[i] = is_inside ? spectrum.data() + grid_.at(x, row - 2) : copy[i].data();
+    for (int dy = 0; dy < 5 && !is_inside; ++dy) {
+      const int y = (x < 0 ? -1 : 1) * (row + dy - 2);
+      const int wrapped = (y % grid_.height + grid_.height) % grid_.height;
+      const Complex value = spectrum[grid_.at(std::abs(x), wrapped)];
+      copy[i][static_cast<std::size_t>(dy)] = x < 0 ? std::conj(value) : value;
     }
-  const auto hann_power = [&](std::size_t x, std::size_t y) {
-    constexpr float kKernel[3] = {-0.25f, 0.5f, -0.25f};
-    Complex sum{};
-    for (std::size_t i = 0; i < 3; ++i)
-      for (std::size_t j = 0; j < 3; ++j)
-        sum += kKernel[i] * kKernel[j] * near[x + i - 1][y + j - 1];
-    return power_of(sum);
+  }
+  const auto hann_power = [&near](std::size_t x, std::size_t y) {
+    const auto along_y = [y](const Complex* column) {
+      return 0.5f * column[y] - 0.25f * (column[y - 1] + column[y + 1]);
+    };
+    return power_of(0.5f * along_y(near[x]) -
+                    0.25f * (along_y(near[x - 1]) + along_y(near[x + 1])));
   };
   const float centre = hann_power(2, 2);
   const float noise = ring_mean * static_cast<float>(hann_noise_ratio_);
@@ -222,38 +262,39 @@ void PeakDetector::keep_strongest(Workspace& work, PeakList& out) const {
 
 void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& out) const {
   out.peaks.clear();
-  out.ring_power.fill(0.0);
   out.ring_bins = ring_bins_;
   work.candidates.clear();
-  measure_rings(spectrum, work, out.noise);
+  measure_rings(work, out.noise);
 
-  std::array<float, kRings + 1> level{};
+  std::array<float, kRings> level{};
   for (std::size_t ring = 0; ring < kRings; ++ring)
     level[ring] = kFirstLook * out.noise.mean_power[ring];
-  level[kRings] = std::numeric_limits<float>::max();
+  for (std::size_t range = 0; range < ring_ranges_.size(); ++range) {
+    const auto [low, high] = ring_ranges_[range];
+    work.range_level[range] =
+        low == kRings ? std::numeric_limits<float>::infinity()
+                      : *std::min_element(level.begin() + low, level.begin() + high + 1);
+  }
 
+  // Four sums a ring, since neighbouring chunks mostly add to the same one.
+  std::array<std::array<double, kRings + 1>, 4> power{};
   std::size_t chunk = 0;
   for (int kx = 0; kx < grid_.kx_count; ++kx)
     for (std::size_t c = 0; c < chunks_per_column_; ++c, ++chunk) {
-      const ChunkRings rings = chunk_rings_[chunk];
-      if (rings.low > rings.high) continue;
-      if (rings.is_whole)
-        out.ring_power[rings.middle] += static_cast<double>(work.chunk_sum[chunk]);
-      float lowest = level[rings.low];
-      for (std::size_t ring = rings.low; ring <= rings.high; ++ring)
-        lowest = std::min(lowest, level[ring]);
-      if (rings.is_whole && work.chunk_largest[chunk] <= lowest) continue;
+      power[chunk % 4][chunks_[chunk].ring] += static_cast<double>(work.chunk_sum[chunk]);
+      if (work.chunk_largest[chunk] <= work.range_level[chunks_[chunk].range]) continue;
       const int first = static_cast<int>(c) * kChunk;
       for (int row = first; row < std::min(first + kChunk, grid_.height); ++row) {
         const std::size_t at = grid_.at(kx, row);
         const std::size_t ring = ring_of_bin_[at];
         if (ring == kRings) continue;
-        const float power = power_of(spectrum[at]);
-        if (!rings.is_whole) out.ring_power[ring] += static_cast<double>(power);
-        if (power <= level[ring] || (kx == 0 && grid_.signed_ky(row) < 0)) continue;
+        if (power_of(spectrum[at]) <= level[ring] || (kx == 0 && grid_.signed_ky(row) < 0))
+          continue;
         consider(spectrum, kx, row, ring, out.noise.mean_power[ring], work);
       }
     }
+  for (std::size_t ring = 0; ring < kRings; ++ring)
+    out.ring_power[ring] = power[0][ring] + power[1][ring] + power[2][ring] + power[3][ring];
   keep_strongest(work, out);
 }
 

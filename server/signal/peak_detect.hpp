@@ -53,9 +53,10 @@ struct DetectConfig {
 class PeakDetector {
  public:
   struct Workspace {
-    std::vector<float> samples;        // powers of one ring
+    std::vector<float> samples;        // powers, ring after ring
     std::vector<float> chunk_largest;  // per chunk of kChunk rows of a column: largest |F|^2
-    std::vector<float> chunk_sum;      // and the sum of |F|^2 inside the band
+    std::vector<float> chunk_sum;      // and the sum of |F|^2, both inside the band
+    std::vector<float> range_level;    // per range of rings: below it nothing needs a look
     std::vector<Peak> candidates;
   };
   static constexpr int kChunk = 16;
@@ -73,7 +74,9 @@ class PeakDetector {
   [[nodiscard]] static double threshold(std::size_t samples, double probability);
 
  private:
-  void measure_rings(const Spectrum& spectrum, Workspace& work, RingNoise& out) const;
+  void list_chunks();
+  void list_samples(const std::array<std::vector<std::uint32_t>, kRings>& bins_of_ring);
+  void measure_rings(Workspace& work, RingNoise& out) const;
   void consider(const Spectrum& spectrum, int kx, int row, std::size_t ring, float ring_mean,
                 Workspace& work) const;
   void keep_strongest(Workspace& work, PeakList& out) const;
@@ -84,13 +87,28 @@ class PeakDetector {
   std::uint32_t band_bins_ = 0;
   std::vector<std::uint8_t> ring_of_bin_;  // kx-major as the spectrum; kRings = out
   std::size_t chunks_per_column_ = 0;
-  struct ChunkRings {
-    std::uint8_t low, high;  // rings of the chunk's bins inside the band; low > high: none
-    bool is_whole;           // all its bins are inside the band
-    std::uint8_t middle;     // of a whole chunk: the ring it is counted in
+  struct Chunk {
+    std::uint8_t ring = kRings;  // it is counted in; kRings: none of its bins is inside the band
+    std::uint16_t range = 0;     // in ring_ranges_: the rings of its bins inside the band
   };
-  std::vector<ChunkRings> chunk_rings_;                             // kx-major
-  std::array<std::vector<std::uint32_t>, kRings> samples_of_ring_;  // spectrum indices
+  struct RingRange {
+    std::uint8_t low = kRings, high = kRings;
+    bool operator==(const RingRange&) const = default;
+  };
+  struct CutChunk {            // some of its bins are outside the band
+    std::uint16_t chunk = 0;   // in its column
+    std::uint16_t inside = 0;  // bit i: bin i is inside the band
+  };
+  struct Sample {
+    std::uint32_t row = 0, at = 0;  // in its column; in Workspace::samples
+  };
+  std::vector<Chunk> chunks_;  // kx-major
+  std::vector<RingRange> ring_ranges_;
+  // Column kx's own lie from first_..._[kx] to before first_..._[kx + 1].
+  std::vector<CutChunk> cut_chunks_;
+  std::vector<Sample> samples_;
+  std::vector<std::size_t> first_cut_, first_sample_;
+  std::array<std::size_t, kRings> samples_of_ring_{};
   std::array<std::uint32_t, kRings> ring_bins_{};
   std::array<float, kRings> threshold_{};  // T
 };

@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 #include <vector>
+
+#include "server/base/hot.hpp"
 
 namespace latticed::signal {
 
@@ -14,17 +17,35 @@ namespace {
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 // Width of the envelope's low-pass, in bins: features down to about a tenth of the field.
 constexpr double kEnvelopeSigmaBins = 1.6;
+// A crystal that fills less than this of the field is outlined more finely, down to a 25th.
+constexpr double kSmallCrystal = 0.16;
+constexpr double kFinestSigmaBins = 4.0;
+// Spots nearer than this have one outline between them: no mask can tell their crystals apart.
+constexpr double kNearestRivalBins = 1.6;
+// Further off, the low-pass itself leaves a rival out.
+constexpr double kFarthestRivalBins = 6.0;
 // Tapered part of the window the frequency is measured under, in place of the frame's own taper. It
 // must reach zero smoothly: the block repeats, so a sample at the seam sees both ends of the field,
 // where a fringe between two bins has two phases. With it d is 1.3 x the bound; 0.5 makes it 1.5.
 constexpr double kWindowTaper = 0.25;
 constexpr float kNoCrystal = 0.2f;       // of the envelope's largest: below is only noise
+constexpr float kSurelyCrystal = 0.4f;   // likewise: above is not only noise
+constexpr double kOverNoise = 9.0;       // in power: noise goes above it in exp(-9) of the field
 constexpr double kFarFromCentre = 0.05;  // bins
 constexpr int kNewtonSteps = 9;
+constexpr double kConverged = 1e-4;  // bins
 
-float envelope_weight(double bins) {
-  const double u = bins / kEnvelopeSigmaBins;
-  return static_cast<float>(std::exp(-0.5 * u * u));
+// Eight samples of a column of the block. Sums over the block run along x for each, in a fixed
+// order, so that every version of a hot loop gives the same bits.
+constexpr int kLanes = 8;
+typedef float Lanes __attribute__((vector_size(32), may_alias));
+
+const Lanes& lanes(const float* at) { return *reinterpret_cast<const Lanes*>(at); }
+Lanes& lanes(float* at) { return *reinterpret_cast<Lanes*>(at); }
+
+double envelope_weight(double bins, double sigma_bins) {
+  const double u = bins / sigma_bins;
+  return std::exp(-0.5 * u * u);
 }
 
 // The variance of noise in each of the block's samples along one axis, 1 = untapered. A sample sees
@@ -56,18 +77,158 @@ std::vector<double> smoothed(const std::vector<float>& taper, int size) {
                      std::polar(1.0 / length, -kTwoPi * k * static_cast<double>(x) / length);
     for (int m = 0; m < size; ++m)
       out[static_cast<std::size_t>(m)] +=
-          static_cast<double>(envelope_weight(k)) *
+          envelope_weight(k, kEnvelopeSigmaBins) *
           (coefficient * std::polar(1.0, kTwoPi * k * m / size)).real();
   }
   return out;
 }
 
+// exp(-2 pi i offset m / size) for m = 0 .. size-1.
+void turns(double offset, int size, float* re, float* im) {
+  const std::complex<double> step = std::polar(1.0, -kTwoPi * offset / size);
+  std::complex<double> turn{1.0, 0.0};
+  for (int m = 0; m < size; ++m) {
+    re[m] = static_cast<float>(turn.real());
+    im[m] = static_cast<float>(turn.imag());
+    turn = {turn.real() * step.real() - turn.imag() * step.imag(),
+            turn.real() * step.imag() + turn.imag() * step.real()};
+  }
+}
+
+// A fringe's samples times a turn along x: for each y the sums over x of u h e, and of t and t^2
+// times it, where t is the place along x from the middle, in field lengths.
+struct ColumnSums {
+  alignas(64) float re0[32], im0[32], re1[32], im1[32], re2[32], im2[32];
+};
+
+LATTICED_HOT void sum_columns(const float* re, const float* im, const float* weight,
+                              const float* turn_re, const float* turn_im, int size,
+                              ColumnSums* out) {
+  for (int n = 0; n < size; n += kLanes) {
+    Lanes re0{}, im0{}, re1{}, im1{}, re2{}, im2{};
+    for (int m = 0; m < size; ++m) {
+      const int i = m * size + n;
+      const float t = static_cast<float>(m) / static_cast<float>(size) - 0.5f;
+      const Lanes u = lanes(weight + i), a = u * lanes(re + i), b = u * lanes(im + i);
+      const Lanes x = a * turn_re[m] - b * turn_im[m], y = a * turn_im[m] + b * turn_re[m];
+      const Lanes tx = x * t, ty = y * t;
+      re0 += x;
+      im0 += y;
+      re1 += tx;
+      im1 += ty;
+      re2 += tx * t;
+      im2 += ty * t;
+    }
+    lanes(out->re0 + n) = re0;
+    lanes(out->im0 + n) = im0;
+    lanes(out->re1 + n) = re1;
+    lanes(out->im1 + n) = im1;
+    lanes(out->re2 + n) = re2;
+    lanes(out->im2 + n) = im2;
+  }
+}
+
+// The same sums of the real fields u s (what the signal's slope is made of) and u^2 v (its noise).
+LATTICED_HOT void sum_errors(const float* weight, const float* crystal, const float* taper,
+                             const float* noise, int size, ColumnSums* out) {
+  for (int n = 0; n < size; n += kLanes) {
+    Lanes a0{}, a1{}, a2{}, b0{}, b1{}, b2{};
+    for (int m = 0; m < size; ++m) {
+      const int i = m * size + n;
+      const float t = static_cast<float>(m) / static_cast<float>(size) - 0.5f;
+      const Lanes u = lanes(weight + i);
+      const Lanes a = u * lanes(crystal + i) * lanes(taper + i), b = u * u * lanes(noise + i);
+      a0 += a;
+      a1 += a * t;
+      a2 += a * t * t;
+      b0 += b;
+      b1 += b * t;
+      b2 += b * t * t;
+    }
+    lanes(out->re0 + n) = a0;
+    lanes(out->re1 + n) = a1;
+    lanes(out->re2 + n) = a2;
+    lanes(out->im0 + n) = b0;
+    lanes(out->im1 + n) = b1;
+    lanes(out->im2 + n) = b2;
+  }
+}
+
+// Without weights: for each y the sum over x of h e.
+LATTICED_HOT void sum_plain(const float* re, const float* im, const float* turn_re,
+                            const float* turn_im, int size, float* out_re, float* out_im) {
+  for (int n = 0; n < size; n += kLanes) {
+    Lanes sum_re{}, sum_im{};
+    for (int m = 0; m < size; ++m) {
+      const Lanes a = lanes(re + m * size + n), b = lanes(im + m * size + n);
+      sum_re += a * turn_re[m] - b * turn_im[m];
+      sum_im += a * turn_im[m] + b * turn_re[m];
+    }
+    lanes(out_re + n) = sum_re;
+    lanes(out_im + n) = sum_im;
+  }
+}
+
+LATTICED_HOT void split(const float* parts, int count, float* re, float* im) {
+  for (int i = 0; i < count; ++i) {
+    re[i] = parts[2 * i];
+    im[i] = parts[2 * i + 1];
+  }
+}
+
+// Bins times a separable low-pass.
+LATTICED_HOT void pass_low(const float* bins, const float* along_x, const float* along_y_twice,
+                           int size, float* out) {
+  for (int m = 0; m < size; ++m)
+    for (int n = 0; n < 2 * size; ++n)
+      out[m * 2 * size + n] = bins[m * 2 * size + n] * (along_x[m] * along_y_twice[n]);
+}
+
+// |h|^2 over the square of what the low-pass makes of the taper.
+LATTICED_HOT void show_power(const float* parts, const float* low_inverse, int count, float* out) {
+  for (int i = 0; i < count; ++i) {
+    const float re = parts[2 * i] * low_inverse[i], im = parts[2 * i + 1] * low_inverse[i];
+    out[i] = re * re + im * im;
+  }
+}
+
+// Amplitude of a crystal: where its rivals' power is not above its own, and not where only noise
+// is.
+LATTICED_HOT void outline(const float* own, const float* rivals, int count, float least,
+                          float* crystal) {
+  for (int i = 0; i < count; ++i) {
+    const float left = own[i] - rivals[i];
+    const float amplitude = left / __builtin_sqrtf(own[i] + 1e-30f);
+    crystal[i] = own[i] < least || left < 0.0f ? 0.0f : amplitude;
+  }
+}
+
+LATTICED_HOT void multiply(const float* a, const float* b, int count, float* out) {
+  for (int i = 0; i < count; ++i) out[i] = a[i] * b[i];
+}
+
 }  // namespace
 
+struct SpotRefiner::Look {
+  const RefineOptions& options;
+  double white;
+};
+
 // Sums over the block of u h e, where e = exp(-2 pi i offset.t), t in field lengths about the
-// middle.
+// middle, and what follows for L = log |c|.
 struct SpotRefiner::Sums {
   std::complex<double> c, cx, cy, cxx, cxy, cyy;
+
+  struct Slope {
+    double gx, gy, hxx, hxy, hyy;
+  };
+  // With t about the middle, dc/dx = -2 pi i cx and so on.
+  [[nodiscard]] Slope slope() const noexcept {
+    const auto rx = cx / c, ry = cy / c;
+    constexpr double k = -kTwoPi * kTwoPi;
+    return {kTwoPi * rx.imag(), kTwoPi * ry.imag(), k * (cxx / c - rx * rx).real(),
+            k * (cxy / c - rx * ry).real(), k * (cyy / c - ry * ry).real()};
+  }
 };
 
 SpotRefiner::SpotRefiner(const FrameFft& fft)
@@ -76,19 +237,27 @@ SpotRefiner::SpotRefiner(const FrameFft& fft)
       ifft_(size_),
       mean_taper_squared_(0.0),
       along_x_(along(fft.taper_x())),
-      along_y_(along(fft.taper_y())),
-      bins_(static_cast<std::size_t>(size_ * size_)),
-      field_(static_cast<std::size_t>(size_ * size_)),
-      envelope_(static_cast<std::size_t>(size_ * size_)),
-      weight_(static_cast<std::size_t>(size_ * size_)),
-      signal_(static_cast<std::size_t>(size_ * size_)),
-      noise_(static_cast<std::size_t>(size_ * size_)) {
+      along_y_(along(fft.taper_y())) {
+  const auto samples = static_cast<std::size_t>(size_ * size_);
+  bins_ = AlignedBuffer<Complex>(samples);
+  envelope_ = AlignedBuffer<Complex>(samples);
+  for (AlignedBuffer<float>* field :
+       {&taper_, &noise_, &window_, &low_inverse_, &own_, &others_, &rival_})
+    *field = AlignedBuffer<float>(samples);
+  slots_.resize(kSlots);
+  for (Slot& slot : slots_)
+    for (AlignedBuffer<float>* field : {&slot.re, &slot.im, &slot.weight, &slot.crystal})
+      *field = AlignedBuffer<float>(samples);
   for (int m = 0; m < size_; ++m)
     for (int n = 0; n < size_; ++n) {
-      const float noise =
-          along_x_[static_cast<std::size_t>(m)].noise * along_y_[static_cast<std::size_t>(n)].noise;
-      noise_[static_cast<std::size_t>(m * size_ + n)] = noise;
-      mean_taper_squared_ += static_cast<double>(noise) / (size_ * size_);
+      const Sample& x = along_x_[static_cast<std::size_t>(m)];
+      const Sample& y = along_y_[static_cast<std::size_t>(n)];
+      const auto i = static_cast<std::size_t>(m * size_ + n);
+      taper_[i] = x.taper * y.taper;
+      noise_[i] = x.noise * y.noise;
+      window_[i] = x.weight * y.weight;
+      low_inverse_[i] = 1.0f / (x.smoothed * y.smoothed);
+      mean_taper_squared_ += static_cast<double>(noise_[i]) / (size_ * size_);
     }
 }
 
@@ -106,230 +275,367 @@ std::vector<SpotRefiner::Sample> SpotRefiner::along(const std::vector<float>& ta
   return out;
 }
 
-void SpotRefiner::cut(const Spectrum& spectrum, int kx0, int ky0, double* near_power) {
+// The block of bins around the slot's, in the transform's order, and back into the field's samples.
+void SpotRefiner::cut(const Spectrum& spectrum, Slot& slot, double* near_power) {
+  const int half = size_ / 2;
   *near_power = 0.0;
-  for (int dx = -size_ / 2; dx < size_ / 2; ++dx)
-    for (int dy = -size_ / 2; dy < size_ / 2; ++dy) {
-      int kx = kx0 + dx, ky = ky0 + dy;
-      const bool is_mirrored = kx < 0;
-      if (is_mirrored) {
-        kx = -kx;
-        ky = -ky;
-      }
+  for (int dx = -half; dx < half; ++dx) {
+    const int kx = std::abs(slot.kx0 + dx);
+    const bool is_mirrored = slot.kx0 + dx < 0;
+    Complex* to = bins_.data() + (dx < 0 ? dx + size_ : dx) * size_;
+    if (kx >= grid_.kx_count) {
+      std::fill_n(to, size_, Complex{});
+      continue;
+    }
+    const int low = slot.ky0 - half, high = slot.ky0 + half - 1;
+    const bool is_plain = !is_mirrored && low >= -grid_.height / 2 && high <= grid_.height / 2 &&
+                          (low >= 0 || high < 0);
+    if (is_plain) {
+      const Complex* from = spectrum.data() + grid_.at(kx, grid_.row_of(low));
+      std::copy_n(from + half, half, to);
+      std::copy_n(from, half, to + half);
+      continue;
+    }
+    for (int dy = -half; dy < half; ++dy) {
+      const int ky = is_mirrored ? -(slot.ky0 + dy) : slot.ky0 + dy;
       Complex value{};
-      if (kx < grid_.kx_count && std::abs(ky) <= grid_.height / 2) {
+      if (std::abs(ky) <= grid_.height / 2) {
         value = spectrum[grid_.at(kx, grid_.row_of(ky))];
         if (is_mirrored) value = std::conj(value);
       }
-      if (std::abs(dx) <= 3 && std::abs(dy) <= 3)
-        *near_power += static_cast<double>(std::norm(value));
-      const int m = dx < 0 ? dx + size_ : dx, n = dy < 0 ? dy + size_ : dy;
-      bins_[static_cast<std::size_t>(m * size_ + n)] = value;
+      to[dy < 0 ? dy + size_ : dy] = value;
     }
+  }
+  for (int dx = -3; dx <= 3; ++dx)
+    for (int dy = -3; dy <= 3; ++dy)
+      *near_power += static_cast<double>(std::norm(bins_[static_cast<std::size_t>(
+          (dx < 0 ? dx + size_ : dx) * size_ + (dy < 0 ? dy + size_ : dy))]));
+  std::copy_n(bins_.data(), bins_.size(), envelope_.data());
+  ifft_.execute(envelope_.data());
+  split(reinterpret_cast<const float*>(envelope_.data()), size_ * size_, slot.re.data(),
+        slot.im.data());
 }
 
-void SpotRefiner::make_weights(double offset_x, double offset_y) {
-  // Only bins near the spot: the fringe's envelope, with most of the noise left out.
-  std::array<float, 32> near_x{}, near_y{};
+// Only bins near an offset from the slot's: the fringe's envelope there, with most noise left out.
+// Its power, without the frame's taper.
+void SpotRefiner::show_envelope(double offset_x, double offset_y, double sigma_bins, float* power) {
+  std::array<float, kLargest> near_x{};
+  std::array<float, 2 * kLargest> near_y{};
   for (int i = 0; i < size_; ++i) {
     const int d = i < size_ / 2 ? i : i - size_;
-    near_x[static_cast<std::size_t>(i)] = envelope_weight(d - offset_x);
-    near_y[static_cast<std::size_t>(i)] = envelope_weight(d - offset_y);
+    const auto at = static_cast<std::size_t>(i);
+    near_x[at] = static_cast<float>(envelope_weight(d - offset_x, sigma_bins));
+    near_y[2 * at] = static_cast<float>(envelope_weight(d - offset_y, sigma_bins));
+    near_y[2 * at + 1] = near_y[2 * at];
   }
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n) {
-      const auto i = static_cast<std::size_t>(m * size_ + n);
-      envelope_[i] =
-          bins_[i] * (near_x[static_cast<std::size_t>(m)] * near_y[static_cast<std::size_t>(n)]);
-    }
+  pass_low(reinterpret_cast<const float*>(bins_.data()), near_x.data(), near_y.data(), size_,
+           reinterpret_cast<float*>(envelope_.data()));
   ifft_.execute(envelope_.data());
-  // The crystal itself, without the frame's taper.
-  float largest = 0.0f;
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n) {
-      const auto i = static_cast<std::size_t>(m * size_ + n);
-      signal_[i] = std::abs(envelope_[i]) / (along_x_[static_cast<std::size_t>(m)].smoothed *
-                                             along_y_[static_cast<std::size_t>(n)].smoothed);
-      largest = std::max(largest, signal_[i]);
-    }
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n) {
-      const auto i = static_cast<std::size_t>(m * size_ + n);
-      const Sample& x = along_x_[static_cast<std::size_t>(m)];
-      const Sample& y = along_y_[static_cast<std::size_t>(n)];
-      const float crystal = signal_[i] < kNoCrystal * largest ? 0.0f : signal_[i];
-      weight_[i] = crystal * x.weight * y.weight;
-      signal_[i] = crystal * x.taper * y.taper;
-    }
+  show_power(reinterpret_cast<const float*>(envelope_.data()), low_inverse_.data(), size_ * size_,
+             power);
 }
 
-SpotRefiner::Sums SpotRefiner::sum_at(double offset_x, double offset_y) const {
-  Sums sums;
-  std::array<std::complex<float>, 32> turn_x, turn_y;
-  std::array<float, 32> t{};
-  for (int i = 0; i < size_; ++i) {
-    const double at = static_cast<double>(i) / size_;
-    t[static_cast<std::size_t>(i)] = static_cast<float>(at - 0.5);
-    turn_x[static_cast<std::size_t>(i)] =
-        std::polar(1.0f, static_cast<float>(-kTwoPi * offset_x * at));
-    turn_y[static_cast<std::size_t>(i)] =
-        std::polar(1.0f, static_cast<float>(-kTwoPi * offset_y * at));
+namespace {
+
+// Part of the field that carries the power: 1 for an even one.
+double participation(const AlignedBuffer<float>& power) {
+  double sum = 0.0, squares = 0.0;
+  for (float value : power.span()) {
+    sum += static_cast<double>(value);
+    squares += static_cast<double>(value) * static_cast<double>(value);
   }
-  for (int m = 0; m < size_; ++m) {
-    float re0 = 0, im0 = 0, re1 = 0, im1 = 0, re2 = 0, im2 = 0;
-    for (int n = 0; n < size_; ++n) {
-      const auto i = static_cast<std::size_t>(m * size_ + n);
-      const Complex h = field_[i], e = turn_y[static_cast<std::size_t>(n)];
-      const float u = weight_[i], y = t[static_cast<std::size_t>(n)];
-      const float re = u * (h.real() * e.real() - h.imag() * e.imag());
-      const float im = u * (h.real() * e.imag() + h.imag() * e.real());
-      re0 += re;
-      im0 += im;
-      re1 += y * re;
-      im1 += y * im;
-      re2 += y * y * re;
-      im2 += y * y * im;
+  return squares > 0.0 ? sum * sum / (squares * static_cast<double>(power.size())) : 0.0;
+}
+
+}  // namespace
+
+void SpotRefiner::outline_own(const Look& look, Slot& slot, double x, double y) {
+  const auto samples = static_cast<std::size_t>(size_ * size_);
+  double nearest = kFarthestRivalBins;
+  std::fill_n(others_.data(), samples, 0.0f);
+  const auto offset_of = [&](Vector2 rival) {
+    return Vector2{rival.x * grid_.width - slot.kx0, rival.y * grid_.height - slot.ky0};
+  };
+  for (const Vector2 rival : look.options.rivals) {
+    const Vector2 at = offset_of(rival);
+    const double apart = std::hypot(at.x - x, at.y - y);
+    if (apart >= kNearestRivalBins) nearest = std::min(nearest, apart);
+  }
+  // So narrow that little of the rival is let through: a seventieth, three deviations off.
+  double sigma_bins = std::min(kEnvelopeSigmaBins, nearest / 3.0);
+  show_envelope(x, y, sigma_bins, own_.data());
+  if (nearest < kFarthestRivalBins) {
+    for (const Vector2 rival : look.options.rivals) {
+      const Vector2 at = offset_of(rival);
+      const double apart = std::hypot(at.x - x, at.y - y);
+      if (apart < kNearestRivalBins || apart >= kFarthestRivalBins) continue;
+      show_envelope(at.x, at.y, sigma_bins, rival_.data());
+      for (std::size_t i = 0; i < samples; ++i) others_[i] += rival_[i];
     }
-    const std::complex<double> turn(turn_x[static_cast<std::size_t>(m)]);
-    const auto x = static_cast<double>(t[static_cast<std::size_t>(m)]);
-    const auto c0 = std::complex<double>(re0, im0) * turn;
-    const auto c1 = std::complex<double>(re1, im1) * turn;
-    const auto c2 = std::complex<double>(re2, im2) * turn;
+  } else if (const double fills = participation(own_); fills < kSmallCrystal) {
+    sigma_bins = std::min(sigma_bins * kSmallCrystal / fills, kFinestSigmaBins);
+    show_envelope(x, y, sigma_bins, own_.data());
+  }
+  const float largest = *std::max_element(own_.data(), own_.data() + samples);
+  // What noise alone draws is no crystal, where the crystal is plainer than noise.
+  const double noise = look.white * std::numbers::pi * sigma_bins * sigma_bins;
+  const float least =
+      std::clamp(static_cast<float>(kOverNoise * noise), kNoCrystal * kNoCrystal * largest,
+                 kSurelyCrystal * kSurelyCrystal * largest);
+  outline(own_.data(), others_.data(), size_ * size_, least, slot.crystal.data());
+}
+
+SpotRefiner::Sums SpotRefiner::sum_at(const Slot& slot, double offset_x, double offset_y) const {
+  alignas(64) std::array<float, kLargest> x_re, x_im, y_re, y_im;
+  turns(offset_x, size_, x_re.data(), x_im.data());
+  turns(offset_y, size_, y_re.data(), y_im.data());
+  ColumnSums columns;
+  sum_columns(slot.re.data(), slot.im.data(), slot.weight.data(), x_re.data(), x_im.data(), size_,
+              &columns);
+  Sums sums;
+  for (int n = 0; n < size_; ++n) {
+    const auto at = static_cast<std::size_t>(n);
+    const double t = static_cast<double>(n) / size_ - 0.5;
+    const auto re = static_cast<double>(y_re[at]), im = static_cast<double>(y_im[at]);
+    const auto turned = [&](float a, float b) {
+      const auto p = static_cast<double>(a), q = static_cast<double>(b);
+      return std::complex<double>{p * re - q * im, p * im + q * re};
+    };
+    const auto c0 = turned(columns.re0[n], columns.im0[n]);
+    const auto c1 = turned(columns.re1[n], columns.im1[n]);
     sums.c += c0;
-    sums.cx += x * c0;
-    sums.cxx += x * x * c0;
-    sums.cy += c1;
-    sums.cxy += x * c1;
-    sums.cyy += c2;
+    sums.cy += t * c0;
+    sums.cyy += t * t * c0;
+    sums.cx += c1;
+    sums.cxy += t * c1;
+    sums.cxx += turned(columns.re2[n], columns.im2[n]);
   }
   return sums;
 }
 
-RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double white) {
-  RefinedSpot out;
-  const int kx0 = static_cast<int>(std::lround(start.x * grid_.width));
-  const int ky0 = static_cast<int>(std::lround(start.y * grid_.height));
-  cut(spectrum, kx0, ky0, &out.power);
-  std::copy_n(bins_.data(), bins_.size(), field_.data());
-  ifft_.execute(field_.data());
+// Random error of the maximum: slope of its gradient, as observed (what the outline promises where
+// only noise drew it is not there), and the variance of the gradient's noise about the middle of
+// the crystal. False: there is nothing.
+bool SpotRefiner::find_errors(Slot& slot, const Sums& sums, double* snr) const {
+  ColumnSums columns;
+  sum_errors(slot.weight.data(), slot.crystal.data(), taper_.data(), noise_.data(), size_,
+             &columns);
+  double a = 0, ax = 0, ay = 0;
+  double b = 0, bx = 0, by = 0, bxx = 0, bxy = 0, byy = 0;
+  for (int n = 0; n < size_; ++n) {
+    const double t = static_cast<double>(n) / size_ - 0.5;
+    const auto a0 = static_cast<double>(columns.re0[n]);
+    const auto b0 = static_cast<double>(columns.im0[n]), b1 = static_cast<double>(columns.im1[n]);
+    a += a0, ax += static_cast<double>(columns.re1[n]), ay += t * a0;
+    b += b0, bx += b1, by += t * b0, bxy += t * b1, byy += t * t * b0;
+    bxx += static_cast<double>(columns.im2[n]);
+  }
+  if (!(a > 0.0) || !(b > 0.0)) return false;
+  const double mx = ax / a, my = ay / a;
+  const double signal = std::abs(sums.c), scale = -signal / (kTwoPi * kTwoPi);
+  const Sums::Slope at = sums.slope();
+  slot.slope = {scale * at.hxx, scale * at.hxy, scale * at.hyy};
+  const double noise = size_ * size_ / mean_taper_squared_;  // of a sample, for white = 1
+  slot.scatter = {noise / 2.0 * (bxx - 2.0 * mx * bx + mx * mx * b),
+                  noise / 2.0 * (bxy - mx * by - my * bx + mx * my * b),
+                  noise / 2.0 * (byy - 2.0 * my * by + my * my * b)};
+  *snr = signal / std::sqrt(b * noise);
+  return slot.slope.xx > 0.0 && slot.slope.xx * slot.slope.yy > slot.slope.xy * slot.slope.xy;
+}
 
-  const double begin_x = start.x * grid_.width - kx0, begin_y = start.y * grid_.height - ky0;
+namespace {
+
+// cov = A^-1 B A^-1 / (2 pi)^2, in bins.
+Covariance2 sandwich(const Covariance2& a, const Covariance2& b) {
+  const double det = a.xx * a.yy - a.xy * a.xy;
+  const double ixx = a.yy / det, ixy = -a.xy / det, iyy = a.xx / det;
+  const double pxx = ixx * b.xx + ixy * b.xy, pxy = ixx * b.xy + ixy * b.yy;
+  const double qxx = ixy * b.xx + iyy * b.xy, qxy = ixy * b.xy + iyy * b.yy;
+  constexpr double scale = 1.0 / (kTwoPi * kTwoPi);
+  return {scale * (pxx * ixx + pxy * ixy), scale * (pxx * ixy + pxy * iyy),
+          scale * (qxx * ixy + qxy * iyy)};
+}
+
+}  // namespace
+
+// At the maximum the phase has neither a mean nor a slope over the crystal, so that its second
+// moments, Im(cxx / c) and so on, are those of its curvature psi = a x^2 + b x y + c y^2 alone. The
+// mean squares of x^2 - <x^2> and x y over a crystal of moments v are taken as 0.8 v^2 (an even
+// one: 0.8, a Gaussian: 2) and v^2. Its slope along g is the local frequency's difference.
+void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, RefinedSpot* out) const {
+  constexpr double kEven = 0.8;
+  const double size = std::abs(sums.c);
+  const double v = 0.5 * (slot.slope.xx + slot.slope.yy) / size;
+  const double radius = std::hypot(out->frequency.x * grid_.width, out->frequency.y * grid_.height);
+  const double gx = out->frequency.x * grid_.width / radius;
+  const double gy = out->frequency.y * grid_.height / radius;
+  const double a = (sums.cxx / sums.c).imag() / (kEven * v * v);
+  const double b = (sums.cxy / sums.c).imag() / (v * v);
+  const double c = (sums.cyy / sums.c).imag() / (kEven * v * v);
+  const double along_x = 2.0 * a * gx + b * gy, along_y = b * gx + 2.0 * c * gy;
+  const double length = std::hypot(out->frequency.x, out->frequency.y) / radius;  // of a bin
+  const double scale = length * length / (kTwoPi * kTwoPi);
+  out->spread = scale * v * (along_x * along_x + along_y * along_y);
+  // Each moment's noise has the variance of its mean square over twice the squared snr.
+  out->spread_of_noise = scale * (4.0 / kEven + 1.0) / (2.0 * out->snr * out->snr * v);
+}
+
+RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double white,
+                                const RefineOptions& options) {
+  RefinedSpot out;
+  Slot& slot = slots_[options.slot];
+  slot.kx0 = static_cast<int>(std::lround(start.x * grid_.width));
+  slot.ky0 = static_cast<int>(std::lround(start.y * grid_.height));
+  cut(spectrum, slot, &out.power);
+
+  const double begin_x = start.x * grid_.width - slot.kx0;
+  const double begin_y = start.y * grid_.height - slot.ky0;
   double x = begin_x, y = begin_y;
-  make_weights(x, y);
+  const bool is_own = options.outline == RefineOptions::kOwnOutline;
+  const auto make_weights = [&] {
+    if (is_own)
+      outline_own({options, white}, slot, x, y);
+    else
+      std::copy_n(slots_[options.outline].crystal.data(), slot.crystal.size(), slot.crystal.data());
+    multiply(slot.crystal.data(), window_.data(), size_ * size_, slot.weight.data());
+  };
+  make_weights();
   Sums sums;
-  bool has_converged = false, is_recentred = false;
+  bool has_converged = false, is_recentred = !is_own;
   for (int step = 0; step < kNewtonSteps && !has_converged; ++step) {
-    sums = sum_at(x, y);
-    // L = log |c|^2; with t about the middle, dc/dx = -2 pi i cx and so on.
-    const double norm = std::norm(sums.c);
-    if (!(norm > 0.0)) return out;
-    const auto rx = sums.cx / sums.c, ry = sums.cy / sums.c;
-    const double gx = 2.0 * kTwoPi * rx.imag(), gy = 2.0 * kTwoPi * ry.imag();
-    const double k = -2.0 * kTwoPi * kTwoPi;
-    const double hxx = k * ((sums.cxx / sums.c) - rx * rx).real();
-    const double hyy = k * ((sums.cyy / sums.c) - ry * ry).real();
-    const double hxy = k * ((sums.cxy / sums.c) - rx * ry).real();
-    const double det = hxx * hyy - hxy * hxy;
-    if (!(hxx < 0.0) || !(det > 0.0)) return out;  // not on the spot's main lobe
-    const double dx = std::clamp(-(hyy * gx - hxy * gy) / det, -0.5, 0.5);
-    const double dy = std::clamp(-(hxx * gy - hxy * gx) / det, -0.5, 0.5);
+    sums = sum_at(slot, x, y);
+    if (!(std::norm(sums.c) > 0.0)) return out;
+    const Sums::Slope at = sums.slope();
+    const double det = at.hxx * at.hyy - at.hxy * at.hxy;
+    if (!(at.hxx < 0.0) || !(det > 0.0)) return out;  // not on the spot's main lobe
+    const double dx = std::clamp(-(at.hyy * at.gx - at.hxy * at.gy) / det, -0.5, 0.5);
+    const double dy = std::clamp(-(at.hxx * at.gy - at.hxy * at.gx) / det, -0.5, 0.5);
     x += dx;
     y += dy;
-    has_converged = std::abs(dx) < 1e-4 && std::abs(dy) < 1e-4;
+    has_converged = std::abs(dx) < kConverged && std::abs(dy) < kConverged;
     // The envelope was laid about the first guess: once more about where it led.
     if (!is_recentred && (has_converged || step == 1) &&
         std::hypot(x - begin_x, y - begin_y) > kFarFromCentre) {
-      make_weights(x, y);
+      make_weights();
       is_recentred = true;
       has_converged = false;
     }
   }
   if (!has_converged || std::abs(x - begin_x) > 1.5 || std::abs(y - begin_y) > 1.5) return out;
-
-  // Random error of the maximum: slope of the noiseless gradient and variance of its noise.
-  const double noise = white * size_ * size_ / mean_taper_squared_;
-  double ua = 0, uu = 0, mx = 0, my = 0;
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n) {
-      const auto i = static_cast<std::size_t>(m * size_ + n);
-      const double product = static_cast<double>(weight_[i] * signal_[i]);
-      ua += product;
-      mx += product * m;
-      my += product * n;
-      uu += static_cast<double>(weight_[i] * weight_[i] * noise_[i]);
-    }
-  if (!(ua > 0.0)) return out;
-  mx /= ua;
-  my /= ua;
-  double axx = 0, axy = 0, ayy = 0, bxx = 0, bxy = 0, byy = 0;
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n) {
-      const auto i = static_cast<std::size_t>(m * size_ + n);
-      const double tx = (m - mx) / size_, ty = (n - my) / size_;
-      const auto a = static_cast<double>(weight_[i] * signal_[i]);
-      const auto b = static_cast<double>(weight_[i] * weight_[i] * noise_[i]) * noise / 2.0;
-      axx += a * tx * tx;
-      axy += a * tx * ty;
-      ayy += a * ty * ty;
-      bxx += b * tx * tx;
-      bxy += b * tx * ty;
-      byy += b * ty * ty;
-    }
-  const double det = axx * ayy - axy * axy;
-  if (!(det > 0.0)) return out;
-  // cov = A^-1 B A^-1 / (2 pi)^2, in bins; then cycles per cell.
-  const double ixx = ayy / det, ixy = -axy / det, iyy = axx / det;
-  const double pxx = ixx * bxx + ixy * bxy, pxy = ixx * bxy + ixy * byy;
-  const double qxx = ixy * bxx + iyy * bxy, qxy = ixy * bxy + iyy * byy;
-  const double scale = 1.0 / (kTwoPi * kTwoPi);
+  double matched = 0.0;
+  if (!find_errors(slot, sums, &matched)) return out;
+  const Covariance2 cov = sandwich(slot.slope, slot.scatter);
   const double w = grid_.width, h = grid_.height;
-  out.var_xx = scale * (pxx * ixx + pxy * ixy) / (w * w);
-  out.var_xy = scale * (pxx * ixy + pxy * iyy) / (w * h);
-  out.var_yy = scale * (qxx * ixy + qxy * iyy) / (h * h);
-  out.frequency = {(kx0 + x) / w, (ky0 + y) / h};
-  out.snr = ua / std::sqrt(uu * noise);
+  out.var_xx = white * cov.xx / (w * w);
+  out.var_xy = white * cov.xy / (w * h);
+  out.var_yy = white * cov.yy / (h * h);
+  out.frequency = {(slot.kx0 + x) / w, (slot.ky0 + y) / h};
+  out.snr = matched / std::sqrt(white);
+  multiply(slot.crystal.data(), slot.crystal.data(), size_ * size_, own_.data());
+  out.extent = participation(own_);
+  out.coefficient = plain_coefficient(slot, x, y);
+  find_spread(slot, sums, &out);
+  out.is_valid = true;
+  return out;
+}
 
-  out.coefficient = plain_coefficient(x, y);
+// The orders' log-likelihoods are |c_n|^2 over their noise; near their maxima that is the sum of
+// lambda_n |c_n|, lambda_n = |c_n| over the noise, which is taken from slope over scatter.
+RowFit SpotRefiner::join(std::span<const RowMember> members, Vector2 start, double white) const {
+  RowFit out;
+  const double begin_x = start.x * grid_.width, begin_y = start.y * grid_.height;
+  double x = begin_x, y = begin_y;
+  const auto lambda = [](const Slot& slot) {
+    return (slot.slope.xx + slot.slope.yy) / (slot.scatter.xx + slot.scatter.yy);
+  };
+  bool has_converged = false;
+  for (int step = 0; step < kNewtonSteps && !has_converged; ++step) {
+    double gx = 0, gy = 0, hxx = 0, hxy = 0, hyy = 0;
+    for (const RowMember& member : members) {
+      const Slot& slot = slots_[member.slot];
+      const int n = member.order;
+      const Sums sums = sum_at(slot, n * x - slot.kx0, n * y - slot.ky0);
+      const double size = std::abs(sums.c), weight = lambda(slot) * size;
+      if (!(size > 0.0)) return out;
+      const Sums::Slope at = sums.slope();
+      gx += n * weight * at.gx;
+      gy += n * weight * at.gy;
+      hxx += n * n * weight * at.hxx;
+      hxy += n * n * weight * at.hxy;
+      hyy += n * n * weight * at.hyy;
+    }
+    const double det = hxx * hyy - hxy * hxy;
+    if (!(hxx < 0.0) || !(det > 0.0)) return out;
+    const double dx = std::clamp(-(hyy * gx - hxy * gy) / det, -0.2, 0.2);
+    const double dy = std::clamp(-(hxx * gy - hxy * gx) / det, -0.2, 0.2);
+    x += dx;
+    y += dy;
+    has_converged = std::abs(dx) < kConverged && std::abs(dy) < kConverged;
+  }
+  if (!has_converged || std::hypot(x - begin_x, y - begin_y) > 1.0) return out;
+  Covariance2 slope, scatter;
+  for (const RowMember& member : members) {
+    const Slot& slot = slots_[member.slot];
+    const double one = member.order * member.order * lambda(slot), two = one * lambda(slot);
+    slope.xx += one * slot.slope.xx;
+    slope.xy += one * slot.slope.xy;
+    slope.yy += one * slot.slope.yy;
+    scatter.xx += two * slot.scatter.xx;
+    scatter.xy += two * slot.scatter.xy;
+    scatter.yy += two * slot.scatter.yy;
+  }
+  const Covariance2 cov = sandwich(slope, scatter);
+  const double w = grid_.width, h = grid_.height;
+  out.frequency = {x / w, y / h};
+  out.covariance = {white * cov.xx / (w * w), white * cov.xy / (w * h), white * cov.yy / (h * h)};
   out.is_valid = true;
   return out;
 }
 
 // The coefficient at this frequency as it is, for amplitude and phase: no weights.
-std::complex<double> SpotRefiner::plain_coefficient(double offset_x, double offset_y) const {
+std::complex<double> SpotRefiner::plain_coefficient(const Slot& slot, double offset_x,
+                                                    double offset_y) const {
+  alignas(64) std::array<float, kLargest> x_re, x_im, y_re, y_im;
+  turns(offset_x, size_, x_re.data(), x_im.data());
+  turns(offset_y, size_, y_re.data(), y_im.data());
+  alignas(64) std::array<float, kLargest> re, im;
+  sum_plain(slot.re.data(), slot.im.data(), x_re.data(), x_im.data(), size_, re.data(), im.data());
   std::complex<double> plain{};
-  const std::complex<double> step_y = std::polar(1.0, -kTwoPi * offset_y / size_);
-  for (int m = 0; m < size_; ++m) {
-    std::complex<double> along_y{}, turn = std::polar(1.0, -kTwoPi * offset_x * m / size_);
-    for (int n = 0; n < size_; ++n) {
-      along_y += std::complex<double>(field_[static_cast<std::size_t>(m * size_ + n)]) * turn;
-      turn *= step_y;
-    }
-    plain += along_y;
-  }
+  for (std::size_t n = 0; n < static_cast<std::size_t>(size_); ++n)
+    plain += std::complex<double>(re[n], im[n]) * std::complex<double>(y_re[n], y_im[n]);
   return plain / (static_cast<double>(size_) * size_);
 }
 
-RefinedSpot SpotRefiner::demodulate(const Spectrum& spectrum, Vector2 frequency, double white) {
+RefinedSpot SpotRefiner::demodulate(const Spectrum& spectrum, Vector2 frequency, double white,
+                                    const RefineOptions& options) {
   RefinedSpot out;
-  const int kx0 = static_cast<int>(std::lround(frequency.x * grid_.width));
-  const int ky0 = static_cast<int>(std::lround(frequency.y * grid_.height));
-  cut(spectrum, kx0, ky0, &out.power);
-  std::copy_n(bins_.data(), bins_.size(), field_.data());
-  ifft_.execute(field_.data());
-  const double x = frequency.x * grid_.width - kx0, y = frequency.y * grid_.height - ky0;
-  // The field as the frame's taper shows it: nothing is known of where the crystal is.
-  double noise = 0.0;
-  for (int m = 0; m < size_; ++m)
-    for (int n = 0; n < size_; ++n) {
-      const auto i = static_cast<std::size_t>(m * size_ + n);
-      weight_[i] = along_x_[static_cast<std::size_t>(m)].weight *
-                   along_y_[static_cast<std::size_t>(n)].weight;
-      noise += static_cast<double>(weight_[i] * weight_[i] * noise_[i]);
-    }
-  noise *= white * size_ * size_ / mean_taper_squared_;
-  if (noise > 0.0) out.snr = std::abs(sum_at(x, y).c) / std::sqrt(noise);
+  Slot& slot = slots_[options.slot];
+  slot.kx0 = static_cast<int>(std::lround(frequency.x * grid_.width));
+  slot.ky0 = static_cast<int>(std::lround(frequency.y * grid_.height));
+  cut(spectrum, slot, &out.power);
+  const double x = frequency.x * grid_.width - slot.kx0;
+  const double y = frequency.y * grid_.height - slot.ky0;
+  if (options.outline == RefineOptions::kOwnOutline)  // nothing is known of where the crystal is
+    std::copy_n(taper_.data(), taper_.size(), slot.crystal.data());
+  else
+    std::copy_n(slots_[options.outline].crystal.data(), slot.crystal.size(), slot.crystal.data());
+  multiply(slot.crystal.data(), window_.data(), size_ * size_, slot.weight.data());
+  double matched = 0.0;
+  const Sums sums = sum_at(slot, x, y);
+  (void)find_errors(slot, sums, &matched);
+  if (white > 0.0) out.snr = matched / std::sqrt(white);
   out.frequency = frequency;
-  out.coefficient = plain_coefficient(x, y);
+  out.coefficient = plain_coefficient(slot, x, y);
+  if (options.outline != RefineOptions::kOwnOutline) {
+    // What the whole field's sum is when the fringe is where the outline says.
+    double plain = 0.0, weighted = 0.0;
+    for (std::size_t i = 0; i < taper_.size(); ++i) {
+      const auto fringe = static_cast<double>(slot.crystal[i] * taper_[i]);
+      plain += fringe;
+      weighted += static_cast<double>(slot.weight[i]) * fringe;
+    }
+    if (weighted > 0.0) out.coefficient = sums.c * (plain / (weighted * size_ * size_));
+  }
   out.is_valid = true;
   return out;
 }

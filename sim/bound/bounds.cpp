@@ -25,14 +25,17 @@ double variance_e2(const DetectorModel& detector, double expected_e) {
   return expected_e + read_e * read_e + step_e * step_e / 12.0;
 }
 
-/// (h, l) divided by their greatest common divisor, and that divisor: harmonics of one family.
+/// (h, l), in twelfths, divided by their greatest common divisor, and that divisor: harmonics of
+/// one family. Twelfths take the halves, thirds and quarters of superlattices too.
 struct Harmonic {
-  int h, l, order;
+  long h, l, order;
 };
 
 Harmonic harmonic_of(const PlaneWave& wave) {
-  const int common = std::max(1, std::gcd(wave.h, wave.l));
-  return {wave.h / common, wave.l / common, common};
+  const long h = std::lround(12.0 * wave.h);
+  const long l = std::lround(12.0 * wave.l);
+  const long common = std::max(1L, std::gcd(h, l));
+  return {h / common, l / common, common};
 }
 
 /// The waves that the detector shows, with the amplitudes it shows; `from` says which they were.
@@ -134,11 +137,11 @@ std::vector<WaveBound> Bounds::waves_of(const SpecimenState& state, std::size_t 
                         std::span(precision_).subspan(y * width, width));
   }
   std::vector<SharedBy> lattice;
-  std::map<std::pair<int, int>, std::vector<SharedBy>> families;
+  std::map<std::pair<long, long>, std::vector<SharedBy>> families;
   for (std::size_t i = 0; i < from.size(); ++i) {
     const PlaneWave& wave = domain.waves[from[i]];
     const Harmonic harmonic = harmonic_of(wave);
-    lattice.push_back({i, {static_cast<double>(wave.h), static_cast<double>(wave.l)}});
+    lattice.push_back({i, {wave.h, wave.l}});
     families[{harmonic.h, harmonic.l}].push_back({i, {static_cast<double>(harmonic.order), 0.0}});
   }
   const auto take = [&](std::span<const SharedBy> shared, std::size_t vectors,

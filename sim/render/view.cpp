@@ -86,7 +86,8 @@ View::View(const Scenario& scenario, const DetectorModel& detector)
 View::Line View::line(Vector normal) const noexcept {
   const double px = detector_.pixel_size_nm;
   const Vector centre{0.5 * detector_.width * px, 0.5 * detector_.height * px};
-  return {static_cast<float>(normal.x * px), normal.y * px, -dot(normal, centre + shift_nm_)};
+  return {static_cast<float>(normal.x * px), normal.y * px, -dot(normal, centre + shift_nm_),
+          normal};
 }
 
 void View::prepare(const SpecimenState& state) {
@@ -94,6 +95,12 @@ void View::prepare(const SpecimenState& state) {
   rim_nm_ = static_cast<float>(state.rim_nm);
   beam_on_ = state.beam_on;
   specimen_in_ = state.specimen_in;
+  row_moved_nm_.clear();
+  if (detector_.scan_line_time_s > 0.0) {
+    for (int y = 0; y < detector_.height; ++y)
+      row_moved_nm_.push_back(
+          state.motion.since_middle_nm(state.t_s + y * detector_.scan_line_time_s));
+  }
   moved_.clear();
   moved_.emplace_back(film_, (1.0 / detector_.pixel_size_nm) * shift_nm_);
   edges_.clear();
@@ -123,6 +130,7 @@ void View::add_part(const Domain& domain) {
     const Vector g = source.g_per_nm;
     if (std::max(std::abs(g.x), std::abs(g.y)) >= nyquist_per_nm) continue;  // no aliases
     Wave wave;
+    wave.g_per_nm = g;
     wave.table = tables_.size();
     wave.turns_per_row = g.y * px;
     wave.turns = source.turns + line(g).offset;
@@ -142,7 +150,7 @@ void View::fill_depth(int y, Rows& rows) const {
   const int width = detector_.width;
   std::fill(rows.depth.begin(), rows.depth.end(), static_cast<float>(kDeepNm));
   for (std::size_t i = 0; i < edges_.size(); ++i) {
-    const double start = edge_nm_[i] - (y * edges_[i].dy + edges_[i].offset);
+    const double start = edge_nm_[i] - at_row(edges_[i], y);
     lower_to_line(rows.depth.data(), static_cast<float>(start), -edges_[i].dx, width);
   }
   std::fill(rows.crystal.begin(), rows.crystal.end(), 1.0f);
@@ -157,7 +165,7 @@ bool View::fill_mask(const Part& part, int y, Rows& rows) const {
   for (const Border& border : part.borders) {
     const float* coordinate = rows.depth.data();
     if (!border.is_depth) {
-      const double start = y * border.line.dy + border.line.offset;
+      const double start = at_row(border.line, y);
       fill_line(rows.waves.data(), static_cast<float>(start), border.line.dx, width);
       coordinate = rows.waves.data();
     }
@@ -180,7 +188,12 @@ void View::expect(int y, std::span<float> row, Rows& rows) const {
     std::fill(row.begin(), row.end(), static_cast<float>(level));
     return;
   }
-  moved_.front().row(y, rows.film, rows.scratch);
+  if (row_moved_nm_.empty()) {
+    moved_.front().row(y, rows.film, rows.scratch);
+  } else {
+    const Vector shift_px = (1.0 / detector_.pixel_size_nm) * (shift_nm_ + moved_nm(y));
+    Film::Moved(film_, shift_px).row(y, rows.film, rows.scratch);
+  }
   fill_depth(y, rows);
   const bool has_rim = scenario_.specimen.is_particle;
   background(row.data(), rows.film.data(), rows.depth.data(), rows.crystal.data(),
@@ -195,7 +208,8 @@ void View::expect(int y, std::span<float> row, Rows& rows) const {
     if (!fill_mask(part, y, rows)) continue;
     std::fill(rows.waves.begin(), rows.waves.end(), 0.0f);
     for (const Wave& wave : part.waves) {
-      const SinCos turn = sin_cos_turns(wave.turns + y * wave.turns_per_row);
+      const SinCos turn =
+          sin_cos_turns(wave.turns + y * wave.turns_per_row - dot(wave.g_per_nm, moved_nm(y)));
       const float* cosine = tables_.data() + wave.table;
       add_wave(rows.waves.data(), cosine, cosine + width,
                static_cast<float>(wave.amplitude * turn.cosine),

@@ -35,10 +35,11 @@ class View {
   [[nodiscard]] const DetectorModel& detector() const noexcept { return detector_; }
 
  private:
-  struct Line {  // coordinate at column x of row y: x * dx + y * dy + offset
+  struct Line {  // coordinate at column x of row y: x * dx + at_row()
     float dx = 0.0f;
     double dy = 0.0;
     double offset = 0.0;
+    Vector normal;
   };
   struct Border {
     bool is_depth = false;
@@ -47,6 +48,7 @@ class View {
     float gain = 0.0f;  // sign / softness
   };
   struct Wave {
+    Vector g_per_nm;
     std::size_t table = 0;  // of cos and sin along x
     double turns_per_row = 0.0;
     double turns = 0.0;
@@ -58,6 +60,13 @@ class View {
   };
 
   [[nodiscard]] Line line(Vector normal) const noexcept;
+  [[nodiscard]] double at_row(const Line& line, int y) const noexcept {
+    return y * line.dy + line.offset - dot(line.normal, moved_nm(y));
+  }
+  /// How far the specimen has moved when row y is taken, against mid-exposure.
+  [[nodiscard]] Vector moved_nm(int y) const noexcept {
+    return row_moved_nm_.empty() ? Vector{} : row_moved_nm_[static_cast<std::size_t>(y)];
+  }
   void add_part(const Domain& domain);
   [[nodiscard]] bool fill_mask(const Part& part, int y, Rows& rows) const;
   void fill_depth(int y, Rows& rows) const;
@@ -67,6 +76,7 @@ class View {
   Film film_;
   std::vector<Film::Moved> moved_;  // one, made in prepare()
   Vector shift_nm_;
+  std::vector<Vector> row_moved_nm_;  // of a scanned frame
   float rim_nm_ = 0.0f;
   bool beam_on_ = true;
   bool specimen_in_ = true;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "drivers/toml/table_reader.hpp"
 
@@ -25,6 +26,7 @@ void read_detector(TableReader& in, DetectorModel& out) {
   out.height = static_cast<int>(height);
   in.number("pixel_size_nm", out.pixel_size_nm, {0.001, 10.0});
   in.number("exposure_s", out.exposure_s, kNotNegative);
+  in.number("scan_line_time_s", out.scan_line_time_s, kNotNegative);
   in.number("dose_e_per_px", out.dose_e_per_px, {0.0, 1e6});
   in.number("vacuum_level", out.vacuum_level, {0.0, 10.0});
   in.number("film_level", out.film_level, {-10.0, 10.0});
@@ -91,10 +93,23 @@ class ScenarioReader {
     out_.frames = static_cast<std::uint64_t>(frames);
   }
 
+  /// A scanned frame is exposed from its first row to its last, and no longer.
+  static void check_scan(TableReader& in, DetectorModel& model) {
+    if (model.scan_line_time_s == 0.0) return;
+    const double all_rows_s = model.scan_line_time_s * model.height;
+    if (model.exposure_s == 0.0) model.exposure_s = all_rows_s;
+    if (std::abs(model.exposure_s - all_rows_s) > 1e-6 * all_rows_s) {
+      in.mistake("exposure_s",
+                 fmt::format("{} must be {}, scan_line_time_s x height, or be left out",
+                             model.exposure_s, all_rows_s));
+    }
+  }
+
   void read_detectors() {
     for (TableReader& in : root_.tables("detector")) {
       DetectorModel model;
       read_detector(in, model);
+      check_scan(in, model);
       if (model.exposure_s == 0.0) model.exposure_s = out_.frame_period_s;
       if (model.exposure_s > out_.frame_period_s) {
         in.mistake("exposure_s", fmt::format("{} must not be above frame_period_s {}",
@@ -135,7 +150,18 @@ class ScenarioReader {
     in.curve("a_nm", out.a_nm);
     Pair fixed_point{};
     if (in.pair("fixed_point_nm", fixed_point)) out.fixed_point_nm = fixed_point;
+    for (TableReader& one : in.tables("reflection")) read_reflection(one, out);
     read_parts(in, out);
+    in.finish();
+  }
+
+  static void read_reflection(TableReader& in, SpecimenModel& out) {
+    OwnReflection& own = out.reflections.emplace_back();
+    for (const char* key : {"h", "l", "amplitude"}) in.require(key);
+    in.number("h", own.h, {-20.0, 20.0});
+    in.number("l", own.l, {-40.0, 40.0});
+    in.curve("amplitude", own.amplitude);
+    if (own.h == 0.0 && own.l == 0.0) in.mistake("h", "h and l must not both be 0");
     in.finish();
   }
 

@@ -19,7 +19,8 @@ struct DetectorModel {
   int width = 512;
   int height = 512;
   double pixel_size_nm = 0.03;
-  double exposure_s = 0.0;  // 0 = the frame period
+  double exposure_s = 0.0;        // 0 = the frame period; scanned: all rows
+  double scan_line_time_s = 0.0;  // from one row to the next; 0 = all rows at once
   double dose_e_per_px = 10.0;
   double vacuum_level = 1.0;      // expected intensity, in units of the dose:
   double film_level = -0.08;      //   added by the support film,
@@ -45,6 +46,14 @@ struct Edge {
 struct Shell {
   double thickness_nm = 0.0;
   double d_layer_nm = 0.0;
+};
+
+/// One reflection of the first phase, with an amplitude of its own instead of the phase table's; or
+/// one the table does not have, a superlattice's, with fractions for indices.
+struct OwnReflection {
+  double h = 0.0;
+  double l = 0.0;
+  Curve amplitude;  // contrast at full thickness, against state of charge
 };
 
 struct StrainStep {
@@ -78,6 +87,7 @@ struct SpecimenModel {
   double d_layer_factor = 1.0;
   Curve d_layer_nm;  // against state of charge; empty = the phase table's
   Curve a_nm;
+  std::vector<OwnReflection> reflections;
   std::optional<Pair> fixed_point_nm;  // about which it expands; none = centre of what is seen
   std::optional<Shell> shell;
   std::optional<StrainStep> strain_step;

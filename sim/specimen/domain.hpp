@@ -26,8 +26,8 @@ struct PlaneWave {
   Vector g_per_nm;
   double turns = 0.0;
   double amplitude = 0.0;
-  int h = 0;
-  int l = 0;
+  double h = 0.0;
+  double l = 0.0;
 };
 
 struct Domain {

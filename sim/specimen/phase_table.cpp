@@ -23,7 +23,7 @@ void read_reflections(TableReader& in, Phase& phase) {
                                             h, k, l, amplitude));
       continue;
     }
-    phase.reflections.push_back({h, l, amplitude});
+    phase.reflections.push_back({static_cast<double>(h), static_cast<double>(l), amplitude});
   }
 }
 

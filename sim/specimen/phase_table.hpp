@@ -11,8 +11,8 @@
 namespace latticed::sim {
 
 struct Reflection {
-  int h = 0;
-  int l = 0;  // k is 0 in this zone
+  double h = 0.0;
+  double l = 0.0;  // k is 0 in this zone; fractions are a superlattice's
   double amplitude = 0.0;
 };
 

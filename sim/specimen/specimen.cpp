@@ -60,6 +60,7 @@ void Specimen::let_time_pass() {
     state_.events.push_back(
         {"voltage_limit", fmt::format("current off at {:.3f} V", cell_.voltage_v())});
   }
+  heat_drift_before_nm_ = heat_.drift_nm();
   heat_.advance();
   drift_.advance(state_.frame);
   damage_.advance(beam_on_ && specimen_in_ ? fluence_per_frame_ : 0.0, dt_s);
@@ -109,6 +110,11 @@ void Specimen::apply(const Step& step, const char* kind) {
 void Specimen::describe() {
   const double middle_s = 0.5 * scenario_.detectors.front().exposure_s;
   state_.shift_nm = drift_.at(state_.t_s + middle_s) + heat_.drift_nm();
+  // The support goes on as it went: its drift changes little from frame to frame.
+  const Vector heat_step_nm = heat_.drift_nm() - heat_drift_before_nm_;
+  state_.motion = drift_.motion(state_.t_s + middle_s);
+  state_.motion.before_nm = state_.motion.before_nm - heat_step_nm;
+  state_.motion.after_nm = state_.motion.after_nm + heat_step_nm;
   state_.bias_v = cell_.voltage_v();
   state_.current_a = cell_.current_a();
   state_.is_held_back = cell_.is_held_back();
@@ -145,6 +151,23 @@ Domain Specimen::domain_of(const Phase& phase, Axes reference, Axes wanted) cons
   return domain;
 }
 
+/// The first phase with the amplitudes the scenario has for it.
+Phase Specimen::phase_at(double state_of_charge) const {
+  Phase phase = *phase_;
+  for (const OwnReflection& own : scenario_.specimen.reflections) {
+    const double amplitude = value_at(own.amplitude, state_of_charge, 0.0);
+    const auto known =
+        std::find_if(phase.reflections.begin(), phase.reflections.end(),
+                     [&own](const Reflection& one) { return one.h == own.h && one.l == own.l; });
+    if (known != phase.reflections.end()) {
+      known->amplitude = amplitude;
+    } else {
+      phase.reflections.push_back({own.h, own.l, amplitude});
+    }
+  }
+  return phase;
+}
+
 std::vector<Domain> Specimen::build_domains() const {
   const SpecimenModel& model = scenario_.specimen;
   const auto axes_at = [&](double soc) {
@@ -152,7 +175,8 @@ std::vector<Domain> Specimen::build_domains() const {
                 value_at(model.d_layer_nm, soc, phase_->d_layer_nm()) * model.d_layer_factor};
   };
   std::vector<Domain> domains;
-  domains.push_back(domain_of(*phase_, axes_at(scenario_.cell.state_of_charge),
+  domains.push_back(domain_of(phase_at(cell_.state_of_charge()),
+                              axes_at(scenario_.cell.state_of_charge),
                               axes_at(cell_.state_of_charge())));
   if (model.shell) split_by_shell(domains);
   if (model.strain_step) split_by_strain(domains);

@@ -28,6 +28,7 @@ struct SpecimenState {
   std::uint64_t frame = 0;
   double t_s = 0.0;  // the frame's beginning in experiment time
   Vector shift_nm;   // specimen against the stage's zero; +x = moved right
+  Motion motion;     // about it while the frame is taken
   double bias_v = 0.0;
   double current_a = 0.0;
   double temperature_k = 0.0;
@@ -72,6 +73,7 @@ class Specimen {
   void describe();
   std::vector<Domain> build_domains() const;
   Domain domain_of(const Phase& phase, Axes reference, Axes wanted) const;
+  [[nodiscard]] Phase phase_at(double state_of_charge) const;
   void split_by_transition(std::vector<Domain>& domains) const;
   void split_by_strain(std::vector<Domain>& domains) const;
   void split_by_shell(std::vector<Domain>& domains) const;
@@ -86,6 +88,7 @@ class Specimen {
   Heat heat_;
   StageDrift drift_;
   Damage damage_;
+  Vector heat_drift_before_nm_;
   std::uint64_t next_frame_ = 0;
   std::size_t next_step_ = 0;
   bool beam_on_ = true;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -24,6 +25,12 @@ void add_bound(Json& line, const char* key, const std::optional<double>& bound) 
   if (bound) line[key] = *bound;
 }
 
+/// Whole where it is whole; a superlattice's are fractions.
+Json index_of(double value) {
+  const double whole = std::round(value);
+  return value == whole ? Json(static_cast<std::int64_t>(whole)) : Json(value);
+}
+
 /// One of each Friedel pair: g_x > 0, or g_x = 0 and g_y > 0.
 Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneWave wave,
                      double fraction) {
@@ -41,7 +48,7 @@ Json reflection_line(const DetectorModel& detector, const Domain& domain, PlaneW
   const double electrons = detector.dose_e_per_px * detector.width * detector.height;
   return {{"phase", domain.phase},
           {"domain", domain.name},
-          {"hkl", {wave.h, 0, wave.l}},
+          {"hkl", {index_of(wave.h), 0, index_of(wave.l)}},
           {"g_per_nm", {wave.g_per_nm.x, wave.g_per_nm.y}},
           {"d_nm", 1.0 / g},
           {"amplitude", amplitude},
@@ -94,6 +101,7 @@ void TruthWriter::write_header() {
                {"pixel_size_nm", detector_.pixel_size_nm},
                {"frame_period_s", scenario_.frame_period_s},
                {"exposure_s", detector_.exposure_s},
+               {"scan_line_time_s", detector_.scan_line_time_s},
                {"dose_e_per_px", detector_.dose_e_per_px},
                {"gain_adu_per_e", detector_.gain_adu_per_e},
                {"dark_adu", detector_.dark_adu},
@@ -143,6 +151,7 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
             {"rim_nm", state.rim_nm},
             {"crystallinity", state.crystallinity}};
   if (!state.specimen_in) line["specimen_in"] = false;
+  if (detector_.scan_line_time_s > 0.0) add_scan(line, state);
   if (bounds && bounds->drift_px)
     line["bound_drift_px"] = {bounds->drift_px->x, bounds->drift_px->y};
   out_ << line.dump() << '\n';
@@ -151,6 +160,16 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
   if (state.specimen_in)  // else the picture shows nothing of it yet
     note_changes(state, transition ? fractions.value(transition->to, 0.0) : 0.0);
   out_.flush();
+}
+
+/// What the rows of a scanned frame, taken one after the other, made of the specimen.
+void TruthWriter::add_scan(Json& line, const SpecimenState& state) const {
+  const Vector velocity =
+      (1.0 / detector_.pixel_size_nm) *
+      state.motion.velocity_nm_per_s(detector_.scan_line_time_s * detector_.height);
+  const Matrix a = scan_matrix(detector_.scan_line_time_s * velocity);
+  line["drift_velocity_px_per_s"] = {velocity.x, velocity.y};
+  line["scan_matrix"] = {{a.xx, a.xy}, {a.yx, a.yy}};
 }
 
 void TruthWriter::note_changes(const SpecimenState& state, double product_fraction) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "drivers/kit/frame_header.hpp"
@@ -33,6 +34,7 @@ class TruthWriter {
   TruthWriter(std::ofstream out, const Scenario& scenario, const DetectorModel& detector);
   void write_header();
   void event(std::uint64_t frame, const std::string& kind, const std::string& detail);
+  void add_scan(nlohmann::ordered_json& line, const SpecimenState& state) const;
   void note_changes(const SpecimenState& state, double product_fraction);
   [[nodiscard]] double area_fraction(const SpecimenState& state, const Domain& domain) const;
 

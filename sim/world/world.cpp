@@ -161,6 +161,7 @@ Result<Json> World::configure(Client& client, const Json& command) {
   return Json{{"width", model.width},
               {"height", model.height},
               {"exposure_s", model.exposure_s},
+              {"scan_line_time_s", model.scan_line_time_s},
               {"frame_period_s", scenario_.frame_period_s},
               {"frame_count", client.frames},
               {"pixel_size_nm", model.pixel_size_nm},
@@ -249,7 +250,8 @@ Json World::describe() const {
                          {"height", model.height},
                          {"type", "u16"},
                          {"pixel_size_nm", model.pixel_size_nm},
-                         {"exposure_s", model.exposure_s}});
+                         {"exposure_s", model.exposure_s},
+                         {"scan_line_time_s", model.scan_line_time_s}});
   }
   return Json{{"protocol", 1},
               {"stimulus", word_of(holder_.stimulus())},

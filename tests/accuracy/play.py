@@ -12,7 +12,8 @@ import time
 
 # Words that only the truth may use. A measurement that has one has looked.
 TRUTH_WORDS = {"truth", "bound_drift_px", "bound_d_nm", "bound_d_lattice_nm", "hkl", "visible", "jump", "domains",
-               "reflections", "phase_fractions", "state_of_charge", "fluence_e_per_nm2", "rim_nm", "event"}
+               "reflections", "phase_fractions", "state_of_charge", "fluence_e_per_nm2", "rim_nm", "event", "scan_matrix",
+               "drift_velocity_px_per_s"}
 READY_S = 120.0
 
 

@@ -8,8 +8,9 @@ import random
 PERIOD_S = 0.25
 PIXEL_NM = 0.03
 AFTER_JUMP = 20  # frames from one jump to the next
-SPECIMENS = ("particle", "lattice", "fading", "swelling", "coexisting", "strained", "particle-nofilm", "lattice-nofilm")
-DRIFTS = ("still", "ramp", "walk", "vibration", "jumps")
+SPECIMENS = ("particle", "lattice", "fading", "swelling", "coexisting", "strained", "honeycomb", "particle-nofilm",
+             "lattice-nofilm")
+DRIFTS = ("still", "ramp", "walk", "vibration", "sway", "jumps")
 DOSES = (40.0, 20.0, 10.0, 2.0, 0.5)
 SIZES = (512, 1024)
 
@@ -23,11 +24,13 @@ class Series:
     frames: int
     seed: int = 1
     bin: int = 1
+    scanned: bool = False    # row by row, over nine tenths of the period
     patterned: bool = False  # dark and gain patterns, hot pixels; corrected with references as taken at a microscope
 
     @property
     def name(self):
-        more = ("/binned" if self.bin > 1 else "") + ("/patterned" if self.patterned else "")
+        words = {"binned": self.bin > 1, "scanned": self.scanned, "patterned": self.patterned}
+        more = "".join(f"/{word}" for word, holds in words.items() if holds)
         return f"{self.specimen}/{self.drift}/{self.dose:g}/{self.size}{more}" + (f"/seed{self.seed}" * (self.seed != 1))
 
     @property
@@ -66,14 +69,20 @@ class Series:
         out = (f'[[detector]]\nname = "camera"\nwidth = {self.size}\nheight = {self.size}\n'
                f"pixel_size_nm = {self.pixel_nm}\ndose_e_per_px = {self.dose}\n"
                f"film_contrast = {0.03 if self.has_film else 0.0}\n")
+        if self.scanned:
+            out += f"scan_line_time_s = {0.9 * PERIOD_S / self.size}\n"
         return out if self.patterned else out + "dark_pattern_adu = 0.0\ngain_pattern_percent = 0.0\nhot_pixels = 0\n"
 
     def _specimen(self):
         kind = self.specimen.removesuffix("-nofilm")
-        whole = kind in ("lattice", "fading", "swelling", "strained")
+        whole = kind in ("lattice", "fading", "swelling", "strained", "honeycomb")
         part = self.field_nm / 15.36
         out = '[specimen]\nphase = "P2"\nlayer_normal_deg = 28.0\nrim_nm = 0.7\n'
         out += 'field = "lattice"\n' if whole else f"edges = [[15.0, {4.5 * part:.3f}], [-62.0, {5.5 * part:.3f}]]\n"
+        if kind == "honeycomb":  # thirds that fade to nothing over the series, halves that stay
+            out += "".join(f"[[specimen.reflection]]\nh = {h}\nl = {l}\namplitude = [[0.0, {c}], [1.0, {end}]]\n"
+                           for h, l, c, end in ((1 / 3, 0.0, 0.014, 0.0), (2 / 3, 0.0, 0.010, 0.0), (0.5, 0.0, 0.004, 0.004),
+                                                (0.5, 0.5, 0.004, 0.004), (0.5, -0.5, 0.004, 0.004)))
         if kind == "swelling":  # 0.6 % along the layers' normal, -0.3 % across, over the series
             out += "d_layer_nm = [[0.0, 0.55555], [1.0, 0.55888]]\na_nm = [[0.0, 0.28713], [1.0, 0.28627]]\n"
         if kind == "strained":
@@ -85,7 +94,7 @@ class Series:
         return out
 
     def _cell(self):
-        begin = {"swelling": 0.0, "coexisting": 0.05}.get(self.specimen)
+        begin = {"swelling": 0.0, "honeycomb": 0.0, "coexisting": 0.05}.get(self.specimen)
         if begin is None:
             return ""
         current_a = 1e-6 * (0.98 - begin) / (self.frames * PERIOD_S)
@@ -105,6 +114,8 @@ class Series:
             "ramp": f"rate_nm_per_s = [{0.23 * px / PERIOD_S:.6f}, {-0.14 * px / PERIOD_S:.6f}]",
             "walk": f"walk_nm_per_sqrt_s = {0.7 * px / math.sqrt(PERIOD_S):.6f}",
             "vibration": f"vibration_nm = [{1.3 * px:.6f}, {0.7 * px:.6f}]\nvibration_hz = 1.73",
+            # up to 2.0 and 1.0 px a frame, to and fro
+            "sway": f"vibration_nm = [{25 * px:.6f}, {12 * px:.6f}]\nvibration_hz = {2 / 25 / PERIOD_S / 2 / math.pi:.6f}",
             "jumps": f"walk_nm_per_sqrt_s = {0.2 * px / math.sqrt(PERIOD_S):.6f}",
         }[self.drift]
 
@@ -131,6 +142,8 @@ def chosen_series(frames):
     out += [Series("particle", "walk", dose, 1024, frames) for dose in (40.0, 2.0)]
     out += [Series("particle", "walk", 10.0, 2048, frames // 2, bin=2)]
     out += [Series(specimen, "walk", 20.0, 512, frames, patterned=True) for specimen in ("particle", "lattice")]
+    out += [Series(specimen, "sway", 20.0, 512, frames, scanned=True) for specimen in ("particle", "lattice")]
+    out += [Series("honeycomb", "walk", 20.0, 512, frames)]
     out += [Series("particle", "walk", dose, 512, frames, seed=77) for dose in (20.0, 2.0)]
     out += [Series("lattice", "walk", 20.0, 512, frames, seed=77)]
     out += [Series(specimen, "jumps", dose, 512, 7 * frames) for specimen in ("particle", "lattice") for dose in (40.0, 20.0, 2.0)]

@@ -13,7 +13,7 @@ from series import Series
 SERIES = Series("particle", "walk", 20.0, 512, 300)
 BOUND_PX = (0.02, 0.015)
 BOUND_D = 1e-4  # of d, relative
-HEADER = {"pixel_size_nm": 0.03, "width": 512, "height": 512}
+HEADER = {"pixel_size_nm": 0.03, "width": 512, "height": 512, "gain_adu_per_e": 20.0, "dose_e_per_px": 20.0}
 
 
 def files(scale=1.0, d_scale=1.3, stated=None):
@@ -33,9 +33,9 @@ def files(scale=1.0, d_scale=1.3, stated=None):
         d_nm = (1 + d_scale * random.normal(0, BOUND_D)) / 1.8
         measured[n] = {"seq": n, "drift_px": list(np.add(truth[n]["drift_px"], error)), "drift_state": "locked",
                        "cell_ambiguous": False, "sigma_drift_px": [b * (stated or scale) for b in BOUND_PX],
-                       "sigma_drift_sys_px": [0.0, 0.0],
+                       "sigma_drift_sys_px": [0.0, 0.0], "mean_counts": 320.0,
                        "spots": [{"id": 1, "g_per_nm": [1.8, 0.0], "d_nm": d_nm, "sigma_d_nm": d_scale * BOUND_D / 1.8,
-                                  "sigma_d_sys_nm": 1e-4, "confirmed": True}]}
+                                  "sigma_d_sys_nm": 1e-4, "confirmed": True, "amplitude": 0.075}]}
     return truth, measured
 
 
@@ -93,6 +93,35 @@ class TheJudge(unittest.TestCase):
         told = verdicts(truth, measured)
         self.assertNotIn("d random", told)
         self.assertEqual(told["d: reflections"].verdict, "MISS")
+
+    def test_takes_a_sum_of_frames_for_what_it_is(self):
+        truth, measured = files()
+        random = np.random.default_rng(6)
+        for n in range(20, 300, 4):  # of 16 frames: a quarter of the bound
+            spot = dict(measured[n]["spots"][0], d_nm=(1 + 1.2 * random.normal(0, BOUND_D / 4)) / 1.8,
+                        sigma_d_nm=1.2 * BOUND_D / 4 / 1.8)
+            measured[n]["sum"] = {"effective_seq": n - 7.5, "frames_added": 16, "spots": [spot]}
+        self.assertAlmostEqual(verdicts(truth, measured)["sum: d random"].value, 1.2, delta=0.3)  # 70 sums: 9 %
+        self.assertAlmostEqual(verdicts(truth, measured)["d amplitude over the true one"].value, 1.0, delta=1e-9)
+
+    def test_compares_a_lattices_spacings_with_the_lattices_bound_and_filtered_ones_with_none(self):
+        truth, measured = files()
+        random = np.random.default_rng(7)
+        for entry in measured.values():
+            d_nm = (1 + 1.2 * random.normal(0, 0.5 * BOUND_D)) / 1.8
+            entry["spots"][0] |= {"d_lattice_nm": d_nm, "sigma_d_lattice_nm": 0.6 * BOUND_D / 1.8,
+                                  "d_track_nm": 1 / 1.8, "sigma_d_track_nm": 0.1 * BOUND_D / 1.8}
+        told = verdicts(truth, measured)
+        self.assertAlmostEqual(told["d by the lattice random"].value, 1.2, delta=0.15)
+        self.assertEqual(told["d filtered random, over a frame's bound"].verdict, "-")
+
+    def test_compares_no_random_error_of_a_spot_that_is_said_to_be_two_crystals(self):
+        truth, measured = files(d_scale=9.0)
+        for entry in measured.values():
+            entry["spots"][0]["overlapped"] = True
+        told = verdicts(truth, measured)
+        self.assertNotIn("d random", told)
+        self.assertIn("d offset over sigma_d_sys", told)
 
     def test_asks_that_another_seed_gives_about_the_same(self):
         def of(seed, value):

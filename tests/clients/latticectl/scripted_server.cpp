@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <latticed/v1/acquisition.grpc.pb.h>
 #include <latticed/v1/alerts.grpc.pb.h>
+#include <latticed/v1/calibration.grpc.pb.h>
 #include <latticed/v1/errors.pb.h>
 #include <latticed/v1/holder.grpc.pb.h>
 #include <latticed/v1/measurements.grpc.pb.h>
@@ -108,6 +109,14 @@ struct Session : v1::Session::Service {
   SCRIPTED(Session, ListTags, ListTagsRequest, ListTagsReply)
 };
 
+struct Calibration : v1::Calibration::Service {
+  explicit Calibration(ScriptedServer& s) : script(s) {}
+  ScriptedServer& script;
+  SCRIPTED(Calibration, Calibrate, CalibrateRequest, CalibrationReply)
+  SCRIPTED(Calibration, List, ListCalibrationsRequest, ListCalibrationsReply)
+  SCRIPTED(Calibration, Clear, ClearCalibrationRequest, ListCalibrationsReply)
+};
+
 struct Track : v1::Track::Service {
   explicit Track(ScriptedServer& s) : script(s) {}
   ScriptedServer& script;
@@ -139,6 +148,7 @@ struct ScriptedServer::Services {
   explicit Services(ScriptedServer& s)
       : acquisition(s),
         alerts(s),
+        calibration(s),
         holder(s),
         measurements(s),
         preview(s),
@@ -147,6 +157,7 @@ struct ScriptedServer::Services {
         track(s) {}
   Acquisition acquisition;
   Alerts alerts;
+  Calibration calibration;
   Holder holder;
   Measurements measurements;
   Preview preview;
@@ -181,7 +192,7 @@ ScriptedServer::ScriptedServer(std::shared_ptr<grpc::ServerCredentials> credenti
   builder.AddListeningPort("127.0.0.1:0",
                            credentials ? credentials : grpc::InsecureServerCredentials(), &port_);
   for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-           &services_->acquisition, &services_->alerts, &services_->holder,
+           &services_->acquisition, &services_->alerts, &services_->calibration, &services_->holder,
            &services_->measurements, &services_->preview, &services_->recording,
            &services_->session, &services_->track}) {
     builder.RegisterService(service);

@@ -51,6 +51,18 @@ INSTANTIATE_TEST_SUITE_P(Simulator, DetectorConformance,
                                          sim_case("prefetched", {"--prefetch", "3"}, false)),
                          [](const auto& which) { return which.param.name; });
 
+TEST(SimDetector, SaysHowFastAScannedDetectorGoesFromRowToRow) {
+  const WorldProcess world(
+      "name = \"s\"\nframe_period_s = 0.01\n[[detector]]\nwidth = 64\nheight = 64\n"
+      "scan_line_time_s = 0.0001\n[specimen]\nedges = [[20.0, 1.0]]\n");
+  const auto sut = open_at(world);
+  ASSERT_NE(sut, nullptr);
+  const auto configured = sut->configure({});
+  ASSERT_TRUE(configured) << configured.error().message;
+  EXPECT_DOUBLE_EQ(configured->scan_line_time_s, 0.0001);
+  EXPECT_DOUBLE_EQ(configured->exposure_s, 0.0064);
+}
+
 /// Reads on to the end; counts what was lost by reason.
 struct Outcome {
   std::vector<std::uint64_t> frames;

@@ -25,9 +25,10 @@ class Chain {
       : analysis_(width, height, {.bin = bin, .detect = {}}),
         sut_(analysis_.fft(), analysis_.geometry(), config) {}
 
-  Measurements operator()(const std::vector<float>& image) {
+  Measurements operator()(const std::vector<float>& image, const DriftMeasurement& drift = {}) {
     const Prepared& prepared = analysis_(image);
     Measurements out;
+    out.drift = drift;
     out.mean_counts = prepared.statistics.mean;
     frame_.seq = seq_++;
     sut_.process(frame_, prepared, out);
@@ -224,6 +225,204 @@ TEST(LatticeStage, CountsHarmonicsIntoTheirFundamental) {
   EXPECT_LT(joined.deviation(), 0.65 * plain.deviation());
   EXPECT_GT(z.deviation(), 0.8);
   EXPECT_LT(z.deviation(), 1.25);
+}
+
+// (2 0) over (1 0), as (006) over (003): the second of half the amplitude.
+TEST(LatticeStage, GivesTheRatioOfARowsAmplitudes) {
+  Chain sut(256, 256, 1, {.pixel_size_nm = 0.02});
+  Scene scene{.counts = 10.0};
+  const Wave base = test::layered_lattice()[0];
+  scene.lattice = {base, {{2 * base.f.x, 2 * base.f.y}, 0.1, 0.9}};
+  const auto expectation = test::expect(scene);
+  test::ShotNoise noise(29);
+  test::Series ratio, z;
+  for (int frame = 0; frame < 150; ++frame) {
+    const Measurements out = sut(noise(expectation));
+    for (const Spot& spot : out.spots) {
+      if (spot.harmonic_order != 2) {
+        EXPECT_TRUE(std::isnan(spot.harmonic_ratio));
+        continue;
+      }
+      EXPECT_EQ(spot.harmonic_of, 1u);
+      ratio.add(spot.harmonic_ratio);
+      z.add((spot.harmonic_ratio - 0.5) / spot.sigma_harmonic_ratio);
+    }
+  }
+  EXPECT_EQ(ratio.count, 150);
+  EXPECT_NEAR(ratio.mean(), 0.5, 0.003);
+  EXPECT_GT(z.deviation(), 0.8);
+  EXPECT_LT(z.deviation(), 1.25);
+}
+
+// The reduced cell of the layered crystal's three rows, by the errors it states.
+TEST(LatticeStage, MeasuresTheCell) {
+  Chain sut(256, 256, 1, {.pixel_size_nm = 0.02});
+  Scene scene{.counts = 20.0};
+  scene.lattice = test::layered_lattice();
+  // Two rows span the lattice; the third is their sum.
+  const Vector2 q = scene.lattice[0].f, r = scene.lattice[1].f;
+  scene.lattice[2].f = {q.x + r.x, q.y + r.y};
+  signal::CellChoice choice;
+  const signal::ReducedCell truth = signal::reduced_cell({q, r, {}}, &choice);
+  const auto expectation = test::expect(scene);
+  test::ShotNoise noise(31);
+  test::Series a, b, gamma, joint, alone, track;
+  for (int frame = 0; frame < 150; ++frame) {
+    const Measurements out = sut(noise(expectation));
+    const Lattice* lattice = out.main_lattice();
+    ASSERT_TRUE(lattice) << frame;
+    EXPECT_EQ(lattice->id, 1u);
+    EXPECT_EQ(lattice->spots, 3u);
+    EXPECT_EQ(lattice->is_confirmed, frame >= 2);
+    a.add((lattice->a_nm - 0.02 * truth.a) / lattice->sigma_a_nm);
+    b.add((lattice->b_nm - 0.02 * truth.b) / lattice->sigma_b_nm);
+    gamma.add((lattice->gamma_deg - truth.gamma_deg) / lattice->sigma_gamma_deg);
+    // The faint row, which the others fix as well as it does itself.
+    const double sign = q.x + r.x < 0.0 ? -1.0 : 1.0;
+    const Spot* spot = nearest(out, {sign * (q.x + r.x) / 0.02, sign * (q.y + r.y) / 0.02});
+    ASSERT_TRUE(spot);
+    EXPECT_EQ(spot->lattice, 1u);
+    joint.add(spot->d_lattice_nm);
+    alone.add(spot->d_nm);
+    if (frame >= 50) track.add(spot->d_track_nm);
+  }
+  std::printf("cell: z %.2f %.2f %.2f; d alone %.2e, by the lattice %.2e, filtered %.2e nm\n",
+              a.rms(), b.rms(), gamma.rms(), alone.deviation(), joint.deviation(),
+              track.deviation());
+  for (const test::Series* z : {&a, &b, &gamma}) {
+    EXPECT_GT(z->rms(), 0.8);
+    EXPECT_LT(z->rms(), 1.25);
+  }
+  EXPECT_LT(joint.deviation(), 0.9 * alone.deviation());
+  EXPECT_LT(track.deviation(), 0.5 * joint.deviation());
+}
+
+TEST(LatticeStage, HasNoLatticeOnOneRow) {
+  Chain sut(256, 256, 1, {.pixel_size_nm = 0.02});
+  Scene scene{.counts = 40.0};
+  const Wave base = test::layered_lattice()[0];
+  scene.lattice = {base, {{2 * base.f.x, 2 * base.f.y}, 0.1, 0.9}};
+  test::ShotNoise noise(37);
+  for (int frame = 0; frame < 4; ++frame) {
+    const Measurements out = sut(noise(test::expect(scene)));
+    EXPECT_EQ(out.spots.size(), 2u);
+    EXPECT_FALSE(out.main_lattice());
+    EXPECT_TRUE(out.superlattice.empty());
+  }
+}
+
+// Contrast 0.004 is far below detection; at a place that is known it is plain, and what it says of
+// noise is what noise does.
+TEST(LatticeStage, SeesASuperlatticeTooFaintToBeFound) {
+  for (double contrast : {0.0, 0.004}) {
+    Chain sut(256, 256, 1, {.pixel_size_nm = 0.02});
+    Scene scene{.counts = 40.0};
+    // A honeycomb: three rows 60 degrees apart.
+    for (double turn : {0.2, 0.2 + kPi / 3, 0.2 + 2 * kPi / 3})
+      scene.lattice.push_back({{std::cos(turn) / 9.0, std::sin(turn) / 9.0}, 0.1, 0.7});
+    const double corner = 0.2 + kPi / 6, length = 1.0 / (9.0 * std::sqrt(3.0));
+    const Vector2 place{length * std::cos(corner), length * std::sin(corner)};
+    if (contrast > 0.0) scene.lattice.push_back({place, contrast, 0.3});
+    const auto expectation = test::expect(scene);
+    test::ShotNoise noise(41);
+    test::Series snr, amplitude;
+    int alarms = 0, looked = 0;
+    for (int frame = 0; frame < 100; ++frame) {
+      const Measurements out = sut(noise(expectation));
+      EXPECT_EQ(out.spots.size(), 3u) << frame;
+      ASSERT_EQ(out.superlattice.size(), 6u) << frame;
+      for (const SuperlatticeSpot& spot : out.superlattice) {
+        const Vector2 f{0.02 * spot.g_per_nm.x, 0.02 * spot.g_per_nm.y};
+        const double here = std::min(std::hypot(f.x - place.x, f.y - place.y),
+                                     std::hypot(f.x + place.x, f.y + place.y));
+        if (contrast > 0.0 && here < 0.002) {
+          snr.add(spot.snr);
+          amplitude.add(spot.amplitude);
+          continue;
+        }
+        ++looked;
+        alarms += spot.false_alarm < 0.1 ? 1 : 0;
+      }
+    }
+    std::printf("superlattice of %.3f: snr %.2f; %d of %d other places below 0.1\n", contrast,
+                snr.count ? snr.mean() : 0.0, alarms, looked);
+    // A tenth of what is only noise; its deviation is 1.3 %.
+    EXPECT_NEAR(static_cast<double>(alarms) / looked, 0.1, 0.06);
+    if (contrast == 0.0) continue;
+    EXPECT_EQ(snr.count, 100);
+    EXPECT_GT(snr.mean(), 2.5);
+    EXPECT_NEAR(amplitude.mean(), contrast, 0.15 * contrast);
+  }
+}
+
+// A crystal in two parts of 0.6 % different spacing shows one spot: no one number is its spacing.
+TEST(LatticeStage, FlagsASpotOfTwoCrystals) {
+  Chain sut(256, 256, 1, {.pixel_size_nm = 0.02}), plain(256, 256, 1, {.pixel_size_nm = 0.02});
+  test::ShotNoise noise(43);
+  Scene one{.counts = 40.0}, other{.counts = 40.0};
+  one.lattice = {{{1.0 / 14.0, 0.0}, 0.2, 0.3}};
+  other.lattice = {{{1.0 / 13.0, 0.0}, 0.2, 0.3}};  // 1.4 bins further
+  const auto left = test::expect(one), right = test::expect(other);
+  std::vector<float> both = left;
+  for (std::size_t y = 0; y < 256; ++y)
+    for (std::size_t x = 128; x < 256; ++x) both[y * 256 + x] = right[y * 256 + x];
+  Measurements out, of_one;
+  for (int frame = 0; frame < 30; ++frame) {
+    out = sut(noise(both));
+    of_one = plain(noise(left));
+  }
+  ASSERT_EQ(of_one.spots.size(), 1u);
+  EXPECT_FALSE(of_one.spots[0].is_overlapped);
+  EXPECT_LT(of_one.spots[0].sigma_d_sys_nm, 2.0 * of_one.spots[0].sigma_d_nm);
+  ASSERT_GE(out.spots.size(), 1u);
+  for (const Spot& spot : out.spots) {
+    const double off = std::min(std::abs(spot.d_nm - 0.28), std::abs(spot.d_nm - 0.26));
+    std::printf("two crystals: d %.5f +- %.5f sys %.5f nm, %s\n", spot.d_nm, spot.sigma_d_nm,
+                spot.sigma_d_sys_nm, spot.is_overlapped ? "overlapped" : "resolved");
+    EXPECT_LT(off, 3.0 * std::hypot(spot.sigma_d_nm, spot.sigma_d_sys_nm));
+    EXPECT_TRUE(spot.is_overlapped || off < 4.0 * spot.sigma_d_nm);
+  }
+}
+
+// The scene is rendered line by line while the specimen moves: each row of the image is a row of
+// the specimen as far on as it has come.
+TEST(LatticeStage, CorrectsAScanByTheDriftOfTheFrames) {
+  constexpr double kLine_s = 1e-3, kPeriod_s = 0.3;
+  const Vector2 velocity{8.0, -14.0};  // px/s: 0.8 % and 1.4 % over a line
+  LatticeConfig config{.pixel_size_nm = 0.02};
+  config.scan_line_time_s = kLine_s;
+  config.frame_period_s = kPeriod_s;
+  Chain sut(256, 256, 1, config), blind(256, 256, 1, {.pixel_size_nm = 0.02});
+  const Wave wave = test::layered_lattice()[1];
+  Measurements out, uncorrected;
+  test::ShotNoise noise(47);
+  for (int frame = 0; frame < 5; ++frame) {
+    std::vector<float> image(256 * 256);
+    for (std::size_t y = 0; y < 256; ++y)
+      for (std::size_t x = 0; x < 256; ++x) {
+        const double since = frame * kPeriod_s + kLine_s * static_cast<double>(y);
+        const double u = static_cast<double>(x) - velocity.x * since;
+        const double v = static_cast<double>(y) - velocity.y * since;
+        image[y * 256 + x] = static_cast<float>(
+            1000.0 * (1.0 + 0.2 * std::cos(2 * kPi * (wave.f.x * u + wave.f.y * v))));
+      }
+    DriftMeasurement drift;
+    drift.drift_px = {velocity.x * kPeriod_s * frame, velocity.y * kPeriod_s * frame};
+    drift.sigma_drift_px = {0.01, 0.01};
+    drift.state = DriftState::locked;
+    image = noise(image);
+    out = sut(image, drift);
+    uncorrected = blind(image, drift);
+    ASSERT_EQ(out.spots.size(), 1u);
+    ASSERT_TRUE(out.scan_affine);
+    EXPECT_FALSE(uncorrected.scan_affine);
+  }
+  const double truth = 0.02 * 12.25;
+  EXPECT_GT(std::abs(uncorrected.spots[0].d_nm / truth - 1.0), 2e-3);
+  EXPECT_NEAR(out.spots[0].d_nm, truth, 4.0 * out.spots[0].sigma_d_nm);
+  EXPECT_LT(out.spots[0].sigma_d_nm, 1e-4 * truth);
+  EXPECT_GT(out.spots[0].sigma_d_sys_nm, 0.0);
+  EXPECT_NEAR(out.scan_affine->yy, 1.0 / (1.0 + 0.014), 1e-6);
 }
 
 TEST(LatticeStage, MeasuresNothingInFramesThatAreNotGood) {

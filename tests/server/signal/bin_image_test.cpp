@@ -159,14 +159,17 @@ TEST(BinImage, MeasuresOnlyTheRegion) {
 
 TEST(BinImage, TakesTheFastPathToTheSameCells) {
   const Image image = random_image<std::uint16_t>(PixelType::u16, 131, 94, 0, 65535.99);
-  const AnalysisGrid grid = grid_of(image, 2);
   CorrectionMaps unity;  // a gain of one sends the same frame down the general path
   unity.gain.assign(image.geometry.pixels(), 1.0f);
-  const Binned fast = run(image, grid), general = run(image, grid, unity);
-  EXPECT_EQ(fast.cells, general.cells);  // whole numbers below 2^24: no rounding at all
-  EXPECT_EQ(fast.statistics.raw_min, general.statistics.raw_min);
-  EXPECT_EQ(fast.statistics.raw_max, general.statistics.raw_max);
-  EXPECT_EQ(fast.statistics.plane.b, general.statistics.plane.b);
+  for (int bin : {1, 2, 4})
+    for (const Region& region : {Region{}, Region{3, 1, 90, 77}}) {
+      const AnalysisGrid grid = grid_of(image, bin, region);
+      const Binned fast = run(image, grid), general = run(image, grid, unity);
+      EXPECT_EQ(fast.cells, general.cells);  // whole numbers below 2^24: no rounding at all
+      EXPECT_EQ(fast.statistics.raw_min, general.statistics.raw_min);
+      EXPECT_EQ(fast.statistics.raw_max, general.statistics.raw_max);
+      EXPECT_EQ(fast.statistics.plane.b, general.statistics.plane.b);
+    }
 }
 
 TEST(BinImage, FitsAPlaneExactly) {

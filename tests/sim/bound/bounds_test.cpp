@@ -30,7 +30,7 @@ Scenario bare_lattice(int size = 128) {
   return scenario;
 }
 
-PlaneWave wave(Vector g_in_spacings, int h, int l, double amplitude = kContrast) {
+PlaneWave wave(Vector g_in_spacings, double h, double l, double amplitude = kContrast) {
   return {(1.0 / kSpacingNm) * g_in_spacings, 0.123 + 0.1 * h, amplitude, h, l};
 }
 
@@ -126,6 +126,13 @@ TEST(Bounds, ACrystalInHalfOfTheFieldKnowsItsSpacingWorse) {
   const FrameBounds half = bounds_of(scenario, state);
   EXPECT_NEAR(*half.waves[0][0].d_nm / *whole.waves[0][0].d_nm, 2.0 * std::sqrt(2.0), 0.06);
   EXPECT_NEAR(*half.waves[0][1].d_nm / *whole.waves[0][1].d_nm, std::sqrt(2.0), 0.03);
+}
+
+TEST(Bounds, TakesASuperlatticeWaveForTheHarmonicItIs) {
+  const auto sut =
+      bounds_of(bare_lattice(),
+                showing({wave({1, 0}, 1.0 / 3.0, 0), wave({3, 0}, 1, 0), wave({0, 1}, 0, 1)}));
+  EXPECT_NEAR(*sut.waves[0][1].d_nm / *sut.waves[0][0].d_nm, 1.0 / 3.0, 1e-9) << "the same q";
 }
 
 TEST(Bounds, OfAFrameThatShowsNothingAreNone) {

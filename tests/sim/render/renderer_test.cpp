@@ -40,6 +40,48 @@ TEST(Renderer, MovesEverythingByWholePixelsExactly) {
   }
 }
 
+TEST(Renderer, ScansEachRowWhereTheSpecimenIsThen) {
+  Scenario scenario = still_scenario(kSize);
+  scenario.drift.rate_nm_per_s = {0.21, -0.13};
+  DetectorModel& detector = scenario.detectors.front();
+  detector.scan_line_time_s = 1.0 / kSize;  // a frame a second
+  const auto scanned = expectation(scenario, {});
+  const double px = detector.pixel_size_nm;
+  detector.scan_line_time_s = 0.0;
+  for (const int y : {0, 17, 64, 100, kSize - 1}) {
+    const double since_middle_s = static_cast<double>(y) / kSize - 0.5;
+    const auto still =
+        expectation(scenario, {0.21 * since_middle_s / px, -0.13 * since_middle_s / px});
+    for (int x = 0; x < kSize; ++x) {
+      const auto at = static_cast<std::size_t>(y * kSize + x);
+      ASSERT_NEAR(scanned[at], still[at], 2e-5) << x << ", " << y;
+    }
+  }
+}
+
+/// The distortion a client corrects: g' = A^-T g with the truth's matrix.
+TEST(Renderer, ShowsASteadilyMovingLatticeAsTheScanMatrixSays) {
+  Scenario scenario = still_scenario(kSize);
+  scenario.specimen.is_particle = false;
+  scenario.drift.rate_nm_per_s = {0.3, 0.2};
+  DetectorModel& detector = scenario.detectors.front();
+  detector.film_contrast = 0.0;
+  detector.scan_line_time_s = 1.0 / kSize;
+  Specimen specimen(scenario, phases(), 1.0);
+  SpecimenState state = specimen.advance({});
+  std::vector<float> scanned(kSize * kSize);
+  Renderer(scenario, detector, 1).expect(state, scanned);
+  const Vector per_row =
+      (detector.scan_line_time_s / detector.pixel_size_nm) * state.motion.velocity_nm_per_s(1.0);
+  for (Domain& domain : state.domains) deform(domain.waves, scan_matrix(per_row), {});
+  detector.scan_line_time_s = 0.0;
+  state.motion = {};
+  std::vector<float> deformed(kSize * kSize);
+  Renderer(scenario, detector, 1).expect(state, deformed);
+  // The MTF sees the deformed lattice, 0.5 % off: that much of the amplitudes of 0.1.
+  for (std::size_t i = 0; i < scanned.size(); ++i) ASSERT_NEAR(scanned[i], deformed[i], 2e-3) << i;
+}
+
 TEST(Renderer, MovesTheLatticeByFractionsAsTheWavesSay) {
   Scenario scenario = still_scenario(kSize);
   scenario.specimen.is_particle = false;

@@ -74,6 +74,36 @@ TEST(ReadScenario, RefusesAnExposureLongerThanThePeriod) {
   EXPECT_EQ(found, "s.toml:4:14: detector[0].exposure_s: 0.2 must not be above frame_period_s 0.1");
 }
 
+TEST(ReadScenario, ExposesAScannedFrameFromItsFirstRowToItsLast) {
+  const auto text = [](const std::string& keys) {
+    return "name = \"x\"\nframe_period_s = 0.3\n[[detector]]\nheight = 100\n" + keys +
+           "[specimen]\nedges = [[0, 1]]\n";
+  };
+  const auto scenario = parse_scenario(text("scan_line_time_s = 0.002\n"), "s");
+  ASSERT_TRUE(scenario) << scenario.error().message;
+  EXPECT_NEAR(scenario->detectors[0].exposure_s, 0.2, 1e-15);
+  EXPECT_EQ(
+      mistakes_of(text("exposure_s = 0.1\nscan_line_time_s = 0.002\n")),
+      "s.toml:5:14: detector[0].exposure_s: 0.1 must be 0.2, scan_line_time_s x height, or be "
+      "left out");
+  EXPECT_THAT(mistakes_of(text("scan_line_time_s = 0.004\n")),
+              HasSubstr("0.4 must not be above frame_period_s 0.3"));
+}
+
+TEST(ReadScenario, ReadsReflectionsOfTheSpecimensOwn) {
+  const std::string before = "name = \"x\"\n[[detector]]\n[specimen]\nedges = [[0, 1]]\n";
+  const auto scenario = parse_scenario(
+      before + "[[specimen.reflection]]\nh = 0.5\nl = 0\namplitude = [[0.0, 0.02]]\n", "s");
+  ASSERT_TRUE(scenario) << scenario.error().message;
+  ASSERT_EQ(scenario->specimen.reflections.size(), 1u);
+  EXPECT_EQ(scenario->specimen.reflections[0].h, 0.5);
+  EXPECT_EQ(scenario->specimen.reflections[0].amplitude[0][1], 0.02);
+  EXPECT_THAT(mistakes_of(before + "[[specimen.reflection]]\nh = 0\nl = 0\namplitude = [[0, 1]]\n"),
+              HasSubstr("h and l must not both be 0"));
+  EXPECT_THAT(mistakes_of(before + "[[specimen.reflection]]\nh = 1\n"),
+              HasSubstr("amplitude: missing"));
+}
+
 TEST(ReadScenario, RefusesACurveThatGoesBack) {
   const std::string found = mistakes_of(
       "name = \"x\"\n[[detector]]\n[specimen]\nedges = [[0, 1]]\nd_layer_nm = [[0.5, 0.55], [0.2, "

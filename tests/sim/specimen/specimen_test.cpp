@@ -275,5 +275,30 @@ TEST(StrainOf, SeparatesStretchAndRotation) {
   EXPECT_NEAR(strain.rotation_rad, 0.02 * M_PI, 1e-12);
 }
 
+TEST(Specimen, HasTheAmplitudesItsScenarioGivesAndTheirCourse) {
+  Scenario scenario = test::still_scenario();
+  scenario.cell.capacity_c = 1.0;
+  scenario.cell.voltage_limit_v = 9.0;
+  Step charge;
+  charge.current_a = 0.1;  // a tenth a frame
+  scenario.steps = {charge};
+  scenario.specimen.reflections = {{0.0, 2.0, {{0.0, 0.08}, {1.0, 0.04}}},
+                                   {1.0 / 3.0, 0.0, {{0.0, 0.02}, {0.2, 0.0}}}};
+  Specimen sut(scenario, test::phases(), 1.0);
+  const std::size_t in_table = test::phases().front().reflections.size();
+  for (int n = 0; n < 5; ++n) {
+    const Domain& domain = sut.advance({}).domains.front();
+    ASSERT_EQ(domain.waves.size(), in_table + 1) << "one is the table's own, one is new";
+    EXPECT_NEAR(domain.waves.front().amplitude, 0.08 - 0.004 * n, 1e-9) << "002, frame " << n;
+    const PlaneWave& third = domain.waves.back();
+    EXPECT_NEAR(third.amplitude, std::max(0.0, 0.02 - 0.01 * n), 1e-9) << "frame " << n;
+    const auto whole =
+        std::find_if(domain.waves.begin(), domain.waves.end(),
+                     [](const PlaneWave& wave) { return wave.h == 1.0 && wave.l == 0.0; });
+    ASSERT_NE(whole, domain.waves.end());
+    EXPECT_NEAR(length(third.g_per_nm) / length(whole->g_per_nm), 1.0 / 3.0, 1e-12);
+  }
+}
+
 }  // namespace
 }  // namespace latticed::sim

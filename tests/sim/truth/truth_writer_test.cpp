@@ -48,6 +48,21 @@ TEST(TruthWriter, GivesDriftAgainstFrameZeroInPixelsRightAndDown) {
   EXPECT_NEAR(lines[3]["drift_px"][1].get<double>(), -2.0, 1e-9);  // and up
 }
 
+TEST(TruthWriter, SaysWhatAScanMakesOfAMovingSpecimen) {
+  Scenario scenario = test::still_scenario();
+  scenario.drift.rate_nm_per_s = {0.08, -0.04};  // 2 and -1 px/s
+  EXPECT_FALSE(truth_of(scenario, 1)[1].contains("scan_matrix"));
+  scenario.detectors.front().scan_line_time_s = 1.0 / 128;
+  const auto lines = truth_of(scenario, 1);
+  EXPECT_NEAR(lines[0]["scan_line_time_s"].get<double>(), 1.0 / 128, 1e-15);
+  EXPECT_NEAR(lines[1]["drift_velocity_px_per_s"][0].get<double>(), 2.0, 1e-9);
+  const Json& matrix = lines[1]["scan_matrix"];
+  EXPECT_NEAR(matrix[0][1].get<double>(), 2.0 / 129.0, 1e-12);
+  EXPECT_NEAR(matrix[1][1].get<double>(), 128.0 / 129.0, 1e-12);
+  EXPECT_EQ(matrix[0][0], 1.0);
+  EXPECT_EQ(matrix[1][0], 0.0);
+}
+
 TEST(TruthWriter, ListsOneOfEachFriedelPairWithItsSpacing) {
   const auto lines = truth_of(test::still_scenario(), 1);
   const Json& reflections = lines[1]["reflections"];
@@ -60,6 +75,16 @@ TEST(TruthWriter, ListsOneOfEachFriedelPairWithItsSpacing) {
   }
   EXPECT_NEAR(reflections[0]["d_nm"].get<double>(), 0.555545, 1e-6);
   EXPECT_TRUE(reflections[0]["visible"].get<bool>());
+}
+
+TEST(TruthWriter, GivesASuperlatticeItsFractions) {
+  Scenario scenario = test::still_scenario();
+  scenario.specimen.reflections = {{0.5, 0.0, {{0.0, 0.02}}}};
+  const auto lines = truth_of(scenario, 1);
+  const Json& last = lines[1]["reflections"].back();
+  EXPECT_NEAR(std::abs(last["hkl"][0].get<double>()), 0.5, 1e-12);
+  EXPECT_GT(last["amplitude"].get<double>(), 0.005);
+  EXPECT_EQ(lines[1]["reflections"][0]["hkl"], (Json{0, 0, 2})) << "whole ones stay whole";
 }
 
 TEST(TruthWriter, DatesTheEventsByFrame) {

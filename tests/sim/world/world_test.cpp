@@ -32,6 +32,7 @@ TEST_F(WorldAnswers, DescribesItsDetectors) {
   const Json reply = ask(R"({"cmd":"describe"})");
   EXPECT_TRUE(reply["ok"].get<bool>());
   EXPECT_EQ(reply["detectors"][0]["width"], 64);
+  EXPECT_EQ(reply["detectors"][0]["scan_line_time_s"], 0.0);
   EXPECT_FALSE(reply.contains("truth"));
 }
 
