@@ -60,7 +60,7 @@ class LatticeStage final : public TrackStage {
     Vector2 frequency;       // cycles per cell, as seen (a scan's distortion not removed)
     std::uint32_t seen = 0;  // one bit per frame, newest lowest
     std::uint32_t age_frames = 0;
-    double snr = 0.0;      // of the last frame that showed it
+    double snr = 0.0;  // of the last frame that showed it
     bool is_confirmed = false;
     bool is_watched = false;
     bool is_overlapped = false;

@@ -23,8 +23,8 @@ constexpr double kKappaSigma = 0.3;     // of the factor to kappa
 constexpr double kCentreWalk_cells = 0.02;  // per frame: crystals change
 constexpr double kInsideShare = 0.5;        // of the strongest amplitude: inside the crystal
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
-constexpr double kOneCrystal = 0.9;         // coherence: measured 0.94 to 0.98, of two crystals 0.83
-constexpr double kPlainTaper = 0.6;         // amplitudes are read where the taper is above that
+constexpr double kOneCrystal = 0.9;  // coherence: measured 0.94 to 0.98, of two crystals 0.83
+constexpr double kPlainTaper = 0.6;  // amplitudes are read where the taper is above that
 
 }  // namespace
 
@@ -207,7 +207,8 @@ double CrystalMap::add_powers(const Spectrum& mean, const Peak& reflection) {
 // moduli.
 double CrystalMap::block_coherence() const {
   double moduli = 0.0;
-  for (std::size_t i = 0; i < block_.size(); ++i) moduli += std::abs(std::complex<double>(block_[i]));
+  for (std::size_t i = 0; i < block_.size(); ++i)
+    moduli += std::abs(std::complex<double>(block_[i]));
   double highest = 0.0;
   for (int fx = -4; fx <= 4; ++fx)
     for (int fy = -4; fy <= 4; ++fy) {
@@ -254,7 +255,8 @@ CrystalPlace CrystalMap::place(const Spectrum& mean, std::span<const Peak> refle
   std::fill(power_.begin(), power_.end(), 0.0f);
   const auto plain = reflections.first(std::min<std::size_t>(reflections.size(), 6));
   double coherence = 0.0;
-  for (const Peak& peak : plain) coherence += add_powers(mean, peak) / static_cast<double>(plain.size());
+  for (const Peak& peak : plain)
+    coherence += add_powers(mean, peak) / static_cast<double>(plain.size());
   double strongest = 0.0;
   for (int x = 0; x < kSide; ++x)
     for (int y = 0; y < kSide; ++y) strongest = std::max(strongest, amplitude(x, y));

@@ -23,7 +23,7 @@ constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kSmallestMatch = 0.35;     // of what the template promises
-constexpr double kPlausibleFit = 0.6;      // of the best fit of the lattice at any place
+constexpr double kPlausibleFit = 0.6;       // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
 constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
 constexpr double kDistorted = 5.0;          // residual power over the noise's
@@ -36,9 +36,10 @@ constexpr int kAnchorEvery = 4;          // frames: the template wanders slowly
 constexpr double kAnchorPull = 0.2;      // of the anchor's disagreement
 constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
 constexpr double kLowFringes = 14.0;     // fewer across the field: shapes, not texture
-// The lattice's wings: what is that near to a reflection, or that much above its ring, goes with the
-// lattice. The cell is told by what is left at 5 bins; the leak only beyond 10 (measured on a
-// crystal with edges 0.5 nm soft: film seems to follow a third of the leak at 5 bins, a tenth at 10).
+// The lattice's wings: what is that near to a reflection, or that much above its ring, goes with
+// the lattice. The cell is told by what is left at 5 bins; the leak only beyond 10 (measured on a
+// crystal with edges 0.5 nm soft: film seems to follow a third of the leak at 5 bins, a tenth at
+// 10).
 constexpr double kWings_bins = 5.0;
 constexpr double kFarWings_bins = 10.0;
 constexpr double kWingPower = 4.0;
@@ -370,8 +371,7 @@ std::pair<std::uint8_t, double> DriftTracker::nearest_reflection(MatchBlock bloc
   for (std::size_t l = 0; l < reflections_.size(); ++l)
     for (const int sign : {1, -1}) {
       const double dx = sign * reflections_[l].kx - block.kx;
-      const double dy =
-          std::max(0.0, std::abs(sign * reflections_[l].ky - middle) - kBlock / 2.0);
+      const double dy = std::max(0.0, std::abs(sign * reflections_[l].ky - middle) - kBlock / 2.0);
       const double distance = std::hypot(dx, dy);
       if (distance < out.second) out = {static_cast<std::uint8_t>(l + 1), distance};
     }
@@ -382,9 +382,9 @@ std::pair<std::uint8_t, double> DriftTracker::nearest_reflection(MatchBlock bloc
 bool DriftTracker::is_strong(MatchBlock block, double power, const RingNoise& noise) const {
   const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
   // The detector's rings begin elsewhere when its min_fringes was set; a ring off says the same.
-  const std::size_t ring = ring_at(grid_, DetectConfig{}.min_fringes,
-                                   {static_cast<double>(block.kx) / grid_.width,
-                                    static_cast<double>(middle) / grid_.height});
+  const std::size_t ring = ring_at(
+      grid_, DetectConfig{}.min_fringes,
+      {static_cast<double>(block.kx) / grid_.width, static_cast<double>(middle) / grid_.height});
   if (ring == kRings) return false;
   const double film = std::max(static_cast<double>(noise.mean_power[ring]) - white_, 0.0);
   // Of eight bins of noise the mean is above twice its own once in a hundred.
@@ -767,9 +767,8 @@ void DriftTracker::make_film() {
   const Expectation& expected = film_.expected(0);
   const double frames = std::max(1.0, white_ / std::max(template_noise_, 1e-30));
   const CrystalPlace place = crystal_.place(template_, {reflections_.begin(), reflections_.size()});
-  leak_.begin(place,
-              {taper_excess_ / (frames * std::max(expected.gxx, 1e-12)),
-               taper_excess_ / (frames * std::max(expected.gyy, 1e-12))});
+  leak_.begin(place, {taper_excess_ / (frames * std::max(expected.gxx, 1e-12)),
+                      taper_excess_ / (frames * std::max(expected.gyy, 1e-12))});
 }
 
 // How far the lattice has carried the match away from film and edge (drift_leak.hpp).
