@@ -5,8 +5,10 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <utility>
 
 #include "server/base/hot.hpp"
+#include "server/signal/taper.hpp"
 
 namespace latticed::signal {
 
@@ -21,6 +23,36 @@ constexpr float kFirstLook = 6.0f;
 // Nearer than this to a spot 1000 times stronger, a maximum is that spot's side lobe.
 constexpr int kSideLobeReach = 14;
 constexpr float kSideLobePower = 1e-3f;
+
+// Where a crystal at the field's edge may be seen, a strong spot of the whole field has wide feet.
+constexpr float kEdgeSideLobePower = 0.2f;
+constexpr float kEdgeFeet = 0.05f;
+// Of the false alarms: those under Hann's window, and under each of the three others.
+constexpr double kHannShare = 0.7, kEdgeShare = 0.1;
+
+// Noise after over before the convolution [1/4, 1/2, 1/4] along one axis, from the same for
+// [-1/4, 1/2, -1/4]: the frame's taper is Tukey's, and that ratio says which.
+double edge_ratio_of(double hann_ratio) {
+  constexpr int kSamples = 512;
+  const auto ratios = [](double alpha) {
+    double sum = 0.0, hann_sum = 0.0, edge_sum = 0.0;
+    const auto taper = tukey(kSamples, alpha);
+    for (int i = 0; i < kSamples; ++i) {
+      const auto w = static_cast<double>(taper[static_cast<std::size_t>(i)]);
+      const double hann = 0.5 - 0.5 * std::cos(2.0 * std::numbers::pi * (i + 0.5) / kSamples);
+      sum += w * w;
+      hann_sum += w * w * hann * hann;
+      edge_sum += w * w * (1.0 - hann) * (1.0 - hann);
+    }
+    return std::pair{hann_sum / sum, edge_sum / sum};
+  };
+  double low = 0.0, high = 1.0;
+  for (int i = 0; i < 40; ++i) {
+    const double middle = 0.5 * (low + high);
+    (ratios(middle).first < hann_ratio ? low : high) = middle;
+  }
+  return ratios(0.5 * (low + high)).second;
+}
 
 float power_of(Complex value) noexcept {
   return value.real() * value.real() + value.imag() * value.imag();
@@ -114,6 +146,8 @@ void PeakDetector::list_chunks() {
 
 void PeakDetector::list_samples(
     const std::array<std::vector<std::uint32_t>, kRings>& bins_of_ring) {
+  hann_ratio_ = std::sqrt(hann_noise_ratio_);
+  edge_ratio_ = edge_ratio_of(hann_ratio_);
   const double probability =
       std::min(config_.false_alarms_per_frame / std::max<double>(band_bins_, 1.0), 0.5);
   std::vector<std::vector<Sample>> of_column(static_cast<std::size_t>(grid_.kx_count));
@@ -132,7 +166,8 @@ void PeakDetector::list_samples(
           {bin % stride, static_cast<std::uint32_t>(ring * kSamplesPerRing + i)});
     }
     samples_of_ring_[ring] = count;
-    threshold_[ring] = static_cast<float>(threshold(count, probability));
+    threshold_[ring] = static_cast<float>(threshold(count, kHannShare * probability));
+    edge_threshold_[ring] = static_cast<float>(threshold(count, kEdgeShare * probability));
   }
   for (const auto& samples : of_column) {
     first_sample_.push_back(samples_.size());
@@ -226,20 +261,36 @@ void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, std::size
       copy[i][static_cast<std::size_t>(dy)] = x < 0 ? std::conj(value) : value;
     }
   }
-  const auto hann_power = [&near](std::size_t x, std::size_t y) {
-    const auto along_y = [y](const Complex* column) {
-      return 0.5f * column[y] - 0.25f * (column[y - 1] + column[y + 1]);
+  // Under the window that is Hann's (-1) or open at the edges (1) along x and y.
+  const auto power = [&near](std::size_t x, std::size_t y, float sx, float sy) {
+    const auto along_y = [y, sy](const Complex* column) {
+      return 0.5f * column[y] + 0.25f * sy * (column[y - 1] + column[y + 1]);
     };
-    return power_of(0.5f * along_y(near[x]) -
-                    0.25f * (along_y(near[x - 1]) + along_y(near[x + 1])));
+    return power_of(0.5f * along_y(near[x]) +
+                    0.25f * sx * (along_y(near[x - 1]) + along_y(near[x + 1])));
   };
-  const float centre = hann_power(2, 2);
-  const float noise = ring_mean * static_cast<float>(hann_noise_ratio_);
-  if (!(centre > threshold_[ring] * noise) || !(noise > 0.0f)) return;
-  for (std::size_t x = 1; x <= 3; ++x)
-    for (std::size_t y = 1; y <= 3; ++y)
-      if ((x != 2 || y != 2) && hann_power(x, y) > centre) return;
-  work.candidates.push_back({kx, grid_.signed_ky(row), centre, std::sqrt(centre / noise)});
+  if (!(ring_mean > 0.0f)) return;
+  struct Window {
+    float x, y;
+  };
+  constexpr Window kWindows[] = {{-1.0f, -1.0f}, {1.0f, 1.0f}, {1.0f, -1.0f}, {-1.0f, 1.0f}};
+  for (const Window window : kWindows) {
+    const bool is_at_edge = window.x > 0.0f || window.y > 0.0f;
+    const double ratio = (window.x > 0.0f ? edge_ratio_ : hann_ratio_) *
+                         (window.y > 0.0f ? edge_ratio_ : hann_ratio_);
+    const float centre = power(2, 2, window.x, window.y);
+    const float noise = ring_mean * static_cast<float>(ratio);
+    if (!(centre > (is_at_edge ? edge_threshold_ : threshold_)[ring] * noise)) continue;
+    bool is_largest = true;
+    for (std::size_t x = 1; x <= 3; ++x)
+      for (std::size_t y = 1; y <= 3; ++y)
+        is_largest =
+            is_largest && ((x == 2 && y == 2) || power(x, y, window.x, window.y) <= centre);
+    if (!is_largest) return;  // this maximum belongs to a neighbour
+    work.candidates.push_back(
+        {kx, grid_.signed_ky(row), centre, std::sqrt(centre / noise), is_at_edge});
+    return;
+  }
 }
 
 void PeakDetector::keep_strongest(Workspace& work, PeakList& out) const {
@@ -251,8 +302,12 @@ void PeakDetector::keep_strongest(Workspace& work, PeakList& out) const {
           const auto is_near = [&](int kx, int ky) {
             const int dx = std::abs(peak.kx - kx), dy = std::abs(peak.ky - ky);
             if (dx <= 2 && dy <= 2) return true;  // the same maximum, seen twice
+            // A fringe of the whole field ends at the edges: its feet run along both axes.
+            if (peak.is_at_edge && std::min(dx, dy) <= 2 && peak.power < kEdgeFeet * strong.power)
+              return true;
             return dx <= kSideLobeReach && dy <= kSideLobeReach &&
-                   peak.power < kSideLobePower * strong.power;
+                   peak.power <
+                       (peak.is_at_edge ? kEdgeSideLobePower : kSideLobePower) * strong.power;
           };
           return is_near(strong.kx, strong.ky) || is_near(-strong.kx, -strong.ky);
         });

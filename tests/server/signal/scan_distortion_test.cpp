@@ -49,11 +49,19 @@ TEST(ScanDistortion, IsTheInverseOfWhatTheScanDoes) {
 
 TEST(ScanDistortion, SaysHowWellTheVelocityIsKnown) {
   const ScanDistortion sut = moving({5.0, 5.0}, 6);
-  // Six points a frame apart, each to 0.02 px: the slope to 0.02 / sqrt(17.5) px a frame.
-  const double slope = 0.02 / std::sqrt(17.5) / kPeriod_s * kLine_s;
+  // A parabola through five points, each to 0.02 px: its slope at the last is their sum with
+  // (26, -27, -40, -13, 54) / 70 (Savitzky, Golay 1964).
+  const double slope = 0.02 * std::sqrt(6090.0) / 70.0 / kPeriod_s * kLine_s;
   EXPECT_NEAR(sut.sigma_ratio({0.0, 0.05}), slope, 0.01 * slope);
   EXPECT_NEAR(sut.sigma_ratio({0.05, 0.05}), std::sqrt(0.5) * slope, 0.01 * slope);
   EXPECT_EQ(sut.sigma_ratio({0.05, 0.0}), 0.0);  // along the fast axis nothing is stretched
+}
+
+TEST(ScanDistortion, DoesNotLagBehindWhatAccelerates) {
+  ScanDistortion sut(kLine_s, kPeriod_s);
+  for (int i = 0; i < 8; ++i) sut.advance(at(0.0, 0.1 * i * i));
+  const double velocity = 0.2 * 7 / kPeriod_s;  // at the last frame
+  EXPECT_NEAR(sut.affine().yy, 1.0 / (1.0 - velocity * kLine_s), 1e-9);
 }
 
 TEST(ScanDistortion, KnowsNothingBeforeTheSecondFrameOrAfterALongGap) {
