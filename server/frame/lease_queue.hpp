@@ -26,6 +26,11 @@ class LeaseQueue {
   /// timed out, stop_run and full, or abandoned); with the other policies what had to go is
   /// counted.
   bool offer(FrameLease frame, std::chrono::nanoseconds timeout) noexcept;
+  /// Giver's thread: offer() may have to wait now.
+  [[nodiscard]] bool would_wait() const noexcept {
+    return policy_ == LossPolicy::block &&
+           tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_acquire) >= depth_;
+  }
   /// Giver's thread: no frame comes after this.
   void end() noexcept;
 

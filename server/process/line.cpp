@@ -5,6 +5,7 @@
 #include <cmath>
 #include <new>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "server/base/stage_clock.hpp"
@@ -17,7 +18,8 @@ namespace {
 
 constexpr std::size_t kExtraEntries = 64;  // lost entries that may wait besides the frames
 constexpr double kAssumedPeriod_s = 0.1;
-constexpr auto kHeldPoll = 2ms;  // while the ring is held nobody rings for the track
+constexpr auto kHeldPoll = 2ms;  // while the ring is held nobody calls the track
+constexpr auto kIdlePoll = 200ms;
 
 }  // namespace
 
@@ -160,8 +162,10 @@ bool Line::prepare_one(std::size_t number, Activity& activity) noexcept {
   place.reset();
   // Before the track is told: when it has taken the last claimed frame, nobody is counted for it.
   preparing_.fetch_sub(1, std::memory_order_release);
-  if (position) ring_->mark_ready(*position);
-  return position.has_value();
+  if (!position) return false;
+  ring_->mark_ready(*position);
+  ring_->take_turn([this](SequenceRing::Cell& cell) { return track_by_worker(cell); });
+  return true;
 }
 
 void Line::run_stage(TrackStage& stage, const Frame& frame, const Prepared& prepared,
@@ -213,34 +217,68 @@ void Line::hand_out(const FrameLease& frame) noexcept {
   }
 }
 
-void Line::track() {
-  while (!is_abandoned_.load(std::memory_order_acquire)) {
-    track_activity_.idle();
-    if (const PendingChange* change = changes_.front();
-        change && change->setup && (!has_taken_ || ChangeBox::from_seq(*change) > last_seq_ + 1))
-      begin_region();
-    if (region_change_ && !is_region_swapped_) swap_region();
-    const bool is_held = region_change_ && !is_region_swapped_;
-    SequenceRing::Cell* cell = ring_->next(is_held ? kHeldPoll : 200ms);
-    if (!cell) continue;
-    const FrameLease frame = std::move(cell->frame);
-    has_taken_ = true;
-    last_seq_ = frame->seq;
-    track_activity_.now("measures a frame", frame->seq);
-    const bool is_end = frame->header.kind == FrameKind::end;
-    if (frame->has_pixels()) change_before(*frame);
-    if (!is_end) measure(*frame, cell->prepared ? &*cell->prepared : nullptr);
-    cell->prepared.reset();
-    ring_->release();
-    if (is_end) break;
-    if (ring_->has_work()) surroundings_.work->ring();  // a place to prepare into has come free
-    boundary_ = region_change_ && !is_region_swapped_ ? frame : FrameLease();
-    hand_out(frame);
-    if (frame->has_pixels()) {
-      latency_.record(steady_now() - frame->filled_at);
-      measured_.fetch_add(1, std::memory_order_relaxed);
-    }
+// The next frame through the ordered half and to the sinks. False: that was the end.
+bool Line::take_next(SequenceRing::Cell& cell) noexcept {
+  const FrameLease frame = std::move(cell.frame);
+  has_taken_ = true;
+  last_seq_ = frame->seq;
+  track_activity_.now("measures a frame", frame->seq);
+  const bool is_end = frame->header.kind == FrameKind::end;
+  if (frame->has_pixels()) change_before(*frame);
+  if (!is_end) measure(*frame, cell.prepared ? &*cell.prepared : nullptr);
+  cell.prepared.reset();
+  ring_->release();
+  if (is_end) return false;
+  if (ring_->has_work()) surroundings_.work->ring();  // a place to prepare into has come free
+  boundary_ = region_change_ && !is_region_swapped_ ? frame : FrameLease();
+  hand_out(frame);
+  if (frame->has_pixels()) {
+    latency_.record(steady_now() - frame->filled_at);
+    measured_.fetch_add(1, std::memory_order_relaxed);
   }
+  track_activity_.idle();
+  return true;
+}
+
+// A worker has the turn. What may have to wait, and what changes, is the track thread's.
+bool Line::track_by_worker(SequenceRing::Cell& cell) noexcept {
+  if (is_abandoned_.load(std::memory_order_acquire) || cell.frame->header.kind == FrameKind::end ||
+      region_change_ || changes_.front() ||
+      std::any_of(sinks_.begin(), sinks_.end(),
+                  [](const auto& sink) { return sink->would_wait(); }))
+    return false;
+  return take_next(cell);
+}
+
+void Line::look_for_region() noexcept {
+  if (const PendingChange* change = changes_.front();
+      change && change->setup && (!has_taken_ || ChangeBox::from_seq(*change) > last_seq_ + 1))
+    begin_region();
+  if (region_change_ && !is_region_swapped_) swap_region();
+}
+
+// latd-track: waits for what no worker takes.
+void Line::track() {
+  bool is_over = false;
+  while (!is_over && !is_abandoned_.load(std::memory_order_acquire)) {
+    const auto seen = ring_->listen();
+    bool is_held = false, is_more = false;
+    if (ring_->try_turn()) {
+      look_for_region();
+      if (SequenceRing::Cell* cell = ring_->next()) is_over = !take_next(*cell);
+      is_held = region_change_ && !is_region_swapped_;
+      ring_->give_turn();
+      // A worker that came meanwhile left again: whoever gives the turn back looks once more.
+      is_more = ring_->next() != nullptr;
+    }
+    if (!is_over && !is_more) ring_->wait_for_call(seen, is_held ? kHeldPoll : kIdlePoll);
+  }
+  end_track();
+}
+
+void Line::end_track() noexcept {
+  // Kept for good: no worker takes another frame. One that has it now is in the middle of a frame.
+  while (!ring_->try_turn()) std::this_thread::sleep_for(kHeldPoll);
   boundary_.reset();
   changes_.close(
       {ErrorCode::failed_precondition, "detector " + run_.detector.name + ": the run has ended"});

@@ -125,6 +125,10 @@ class Line {
   Result<void> allocate();
   Result<void> check() const;
   void track();
+  [[nodiscard]] bool track_by_worker(SequenceRing::Cell& cell) noexcept;
+  [[nodiscard]] bool take_next(SequenceRing::Cell& cell) noexcept;
+  void look_for_region() noexcept;
+  void end_track() noexcept;
   void measure(Frame& frame, const Prepared* prepared) noexcept;
   void run_stage(TrackStage& stage, const Frame& frame, const Prepared& prepared,
                  Measurements& out) noexcept;
@@ -149,20 +153,21 @@ class Line {
   std::unique_ptr<SequenceRing> ring_;
   std::unique_ptr<FrameSource> source_;
   std::unique_ptr<AlertStage> alerts_;
+  // From here on, if nothing else is said: of who has the ring's turn.
   ChangeBox changes_;
   std::atomic<int> preparing_{0};           // workers that may be looking at setup_
-  PendingChange* region_change_ = nullptr;  // track thread: it has begun
+  PendingChange* region_change_ = nullptr;  // it has begun
   bool is_region_swapped_ = false;          // and holds from the next frame
-  bool has_taken_ = false;                  // track thread: a frame, or an entry
+  bool has_taken_ = false;                  // a frame, or an entry
   std::uint64_t last_seq_ = 0;              // its number
-  FrameLease boundary_;                     // track thread: the last frame of the old region
+  FrameLease boundary_;                     // the last frame of the old region
   std::vector<std::unique_ptr<SinkRunner>> sinks_;
 
-  DurationHistogram held_;  // track thread writes
+  DurationHistogram held_;  // how long the ring was held
   std::chrono::nanoseconds held_since_{0};
   DurationHistogram latency_;  // slot filled -> measurement handed to the sinks
   std::atomic<std::uint64_t> measured_{0};
-  std::array<std::atomic<std::int64_t>, kStages> stage_cpu_ns_{};  // track thread writes
+  std::array<std::atomic<std::int64_t>, kStages> stage_cpu_ns_{};
   Activity track_activity_;
   std::atomic<bool> is_finished_{false}, is_abandoned_{false}, was_started_{false};
   std::atomic<int> threads_{0};  // source and track, while they run

@@ -52,21 +52,13 @@ void SequenceRing::let_go() noexcept {
 }
 
 void SequenceRing::mark_ready(std::uint64_t position) noexcept {
-  at(position).ready.store(position + 1, std::memory_order_release);  // publishes the prepared half
-  ready_.ring();
+  at(position).ready.store(position + 1, std::memory_order_seq_cst);  // publishes the prepared half
 }
 
-SequenceRing::Cell* SequenceRing::next(std::chrono::nanoseconds timeout) noexcept {
-  const std::uint64_t position = taken_.load(std::memory_order_relaxed);
+SequenceRing::Cell* SequenceRing::next() noexcept {
+  const std::uint64_t position = taken_.load(std::memory_order_acquire);
   Cell& cell = at(position);
-  const auto deadline = steady_now() + timeout;
-  while (true) {
-    const auto seen = ready_.listen();
-    if (cell.ready.load(std::memory_order_acquire) == position + 1) return &cell;
-    const auto left = deadline - steady_now();
-    if (left.count() <= 0) return nullptr;
-    ready_.wait(seen, left);
-  }
+  return cell.ready.load(std::memory_order_seq_cst) == position + 1 ? &cell : nullptr;
 }
 
 void SequenceRing::release() noexcept {

@@ -25,7 +25,9 @@ class SinkRunner final : private SharedThread::Guest {
   /// `nice`: of its own thread, if it has one.
   void start(int nice);
 
-  /// Track thread. False when the policy ends the run; the caller says so.
+  /// Who has the ring's turn: offer() may have to wait now.
+  [[nodiscard]] bool would_wait() const noexcept { return queue_.would_wait(); }
+  /// Who has the ring's turn. False when the policy ends the run; the caller says so.
   bool offer(const FrameLease& frame, std::chrono::nanoseconds deadline) noexcept;
   /// Track thread: that was the last frame. The sink's thread finishes what waits, then ends.
   void end() noexcept;

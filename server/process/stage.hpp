@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// One step of the ordered half of a frame's path. Thread: latd-track only. State lives by lifetime:
+// One step of the ordered half of a frame's path. Thread: who has the ring's turn, latd-track or a
+// worker (sequence_ring.hpp); never two at once. State lives by lifetime:
 // what the constructor took (always), members (across frames), the Measurements (one frame).
 #pragma once
 

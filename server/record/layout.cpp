@@ -216,12 +216,15 @@ class Layout {
     const Handle lattice = process(all, "lattice", 3);
     tables_.spots = SpotTable::create(
         author_, lattice, "one row per reflection and frame; seq is frame_info/frame_id");
-    tables_.lattices = LatticeTable::create(author_, lattice);
-    tables_.superlattice = SuperlatticeTable::create(author_, lattice);
+    // HyperSpy 1.7 cannot read an empty dataset as metadata, but leaves what is in NXdata alone.
+    const Handle found = author_.group(lattice, "found", "NXdata");
+    tables_.lattices = LatticeTable::create(author_, found);
+    tables_.superlattice = SuperlatticeTable::create(author_, found);
     const Handle sum = process(all, "running_sum", 4);
-    tables_.sums = SumTable::create(author_, sum);
+    const Handle sums = author_.group(sum, "found", "NXdata");
+    tables_.sums = SumTable::create(author_, sums);
     tables_.sum_spots = SpotTable::create(
-        author_, sum, "one row per reflection and running sum; seq is that of sums");
+        author_, sums, "one row per reflection and running sum; seq is that of sums");
   }
 
   void latticed(hid_t entry) {

@@ -8,8 +8,8 @@
 //   /entry/measurement/event1/lost                   frames that never came
 //   /entry/measurement/event1/instrument/sensor_...  what the holders read back
 //   /entry/processing/lattice/spots                  reflections
-//   /entry/processing/running_sum/sums, spots        sums of aligned frames, their reflections
-//   /entry/events                                    tags, alerts, changes
+//   /entry/processing/running_sum/found/sums, spots        sums of aligned frames, their
+//   reflections /entry/events                                    tags, alerts, changes
 //   /entry/latticed                                  configuration, versions, totals
 //   /Experiments/frames                              HyperSpy's view of the images
 #pragma once

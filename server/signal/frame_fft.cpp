@@ -246,9 +246,10 @@ bool store_fft_wisdom(const std::string& path) {
   const std::lock_guard lock(planner_mutex);
   // Written beside and renamed, so that two starting processes never read half a file.
   const std::string fresh = path + "." + std::to_string(getpid());
-  if (fftwf_export_wisdom_to_filename(fresh.c_str()) == 0) return false;
-  std::error_code failed;
-  std::filesystem::rename(fresh, path, failed);
+  std::error_code failed = std::make_error_code(std::errc::io_error);
+  if (fftwf_export_wisdom_to_filename(fresh.c_str()) != 0)
+    std::filesystem::rename(fresh, path, failed);
+  if (failed) std::filesystem::remove(fresh, ignored);  // half a file is nobody's
   return !failed;
 }
 

@@ -62,23 +62,19 @@ void queue_between(std::uint64_t rounds, LossPolicy policy, std::size_t depth) {
   taker.join();
 }
 
-void ring_between(std::uint64_t rounds) {
+void ring_alone(std::uint64_t rounds) {
   FramePool frames(16, [](Frame&) {});
   Doorbell work;
   SequenceRing ring(frames.size(), work);
-  std::thread track([&] {
-    for (std::uint64_t i = 0; i < rounds; ++i) {
-      SequenceRing::Cell* cell = ring.next(10s);
-      if (!cell) std::abort();
-      const FrameLease held = std::move(cell->frame);
-      ring.release();
-    }
-  });
   for (std::uint64_t i = 0; i < rounds; ++i) {
-    ring.push(frames.acquire(10s));
-    if (const auto position = ring.claim()) ring.mark_ready(*position);
+    ring.push(frames.try_acquire());
+    ring.mark_ready(ring.claim().value());
+    ring.take_turn([&](SequenceRing::Cell& cell) {
+      const FrameLease held = std::move(cell.frame);
+      ring.release();
+      return true;
+    });
   }
-  track.join();
 }
 
 }  // namespace
@@ -94,6 +90,6 @@ int main(int argc, char** argv) {
           [](std::uint64_t n) { queue_between(n, LossPolicy::block, 16); });
   measure("queue: latest_only, to another thread", rounds,
           [](std::uint64_t n) { queue_between(n, LossPolicy::latest_only, 1); });
-  measure("ring: push, claim, ready, to another thread", rounds, ring_between);
+  measure("ring: push, claim, ready, take in turn, one thread", rounds, ring_alone);
   return 0;
 }

@@ -51,6 +51,20 @@ TEST_F(LeaseQueueTest, HandsOverInOrder) {
   expect_at_rest();
 }
 
+TEST_F(LeaseQueueTest, SaysBeforehandWhetherAnOfferMayWait) {
+  LeaseQueue sut(2, block);
+  EXPECT_FALSE(sut.would_wait());
+  for (std::uint64_t i = 0; i < 2; ++i) EXPECT_TRUE(sut.offer(frame(i), 0ns));
+  EXPECT_TRUE(sut.would_wait());
+  EXPECT_TRUE(sut.take(0ns));
+  EXPECT_FALSE(sut.would_wait());
+  for (LossPolicy policy : {drop_newest, drop_oldest, latest_only, stop_run}) {
+    LeaseQueue other(1, policy);
+    (void)other.offer(frame(0), 0ns);
+    EXPECT_FALSE(other.would_wait()) << to_string(policy);
+  }
+}
+
 TEST_F(LeaseQueueTest, DropNewestKeepsWhatWaits) {
   LeaseQueue sut(2, drop_newest);
   for (std::uint64_t i = 0; i < 5; ++i) EXPECT_TRUE(sut.offer(frame(i), kPatience));

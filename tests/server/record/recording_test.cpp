@@ -145,11 +145,11 @@ TEST_F(RecordingTest, ASumOfFramesIsARowWithItsSpots) {
   frame->measurements.sum = sum;
   ASSERT_TRUE(recording->add(*frame));
   const ReadRecording file(finished(*recording));
-  const char* sums = "/entry/processing/running_sum/sums";
+  const char* sums = "/entry/processing/running_sum/found/sums";
   EXPECT_THAT(file.member<std::uint64_t>(sums, "seq"), ElementsAre(3u));
   EXPECT_THAT(file.member<std::uint64_t>(sums, "last_seq"), ElementsAre(3u));
   EXPECT_THAT(file.member<double>(sums, "effective_seq"), ElementsAre(5.0 / 3.0));
-  const char* spots = "/entry/processing/running_sum/spots";
+  const char* spots = "/entry/processing/running_sum/found/spots";
   EXPECT_THAT(file.member<std::uint64_t>(spots, "seq"), ElementsAre(3u, 3u));
   EXPECT_THAT(file.member<double>(spots, "d_nm"), ElementsAre(0.55, 0.25));
 }

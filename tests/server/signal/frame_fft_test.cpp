@@ -2,8 +2,10 @@
 #include "server/signal/frame_fft.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <numbers>
 #include <random>
@@ -173,6 +175,23 @@ TEST(FftWisdom, IsStoredAndLoaded) {
   EXPECT_TRUE(store_fft_wisdom((folder / "below" / "wisdom").string()));
   EXPECT_TRUE(load_fft_wisdom((folder / "below" / "wisdom").string()));
   EXPECT_FALSE(store_fft_wisdom("/proc/no/such/place"));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(FftWisdom, LeavesNoHalfFileOnAFullDisk) {
+  const auto folder = std::filesystem::temp_directory_path() / "latticed_wisdom_full_test";
+  std::filesystem::remove_all(folder);
+  const BlockIfft planned(16);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit tiny{16, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &tiny);
+  const bool is_stored = store_fft_wisdom((folder / "wisdom").string());
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_FALSE(is_stored);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
   std::filesystem::remove_all(folder);
 }
 
