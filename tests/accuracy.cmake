@@ -9,7 +9,7 @@ endforeach()
 
 # What the whole program says of movies whose truth is known: doses too low for one frame, and input that is hard or
 # impossible to measure. Debian's interpreter by full path: another python3 may come first in PATH.
-foreach(name lattice_in_a_corner low_doses_are_summed no_lattice one_spot_only saturated)
+foreach(name a_step_across_planes drift_beyond_the_field lattice_in_a_corner low_doses_are_summed no_lattice one_spot_only saturated)
   add_test(NAME accuracy/${name}_test
     COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/accuracy/${name}_test.py)
   set_tests_properties(accuracy/${name}_test PROPERTIES TIMEOUT 1200 SKIP_RETURN_CODE 77

@@ -27,6 +27,8 @@ constexpr double kPlausibleFit = 0.6;       // of the best fit of the lattice at
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
 constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
 constexpr double kDistorted = 5.0;          // residual power over the noise's
+constexpr double kWholeLattice = 0.9;       // reflections of a frame that no scan has distorted
+constexpr double kNothingLeft = 0.15;       // of the aperiodic match
 constexpr double kSignificant = 6.0;        // J over its own noise
 constexpr double kWeakSignificance = 12.0;
 constexpr double kAmbiguousOdds = 12.0;  // log-likelihood by which the best cell must lead
@@ -609,6 +611,39 @@ double DriftTracker::typical_misfit(const MatchResult& match) const {
   return weights > 0.0 ? sum / weights : 1.0;
 }
 
+// All reflections lie on one line through the origin: they say nothing of a move across it.
+bool DriftTracker::is_one_row() const noexcept {
+  constexpr double kSine = 0.05;
+  if (reflections_.empty()) return false;
+  const auto at = [&](const Peak& peak) {
+    return Vector2{static_cast<double>(peak.kx) / grid_.width,
+                   static_cast<double>(peak.ky) / grid_.height};
+  };
+  const Vector2 g = at(reflections_[0]);
+  return std::all_of(reflections_.begin(), reflections_.end(), [&](const Peak& peak) {
+    const Vector2 other = at(peak);
+    return std::abs(g.x * other.y - g.y * other.x) <
+           kSine * std::hypot(g.x, g.y) * std::hypot(other.x, other.y);
+  });
+}
+
+// J of the reflections over what the template promises: 1 = a shifted copy of the lattice.
+double DriftTracker::reflections_match(const MatchResult& match) const {
+  double is = 0.0, expected = 0.0;
+  for (std::size_t l = 1; l < kShapes; ++l) {
+    is += match.labels[l].j;
+    expected += list_.expected(l).j;
+  }
+  return is / std::max(expected, 1e-30);
+}
+
+// Nobody has seen where the specimen went: it may have gone as far as there is anything left of the
+// field, and further. That doubt is part of all that follows.
+void DriftTracker::doubt_place() noexcept {
+  origin_sigma_ = {std::hypot(origin_sigma_.x, 0.5 * grid_.width),
+                   std::hypot(origin_sigma_.y, 0.5 * grid_.height)};
+}
+
 // What fits badly in this very frame (scan distortion, a changing crystal) counts less: one step of
 // iteratively reweighted least squares, taken only when the fit is worse than was assumed.
 MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& first) {
@@ -931,8 +966,11 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       verdict = judge(match);
       // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
       // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
-      is_ambiguous |= verdict.is_cell_denied &&
-                      (typical_misfit(match) < kDistorted || verdict.match > kPlainMatch);
+      // Where nothing of film and edge is left while the reflections fit, it is another field.
+      const bool is_elsewhere = aperiodic_j(match) < kNothingLeft * expected_aperiodic_j() &&
+                                reflections_match(match) > kWholeLattice;
+      is_ambiguous |= verdict.is_cell_denied && (typical_misfit(match) < kDistorted ||
+                                                 is_elsewhere || verdict.match > kPlainMatch);
     }
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
@@ -940,6 +978,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       if (frames_lost_ > kPatience) {
         // Nothing left of the old field: begin anew here, at the place that was predicted.
         restart({lost.drift_px, lost.sigma_drift_px, {}, innovation_});
+        doubt_place();
         begin(frame, noise, peaks);
       }
       return lost;
@@ -953,6 +992,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   if (aperiodic_match < kRigidMatch && typical_misfit(match) > kDistorted)
     (void)average_of_reflections(frame, match);
   frames_lost_ = 0;
+  // Nothing in the frame tells how far it has moved along its only planes.
+  // (What the list takes for film there is its choice among noise, and the planes' own wings.)
+  is_ambiguous |= is_one_row() && expected_aperiodic_j() < 2.0 * kPlainAperiodicJ;
   const Vector2 residual{match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y};
   if (has_jumped) {
     velocity_ = {};
@@ -963,7 +1005,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   shift_ = match.shift_cells;
   const DriftMeasurement out = report(match, verdict, is_ambiguous);
   frames_ambiguous_ = is_ambiguous ? frames_ambiguous_ + 1 : 0;
-  // A doubt that stays is no jump: film or edge have changed for good, and are learnt anew.
+  // A doubt that stays: film or edge have changed for good, or the specimen has gone where nothing
+  // of them is left. They are learnt anew, and nobody knows which it was.
+  if (frames_ambiguous_ == kPatience + 1) doubt_place();
   if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match);
   return out;
 }

@@ -95,6 +95,9 @@ class DriftTracker {
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
   [[nodiscard]] double typical_misfit(const MatchResult& match) const;
+  [[nodiscard]] double reflections_match(const MatchResult& match) const;
+  [[nodiscard]] bool is_one_row() const noexcept;
+  void doubt_place() noexcept;
   bool average_of_reflections(const Spectrum& frame, MatchResult& match);
   void watch_reflections(const MatchResult& match);
   [[nodiscard]] static bool can_stand_alone(const MatchList& list);

@@ -270,6 +270,48 @@ TEST(DriftTracker, BeginsAnewWhereItWasPredictedWhenTheFieldIsGone) {
 }
 
 // The list of bins is renewed at every power of two and then every 32 frames: no step may show.
+// Film and all have gone: wherever it is now, it is there by at least half the field.
+TEST(DriftTracker, DoubtsTheNewPlaceByHalfTheFieldWhenTheOldOneIsGone) {
+  Scene film{.counts = 20.0};
+  film.film = std::make_shared<test::Film>(256, 256, 3, 0.08);
+  Scene other = film;
+  other.film = std::make_shared<test::Film>(256, 256, 4, 0.08);
+  DriftRun sut(film, 31, {});
+  for (int i = 0; i < 40; ++i) (void)sut(film, {});
+  int locked = 0;
+  for (int i = 0; i < 90; ++i) {
+    const DriftMeasurement measured = sut(other, {});
+    if (is_flagged(measured)) continue;
+    ++locked;
+    EXPECT_GE(measured.sigma_drift_px.x, 128.0) << i;
+    EXPECT_GE(measured.sigma_drift_px.y, 128.0) << i;
+  }
+  EXPECT_GT(locked, 20);  // it goes on from there
+}
+
+// The same lattice over another film: every cell fits, and which one it is nobody can say.
+TEST(DriftTracker, FlagsALatticeWhoseFilmHasGone) {
+  Scene scene{.counts = 20.0};
+  scene.lattice = test::layered_lattice();
+  scene.film = std::make_shared<test::Film>(256, 256, 3, 0.06);
+  Scene other = scene;
+  other.film = std::make_shared<test::Film>(256, 256, 4, 0.06);
+  DriftRun sut(scene, 33, {});
+  for (int i = 0; i < 40; ++i) (void)sut(scene, {0.1 * i, 0.0});
+  for (int i = 40; i < 100; ++i) {
+    const DriftMeasurement measured = sut(other, {0.1 * i, 0.0});
+    EXPECT_TRUE(is_flagged(measured) || measured.sigma_drift_px.x >= 128.0) << i;
+  }
+}
+
+TEST(DriftTracker, OneFamilyOfPlanesAloneIsNeverSure) {
+  Scene scene{.counts = 20.0};
+  scene.lattice = {test::layered_lattice()[0]};
+  DriftRun sut(scene, 37, {});
+  for (int i = 0; i < 2; ++i) (void)sut(scene, {0.1 * i, 0.0});  // until the planes are known
+  for (int i = 2; i < 40; ++i) EXPECT_TRUE(is_flagged(sut(scene, {0.1 * i, 0.0}))) << i;
+}
+
 TEST(DriftTracker, DoesNotStepWhenTheListIsRenewed) {
   const Scene scene = particle_on_film(40.0);
   DriftRun sut(scene, 67);
