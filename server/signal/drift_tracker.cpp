@@ -584,7 +584,9 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
   } else {
     const double odds = has_aperiodic ? std::max(kAmbiguousOdds, 3.0 * std::sqrt(aperiodic))
                                       : std::max(kAmbiguousOdds, 0.02 * used.j);
-    is_ambiguous = merit(best) - second < odds;
+    // Where little is shared little is expected, and the score is no proof: film must be there.
+    is_ambiguous = merit(best) - second < odds ||
+                   (has_aperiodic && aperiodic_j(best.match) < 5.0 * std::sqrt(aperiodic));
   }
   match = best.match;
   return true;
@@ -969,8 +971,12 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       // Where nothing of film and edge is left while the reflections fit, it is another field.
       const bool is_elsewhere = aperiodic_j(match) < kNothingLeft * expected_aperiodic_j() &&
                                 reflections_match(match) > kWholeLattice;
-      is_ambiguous |= verdict.is_cell_denied && (typical_misfit(match) < kDistorted ||
-                                                 is_elsewhere || verdict.match > kPlainMatch);
+      // A distorted frame is near where it was expected.
+      const bool is_far = std::hypot(match.shift_cells.x - predicted.x,
+                                     match.shift_cells.y - predicted.y) > half_cell();
+      is_ambiguous |=
+          verdict.is_cell_denied && (is_far || is_elsewhere || verdict.match > kPlainMatch ||
+                                     typical_misfit(match) < kDistorted);
     }
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
