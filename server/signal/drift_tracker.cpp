@@ -964,20 +964,18 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   double apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
   if (!verdict.is_accepted || verdict.is_cell_denied || verdict.is_suspect ||
       (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
-    if (reacquire(frame, predicted, match, is_ambiguous)) {
-      verdict = judge(match);
-      // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
-      // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
-      // Where nothing of film and edge is left while the reflections fit, it is another field.
-      const bool is_elsewhere = aperiodic_j(match) < kNothingLeft * expected_aperiodic_j() &&
-                                reflections_match(match) > kWholeLattice;
-      // A distorted frame is near where it was expected.
-      const bool is_far = std::hypot(match.shift_cells.x - predicted.x,
-                                     match.shift_cells.y - predicted.y) > half_cell();
-      is_ambiguous |=
-          verdict.is_cell_denied && (is_far || is_elsewhere || verdict.match > kPlainMatch ||
-                                     typical_misfit(match) < kDistorted);
-    }
+    if (reacquire(frame, predicted, match, is_ambiguous)) verdict = judge(match);
+    // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
+    // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
+    // Where nothing of film and edge is left while the reflections fit, it is another field.
+    const bool is_elsewhere = aperiodic_j(match) < kNothingLeft * expected_aperiodic_j() &&
+                              reflections_match(match) > kWholeLattice;
+    // A distorted frame is near where it was expected, and that was no doubtful place.
+    const bool is_far = std::hypot(match.shift_cells.x - predicted.x,
+                                   match.shift_cells.y - predicted.y) > half_cell();
+    is_ambiguous |= verdict.is_cell_denied &&
+                    (is_far || frames_ambiguous_ > 0 || is_elsewhere ||
+                     verdict.match > kPlainMatch || typical_misfit(match) < kDistorted);
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
       lost.match = verdict.match;
