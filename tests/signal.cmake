@@ -3,7 +3,7 @@ foreach(name analysis_grid taper bin_image frame_fft lane_fft change_detector la
         lattice_search lattice_tracker random_walk_filter scan_distortion)
   latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
 endforeach()
-foreach(name hot_pixels scale_fit peak_detect spot_refine drift_match drift_tracker running_sum)
+foreach(name hot_pixels scale_fit peak_detect spot_refine drift_leak drift_match drift_tracker running_sum)
   latticed_add_test(server/signal/${name}_test LINKS latticed::process latticed::sim_specimen)
 endforeach()
 foreach(name lattice_stage drift_stage sum_stage)
@@ -18,3 +18,8 @@ add_test(NAME server/app/drift_reference_test
   COMMAND /usr/bin/python3 ${PROJECT_SOURCE_DIR}/tests/server/app/drift_reference_test.py $<TARGET_FILE:latticed>)
 set_tests_properties(server/app/real_movie_test server/app/drift_reference_test
   PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+
+# Run by hand: what the drift of a frame costs.
+latticed_add_program(drift_bench
+  SOURCES ${PROJECT_SOURCE_DIR}/tests/bench/drift_bench.cpp
+  LINKS latticed_test_support latticed::process latticed::sim_render)

@@ -44,7 +44,7 @@ enum class DriftState : std::uint8_t { locked, weak, lost };
 struct DriftMeasurement {
   Vector2 drift_px;            // raw detector pixels, relative to the acquisition's first frame
   Vector2 sigma_drift_px;      // without the first frame's own constant error
-  Vector2 sigma_drift_sys_px;  // how far a lattice that has swollen may have taken the match along
+  Vector2 sigma_drift_sys_px;  // how far a lattice that changes may have taken it along unseen
   DriftState state = DriftState::lost;
   bool is_cell_ambiguous = false;  // another lattice cell explains this frame nearly as well
   double match = 0.0;              // 1 = as the template predicts, 0 = nothing in common

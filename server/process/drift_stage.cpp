@@ -18,7 +18,8 @@ void DriftStage::process(const Frame& frame, const Prepared& prepared, Measureme
     (void)track(prepared);
     is_restarting_ = false;
   }
-  for (Vector2* value : {&out.drift.drift_px, &out.drift.sigma_drift_px}) {
+  for (Vector2* value :
+       {&out.drift.drift_px, &out.drift.sigma_drift_px, &out.drift.sigma_drift_sys_px}) {
     value->x *= cells_to_px_;
     value->y *= cells_to_px_;
   }

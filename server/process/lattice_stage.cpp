@@ -240,7 +240,6 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
   const double noise = 49.0 * static_cast<double>(prepared.peaks.noise.white);
   bragg_power_ += std::max(0.0, fit.power - noise);
   add_spot(track, fit, prepared, out);
-  if (track.first_d == 0.0) track.first_d = out.spots.back().d_nm;
   return true;
 }
 
@@ -648,32 +647,6 @@ void LatticeStage::look_at_superlattice(const Prepared& prepared, Measurements& 
   }
 }
 
-// Drift is matched on film, edge and lattice together. When the lattice has swollen by a strain e
-// about a point somewhere in the field, its fringes have moved by e times their distance from it:
-// on the average over points and fringes, e x field / sqrt(12) per axis. That much the match may
-// have been taken along.
-void LatticeStage::doubt_drift(Measurements& out) {
-  constexpr std::uint32_t kFirstFrames = 16;
-  double weights = 0.0, strain = 0.0;
-  for (const Spot& spot : out.spots) {
-    if (!spot.is_confirmed) continue;
-    for (Track& track : tracks_) {
-      if (track.id != spot.id) continue;
-      const std::uint32_t n = std::min(track.age_frames, kFirstFrames) + 1;
-      if (track.age_frames <= kFirstFrames)
-        track.first_d += (spot.d_nm - track.first_d) / static_cast<double>(n);
-      const double weight = spot.snr * spot.snr;
-      weights += weight;
-      // What this frame's noise alone could feign is no swelling.
-      const double feigned = 3.0 * spot.sigma_d_nm / spot.d_nm;
-      strain += weight * std::max(0.0, std::abs(spot.d_nm / track.first_d - 1.0) - feigned);
-    }
-  }
-  if (weights <= 0.0) return;
-  const double lever = strain / weights / std::sqrt(12.0) * grid_.bin;
-  out.drift.sigma_drift_sys_px = {lever * grid_.width, lever * grid_.height};
-}
-
 // What is no noise, as far out as there have been reflections: beyond that only noise would be
 // added up, and how badly its level is known. Without any reflection: in the whole band.
 double LatticeStage::structure_power(const Prepared& prepared) noexcept {
@@ -705,7 +678,6 @@ void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements&
   find_lattices(out);
   filter_spots(out);
   look_at_superlattice(prepared, out);
-  doubt_drift(out);
   drop_gone();
   const double structure = structure_power(prepared);
   if (structure > 0.0) out.crystallinity = std::clamp(bragg_power_ / structure, 0.0, 1.0);

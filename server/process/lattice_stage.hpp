@@ -60,8 +60,7 @@ class LatticeStage final : public TrackStage {
     Vector2 frequency;       // cycles per cell, as seen (a scan's distortion not removed)
     std::uint32_t seen = 0;  // one bit per frame, newest lowest
     std::uint32_t age_frames = 0;
-    double first_d = 0.0;  // running mean of its first frames' d, nm
-    double snr = 0.0;      // of the last frame that showed it
+    double snr = 0.0;  // of the last frame that showed it
     bool is_confirmed = false;
     bool is_watched = false;
     bool is_overlapped = false;
@@ -115,7 +114,6 @@ class LatticeStage final : public TrackStage {
   void report(const signal::TrackedLattice& lattice, Measurements& out) const;
   void filter_spots(Measurements& out);
   void look_at_superlattice(const Prepared& prepared, Measurements& out);
-  void doubt_drift(Measurements& out);
   [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
 

@@ -54,13 +54,13 @@ LATTICED_HOT float load_blocks(const MatchBlock* blocks, std::size_t count, cons
     const float* f = reinterpret_cast<const float*>(
         frame + static_cast<std::size_t>(blocks[b].kx) * column_stride +
         static_cast<std::size_t>(blocks[b].row));
+    const float w = weight[b], scaled = w * factor;
     for (int i = 0; i < kBlock; ++i) {
       const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
       const float fr = f[2 * i], fi = f[2 * i + 1];
-      const float w = weight[at] * factor;
-      c_re[at] = w * (fr * t_re[at] + fi * t_im[at]);
-      c_im[at] = w * (fi * t_re[at] - fr * t_im[at]);
-      power[i] += weight[at] * (fr * fr + fi * fi);
+      c_re[at] = scaled * (fr * t_re[at] + fi * t_im[at]);
+      c_im[at] = scaled * (fi * t_re[at] - fr * t_im[at]);
+      power[i] += w * (fr * fr + fi * fi);
     }
   }
   float sum = 0.0f;
@@ -136,7 +136,7 @@ MatchList::MatchList(const AnalysisGrid& grid, std::size_t max_blocks)
       blocks_(max_blocks),
       template_re_(max_blocks * kBlock),
       template_im_(max_blocks * kBlock),
-      weight_(max_blocks * kBlock),
+      weight_(max_blocks),
       c_re_(max_blocks * kBlock),
       c_im_(max_blocks * kBlock),
       ky_of_row_(static_cast<std::size_t>(grid.height + kBlock)) {
@@ -180,12 +180,11 @@ void MatchList::weigh(double template_noise, const std::array<double, kLabels>& 
     }
     for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b) {
       // One factor a block: single bins of a young template are too noisy to weigh alone.
-      float* weight = weight_.data() + b * kBlock;
       const BlockPower power = power_of(b);
       const double w = label > 0 ? label_weight : wiener(power.p0, kBlock);
       const double signal = label > 0 ? power.p0 - kBlock * template_noise
                                       : std::max(power.p0 - kBlock * template_noise, 0.0);
-      std::fill_n(weight, kBlock, static_cast<float>(w));
+      weight_[b] = static_cast<float>(w);
       const auto kx = static_cast<double>(blocks_[b].kx);
       sum.power += w * signal;
       sum.weight += w * kBlock;
@@ -203,22 +202,26 @@ void MatchList::weigh(double template_noise, const std::array<double, kLabels>& 
 }
 
 void MatchList::load(const Spectrum& frame) {
-  for (std::size_t label = 0; label < kLabels; ++label) {
-    const std::size_t first = begin_[label], count = begin_[label + 1] - first;
-    if (count == 0) {
-      frame_power_[label] = 0.0;
-      continue;
-    }
-    const std::size_t at = first * kBlock;
-    frame_power_[label] = static_cast<double>(
-        load_blocks(blocks_.data() + first, count, frame.data(), grid_.column_stride,
-                    template_re_.data() + at, template_im_.data() + at, weight_.data() + at,
-                    static_cast<float>(2.0 / noise_[label]), c_re_.data() + at, c_im_.data() + at));
-  }
+  frame_power_.fill(0.0);
+  loaded_labels_ = 0;
+  frame_ = &frame;
 }
 
-MatchSums MatchList::sum(std::size_t label, const PhaseRamps& ramps) const {
+void MatchList::load_label(std::size_t label) {
+  if (loaded_labels_ >> label & 1u) return;
+  loaded_labels_ |= 1u << label;
+  const std::size_t first = begin_[label], count = begin_[label + 1] - first;
+  if (count == 0) return;
+  const std::size_t at = first * kBlock;
+  frame_power_[label] = static_cast<double>(
+      load_blocks(blocks_.data() + first, count, frame_->data(), grid_.column_stride,
+                  template_re_.data() + at, template_im_.data() + at, weight_.data() + first,
+                  static_cast<float>(2.0 / noise_[label]), c_re_.data() + at, c_im_.data() + at));
+}
+
+MatchSums MatchList::sum(std::size_t label, const PhaseRamps& ramps) {
   MatchSums out;
+  load_label(label);
   const std::size_t first = begin_[label], count = begin_[label + 1] - first;
   if (count == 0) return out;
   LaneSums lanes;
@@ -241,7 +244,8 @@ MatchSums MatchList::sum(std::size_t label, const PhaseRamps& ramps) const {
 }
 
 void MatchList::collapse(std::size_t label, const PhaseRamps& ramps,
-                         std::span<std::complex<double>> columns) const {
+                         std::span<std::complex<double>> columns) {
+  load_label(label);
   for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b) {
     const Complex* ey = ramps.y() + blocks_[b].row;
     float re = 0.0f, im = 0.0f;
@@ -258,8 +262,8 @@ void MatchList::collapse(std::size_t label, const PhaseRamps& ramps,
 GridSearch::GridSearch(const AnalysisGrid& grid)
     : column_(static_cast<std::size_t>(grid.kx_count)) {}
 
-Vector2 GridSearch::best(const MatchList& list, std::uint32_t used, Vector2 centre,
-                         double step_cells, PhaseRamps& ramps) {
+Vector2 GridSearch::best(MatchList& list, std::uint32_t used, Vector2 centre, double step_cells,
+                         PhaseRamps& ramps) {
   Vector2 at = centre;
   double highest = -1e300;
   for (int iy = -kReach; iy <= kReach; ++iy) {
@@ -325,18 +329,56 @@ Vector2 WindowOverlap::log_slope(Vector2 relative) const noexcept {
   return {at(x_, relative.x), at(y_, relative.y)};
 }
 
-MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
-                     double max_step_cells, const WindowOverlap& window, Vector2 template_shift,
-                     PhaseRamps& ramps) {
+namespace {
+
+// The labels that carry nearly everything the used ones say, texture left out when it adds little:
+// it is most of the bins. 0: there is no such part.
+std::uint32_t leading_labels(const MatchList& list, std::uint32_t used, const Expectation& all) {
+  const std::uint32_t leading = used & ~1u;
+  if (leading == used || list.label_begin()[1] < list.blocks() / 4) return 0;
+  const Expectation& texture = list.expected(0);
+  const bool is_led = texture.gxx < 0.5 * all.gxx && texture.gyy < 0.5 * all.gyy;
+  return is_led ? leading : 0;
+}
+
+struct NewtonStep {
+  double dx = 0.0, dy = 0.0;
+  double ixx = 0.0, ixy = 0.0, iyy = 0.0;  // minus the inverse Hessian
+  bool is_concave = false;
+};
+
+NewtonStep newton_step(const MatchSums& s, const Expectation& expected) {
+  NewtonStep out;
+  const double det = s.hxx * s.hyy - s.hxy * s.hxy;
+  out.is_concave = s.hxx < 0.0 && det > 0.0;
+  if (!out.is_concave) {
+    // Uphill by the curvature the template expects at its own maximum.
+    out.dx = s.gx / std::max(expected.gxx, 1e-30);
+    out.dy = s.gy / std::max(expected.gyy, 1e-30);
+    return out;
+  }
+  out.ixx = -s.hyy / det, out.ixy = s.hxy / det, out.iyy = -s.hxx / det;
+  out.dx = out.ixx * s.gx + out.ixy * s.gy;
+  out.dy = out.ixy * s.gx + out.iyy * s.gy;
+  return out;
+}
+
+}  // namespace
+
+MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double max_step_cells,
+                     const WindowOverlap& window, Vector2 template_shift, PhaseRamps& ramps) {
   MatchResult out;
   out.shift_cells = start;
   Expectation expected;
   for (std::size_t label = 0; label < kLabels; ++label)
     if (used >> label & 1u) expected += list.expected(label);
-  for (int step = 0; step < 12; ++step) {
+  // The few bins that say most bring the start near enough for one pass over all.
+  std::uint32_t leading = leading_labels(list, used, expected);
+  for (int step = 0; step < 16; ++step) {
     ramps.set(out.shift_cells);
     out.sums = {};
     for (std::size_t label = 0; label < kLabels; ++label) {
+      if (leading != 0 && !(leading >> label & 1u)) continue;
       out.labels[label] = list.sum(label, ramps);
       if (used >> label & 1u) out.sums += out.labels[label];
     }
@@ -345,35 +387,25 @@ MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
     MatchSums s = out.sums;
     s.gx -= s.j * pull.x;
     s.gy -= s.j * pull.y;
-    const double det = s.hxx * s.hyy - s.hxy * s.hxy;
-    const bool is_concave = s.hxx < 0.0 && det > 0.0;
-    double dx, dy;
-    if (is_concave) {
-      dx = -(s.hyy * s.gx - s.hxy * s.gy) / det;
-      dy = -(s.hxx * s.gy - s.hxy * s.gx) / det;
-    } else {
-      // Uphill by the curvature the template expects at its own maximum.
-      dx = s.gx / std::max(expected.gxx, 1e-30);
-      dy = s.gy / std::max(expected.gyy, 1e-30);
-    }
-    const double length = std::hypot(dx, dy);
+    const NewtonStep newton = newton_step(s, expected);
+    const double length = std::hypot(newton.dx, newton.dy);
     const double held = length > max_step_cells ? max_step_cells / length : 1.0;
     // Newton's error squares: a step this small ends closer than a ten-thousandth of a cell.
-    if (is_concave && length < 0.01) {
-      out.shift_cells.x += dx;
-      out.shift_cells.y += dy;
+    const bool is_there = newton.is_concave && length < 0.01;
+    out.shift_cells.x += held * newton.dx;
+    out.shift_cells.y += held * newton.dy;
+    if (is_there && leading == 0) {
       // Variance of a maximum: inverse curvature, gradient noise, inverse curvature.
-      const double ixx = -s.hyy / det, ixy = s.hxy / det, iyy = -s.hxx / det;
-      const double pxx = ixx * expected.gxx + ixy * expected.gxy;
-      const double pxy = ixx * expected.gxy + ixy * expected.gyy;
-      const double qxx = ixy * expected.gxx + iyy * expected.gxy;
-      const double qxy = ixy * expected.gxy + iyy * expected.gyy;
-      out.covariance = {pxx * ixx + pxy * ixy, pxx * ixy + pxy * iyy, qxx * ixy + qxy * iyy};
+      const double pxx = newton.ixx * expected.gxx + newton.ixy * expected.gxy;
+      const double pxy = newton.ixx * expected.gxy + newton.ixy * expected.gyy;
+      const double qxx = newton.ixy * expected.gxx + newton.iyy * expected.gxy;
+      const double qxy = newton.ixy * expected.gxy + newton.iyy * expected.gyy;
+      out.covariance = {pxx * newton.ixx + pxy * newton.ixy, pxx * newton.ixy + pxy * newton.iyy,
+                        qxx * newton.ixy + qxy * newton.iyy};
       out.is_peak = true;
       return out;
     }
-    out.shift_cells.x += held * dx;
-    out.shift_cells.y += held * dy;
+    if (is_there || step >= 6) leading = 0;
   }
   return out;
 }

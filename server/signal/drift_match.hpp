@@ -86,15 +86,18 @@ class MatchList {
   /// power per label.
   void weigh(double template_noise, const std::array<double, kLabels>& frame_noise);
 
-  /// c = (2 W / v) F conj(T), and per label sum of W |F|^2.
+  /// From now on c = (2 W / v) F conj(T), and per label the sum of W |F|^2, are those of this
+  /// frame. They are made label by label when a sum first asks for them, so the frame must stay as
+  /// it is until the next load(), and weights and template until then hold for what is not yet
+  /// summed.
   void load(const Spectrum& frame);
 
   /// Sums of one label at the shift the ramps are set to. Empty labels give zeros.
-  [[nodiscard]] MatchSums sum(std::size_t label, const PhaseRamps& ramps) const;
+  [[nodiscard]] MatchSums sum(std::size_t label, const PhaseRamps& ramps);
 
   /// Adds, per kx, the sum of c exp(2 pi i ky s_y / h) over the label's blocks to `columns`.
   void collapse(std::size_t label, const PhaseRamps& ramps,
-                std::span<std::complex<double>> columns) const;
+                std::span<std::complex<double>> columns);
 
   /// T <- T + blend (F exp(+2 pi i k.s) - T), the ramps set to s.
   void update(const Spectrum& frame, const PhaseRamps& ramps, float blend);
@@ -104,6 +107,7 @@ class MatchList {
   [[nodiscard]] const Expectation& expected(std::size_t label) const noexcept {
     return expected_[label];
   }
+  /// 0 for a label that nobody has summed since load().
   [[nodiscard]] double frame_power(std::size_t label) const noexcept { return frame_power_[label]; }
   [[nodiscard]] double label_noise(std::size_t label) const noexcept { return noise_[label]; }
   [[nodiscard]] std::size_t blocks() const noexcept { return count_; }
@@ -115,12 +119,16 @@ class MatchList {
   }
 
  private:
+  void load_label(std::size_t label);
+
   AnalysisGrid grid_;
+  const Spectrum* frame_ = nullptr;
+  std::uint32_t loaded_labels_ = 0;
   std::size_t count_ = 0;
   std::vector<MatchBlock> blocks_;
   std::array<std::uint32_t, kLabels + 1> begin_{};
   AlignedBuffer<float> template_re_, template_im_;  // kBlock per block
-  AlignedBuffer<float> weight_;                     // W
+  AlignedBuffer<float> weight_;                     // W, one a block
   AlignedBuffer<float> c_re_, c_im_;
   std::vector<float> ky_of_row_;
   std::array<Expectation, kLabels> expected_{};
@@ -135,7 +143,7 @@ class GridSearch {
   static constexpr int kReach = 9;
   explicit GridSearch(const AnalysisGrid& grid);
   /// step_cells: at most a third of the shortest period that matters. Does not allocate.
-  Vector2 best(const MatchList& list, std::uint32_t used, Vector2 centre, double step_cells,
+  Vector2 best(MatchList& list, std::uint32_t used, Vector2 centre, double step_cells,
                PhaseRamps& ramps);
 
  private:
@@ -172,8 +180,7 @@ struct MatchResult {
 
 /// Newton's maximum of J over the labels in `used`, from `start`; steps are held to
 /// `max_step_cells`. `window` and `template_shift` as WindowOverlap has it.
-MatchResult maximise(const MatchList& list, std::uint32_t used, Vector2 start,
-                     double max_step_cells, const WindowOverlap& window, Vector2 template_shift,
-                     PhaseRamps& ramps);
+MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double max_step_cells,
+                     const WindowOverlap& window, Vector2 template_shift, PhaseRamps& ramps);
 
 }  // namespace latticed::signal

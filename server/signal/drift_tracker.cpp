@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kReflectionReach = 4;  // bins round a reflection that are taken whole
 constexpr float kPlainReflectionSnr = 6.0f;
-constexpr int kStripes = 8;  // parts of the full template, one renewed per frame
+constexpr int kStripes = 16;  // parts of the full template, one renewed per frame
 constexpr double kStripeBlend = 1.0 / 16.0;
 // Frames until then go into the full template whole: bins chosen from one that is noisier than was
 // assumed are mostly noise, and what they promise denies the right cell.
@@ -23,6 +23,7 @@ constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kSmallestMatch = 0.35;     // of what the template promises
+constexpr double kPlausibleFit = 0.6;       // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
 constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
 constexpr double kDistorted = 5.0;          // residual power over the noise's
@@ -37,6 +38,15 @@ constexpr int kAnchorEvery = 4;          // frames: the template wanders slowly
 constexpr double kAnchorPull = 0.2;      // of the anchor's disagreement
 constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
 constexpr double kLowFringes = 14.0;     // fewer across the field: shapes, not texture
+// The lattice's wings: what is that near to a reflection, or that much above its ring, goes with
+// the lattice. The cell is told by what is left at 5 bins; the leak only beyond 10 (measured on a
+// crystal with edges 0.5 nm soft: film seems to follow a third of the leak at 5 bins, a tenth at
+// 10).
+constexpr double kWings_bins = 5.0;
+constexpr double kFarWings_bins = 10.0;
+constexpr double kWingPower = 4.0;
+constexpr double kFilmReach = 0.12;    // of the field: further away a new film reference is made
+constexpr double kSmallestFilm = 0.3;  // of the J it promises
 
 // The match takes noise for the same all over the field, the taper makes it strongest where the
 // content is: the variance of a sum over tapered content is larger by <w^4> / <w^2>^2 per axis.
@@ -129,6 +139,10 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
       template_(grid_.spectrum_size()),
       list_(grid_, max_blocks_),
       anchor_(grid_, max_blocks_),
+      film_(grid_, max_blocks_),
+      gauge_(grid_),
+      crystal_(grid_, fft.taper_x(), fft.taper_y()),
+      leak_(grid_),
       ramps_(grid_),
       grid_search_(grid_),
       surface_ifft_(grid_),
@@ -139,7 +153,16 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
   scored_.reserve(per_column * static_cast<std::size_t>(grid_.kx_count));
   chosen_.reserve(max_blocks_);
   label_of_block_.resize(per_column * static_cast<std::size_t>(grid_.kx_count));
+  is_wing_.resize(label_of_block_.size());
   powers_.resize(static_cast<std::size_t>(grid_.height) + 2);
+  block_fy2_.resize(per_column);
+  for (std::size_t j = 0; j < per_column; ++j)
+    for (int i = 0; i < kBlock; ++i) {
+      const int row = std::min(static_cast<int>(j) * kBlock + i, grid_.height - 1);
+      const double fy = static_cast<double>(grid_.signed_ky(row)) / grid_.height;
+      block_fy2_[j].row[static_cast<std::size_t>(i)] = static_cast<float>(fy * fy);
+      block_fy2_[j].nearest = std::min(block_fy2_[j].nearest, fy * fy);
+    }
   for (int row = 0; row < grid_.height; ++row)
     one_over_share_.push_back(1.0f / (1.0f - static_cast<float>(std::min(row, grid_.height - row)) /
                                                  static_cast<float>(grid_.height)));
@@ -148,7 +171,9 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 
 void DriftTracker::reset() {
   frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
-  has_anchor_ = false;
+  has_anchor_ = has_film_ = false;
+  gauge_.reset();
+  leak_.reset();
   misfit_.fill(1.0);
   label_phase_.fill(0.0);
   used_labels_ = ~0u;
@@ -156,6 +181,7 @@ void DriftTracker::reset() {
   shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
   innovation_ = 0.0;
   usual_aperiodic_ = 1.0;
+  usual_scatter_ = 0.0;
 }
 
 void DriftTracker::restart(const DriftPlace& place) {
@@ -167,7 +193,11 @@ void DriftTracker::restart(const DriftPlace& place) {
 }
 
 DriftPlace DriftTracker::place() const noexcept {
-  return {{origin_.x + shift_.x, origin_.y + shift_.y}, last_sigma_, velocity_, innovation_};
+  const Vector2 leak = leak_.leak();
+  return {{origin_.x + shift_.x - leak.x, origin_.y + shift_.y - leak.y},
+          last_sigma_,
+          velocity_,
+          innovation_};
 }
 
 DriftPlace DriftTracker::expected_place() const noexcept {
@@ -194,7 +224,7 @@ double DriftTracker::half_cell() const noexcept {
 }
 
 // Which bins say most about the shift: information |T|^2 k^2 above the template's noise.
-void DriftTracker::renew_list(std::span<const Peak> peaks) {
+void DriftTracker::renew_list(const RingNoise& noise, std::span<const Peak> peaks) {
   if (frames_learnt_ > 1) list_.write_back(template_);
   const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
   // Bins from outside the old list come with the full template's noise, and the new list keeps
@@ -206,34 +236,32 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
   const float deviations = frames_learnt_ < kSettled ? 6.0f : 4.0f;
   const float smallest = bin_noise * kBlock * (1.0f + deviations / std::sqrt(float{kBlock}));
   const double band = 0.5 * grid_.band;
-  std::array<float, kBlock> fy2{};
   scored_.clear();
   label_neighbourhoods(peaks);
-  for (std::uint32_t j = 0; j < per_column; ++j) {
-    const int row = static_cast<int>(j) * kBlock;
-    double nearest = 1.0;
-    for (int i = 0; i < kBlock; ++i) {
-      const int r = std::min(row + i, grid_.height - 1);
-      const double fy = static_cast<double>(grid_.signed_ky(r)) / grid_.height;
-      fy2[static_cast<std::size_t>(i)] = static_cast<float>(fy * fy);
-      nearest = std::min(nearest, std::abs(fy));
-    }
-    for (int kx = 0; kx < grid_.kx_count; ++kx) {
-      const double fx = static_cast<double>(kx) / grid_.width;
-      if (fx * fx + nearest * nearest > band * band) break;
+  for (int kx = 0; kx < grid_.kx_count; ++kx) {
+    const double fx = static_cast<double>(kx) / grid_.width;
+    for (std::uint32_t j = 0; j < per_column; ++j) {
+      const int row = static_cast<int>(j) * kBlock;
+      if (fx * fx + block_fy2_[j].nearest > band * band) continue;
       if (kx == 0 && grid_.signed_ky(row) < 0) continue;  // mirror images
       if (kx + row == 0) continue;                        // mean and plane
       float power = 0.0f;
-      const float score = block_score(template_.data() + grid_.at(kx, row), bin_noise,
-                                      static_cast<float>(fx * fx), fy2.data(), &power);
+      const float score =
+          block_score(template_.data() + grid_.at(kx, row), bin_noise, static_cast<float>(fx * fx),
+                      block_fy2_[j].row.data(), &power);
       const std::uint32_t block = static_cast<std::uint32_t>(kx) * per_column + j;
       // A reflection is taken whole: part of its peak would stand for another frequency, and the
       // drift would be wrong by that ratio (1 % of the displacement, measured).
-      const std::uint8_t label = label_of_block_[block];
-      if (label > 0 && label < kShapes)
+      std::uint8_t& label = label_of_block_[block];
+      if (label > 0 && label < kShapes && !is_wing_[block]) {
         scored_.push_back({std::numeric_limits<float>::max(), block});
-      else if (power > smallest && score > 0.0f)
+      } else if (power > smallest && score > 0.0f) {
+        if (label == 0 && is_strong({kx, row}, static_cast<double>(power), noise)) {
+          label = nearest_reflection({kx, row}).first;
+          is_wing_[block] = 1;
+        }
         scored_.push_back({score, block});
+      }
     }
   }
   if (scored_.size() > max_blocks_) {
@@ -247,6 +275,7 @@ void DriftTracker::renew_list(std::span<const Peak> peaks) {
             [](const Scored& a, const Scored& b) { return a.block < b.block; });
   order_blocks();
   list_.choose(chosen_, label_begin_, template_);
+  gauge_.add({reflections_.begin(), reflections_.size()});
   frames_since_renewal_ = 0;
 }
 
@@ -307,6 +336,24 @@ void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
               kx * per_column + grid_.row_of(ky) / kBlock)];
           if (label == 0) label = static_cast<std::uint8_t>(l + 1);
         }
+  // The lattice's wings, from the crystal's edges and the taper, repeat in every unit cell and move
+  // with the lattice: they are the reflection's, not the film's, but need not be taken whole.
+  std::fill(is_wing_.begin(), is_wing_.end(), std::uint8_t{0});
+  const int reach = static_cast<int>(kWings_bins) + kBlock;
+  for (const Peak& peak : reflections_)
+    for (const int sign : {1, -1})
+      for (int dx = -reach; dx <= reach; ++dx)
+        for (int dy = -reach; dy <= reach; dy += kBlock) {
+          const int kx = sign * peak.kx + dx, ky = sign * peak.ky + dy;
+          if (kx < 0 || kx >= grid_.kx_count || std::abs(ky) > grid_.height / 2) continue;
+          const int block_row = grid_.row_of(ky) / kBlock;
+          const auto block = static_cast<std::size_t>(kx * per_column + block_row);
+          if (label_of_block_[block] != 0) continue;
+          const auto [label, distance] = nearest_reflection({kx, block_row * kBlock});
+          if (distance >= kWings_bins) continue;
+          label_of_block_[block] = label;
+          is_wing_[block] = 1;
+        }
   // Shapes as wide as the field (edge, thickness) place the unit cell, but are cut by the window:
   // they get a label of their own and no say in where film and edge are.
   const int low = static_cast<int>(kLowFringes);
@@ -317,6 +364,33 @@ void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
             label_of_block_[static_cast<std::size_t>(kx * per_column + grid_.row_of(ky) / kBlock)];
         if (label == 0) label = static_cast<std::uint8_t>(kShapes);
       }
+}
+
+// The label of the reflection nearest to this block, and how far that is in bins. 0: there is none.
+std::pair<std::uint8_t, double> DriftTracker::nearest_reflection(MatchBlock block) const {
+  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
+  std::pair<std::uint8_t, double> out{0, 1e9};
+  for (std::size_t l = 0; l < reflections_.size(); ++l)
+    for (const int sign : {1, -1}) {
+      const double dx = sign * reflections_[l].kx - block.kx;
+      const double dy = std::max(0.0, std::abs(sign * reflections_[l].ky - middle) - kBlock / 2.0);
+      const double distance = std::hypot(dx, dy);
+      if (distance < out.second) out = {static_cast<std::uint8_t>(l + 1), distance};
+    }
+  return out;
+}
+
+// Far above what else there is in its ring: not film but a far wing of the lattice, or an edge.
+bool DriftTracker::is_strong(MatchBlock block, double power, const RingNoise& noise) const {
+  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
+  // The detector's rings begin elsewhere when its min_fringes was set; a ring off says the same.
+  const std::size_t ring = ring_at(
+      grid_, DetectConfig{}.min_fringes,
+      {static_cast<double>(block.kx) / grid_.width, static_cast<double>(middle) / grid_.height});
+  if (ring == kRings) return false;
+  const double film = std::max(static_cast<double>(noise.mean_power[ring]) - white_, 0.0);
+  // Of eight bins of noise the mean is above twice its own once in a hundred.
+  return power > kBlock * (kWingPower * film + 2.0 * template_noise_);
 }
 
 // Film, edge and thickness together: what knows no unit cells.
@@ -350,7 +424,7 @@ void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
   std::copy_n(frame.data(), frame.size(), template_.data());
   frames_learnt_ = 1;
   template_noise_ = full_noise_ = static_cast<double>(noise.white);
-  renew_list(peaks);
+  renew_list(noise, peaks);
 }
 
 DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
@@ -365,7 +439,8 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
   // A jump by whole cells leaves the reflections matched and the aperiodic part not.
   const double doubt = std::sqrt((1.0 + template_noise_ / white_) / std::max(aperiodic, 1e-30));
   verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
-  verdict.is_suspect = denial < usual_aperiodic_ - std::max(0.2, 6.0 * doubt);
+  verdict.is_suspect =
+      denial < usual_aperiodic_ - std::max({0.2, 6.0 * doubt, 5.0 * usual_scatter_});
   verdict.is_accepted =
       match.is_peak && verdict.match > kSmallestMatch && verdict.significance > kSignificant;
   return verdict;
@@ -467,25 +542,38 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
         std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) * (1.0 - std::abs(s.y) / grid_.height));
     out.score = out.match.is_peak ? out.match.sums.j - 0.5 * share * used.j : -1e300;
     out.aperiodic = aperiodic_j(out.match) - 0.5 * share * aperiodic;
+    out.fit = (out.match.sums.j - aperiodic_j(out.match)) / share;
     return out;
   };
   const Candidate near = refine(match.is_peak ? match.shift_cells : predicted);
-  Candidate best = near;
-  double second_score = -1e300;
+  // The lattice fits as well in every cell, but for what the window and the misfit of a few strong
+  // reflections make of it, and that is more than all that film and edge say. So it has a veto, and
+  // they choose.
+  const bool has_aperiodic = aperiodic > kPlainAperiodicJ;
+  std::array<Candidate, kCandidates> places;
+  double best_fit = near.fit;  // but at most as good as promised: little shared is badly known
   for (std::size_t i = 0; i < count; ++i) {
-    const Candidate candidate = refine(found[i].shift);
-    const auto is_same = [&](const Candidate& other) {
-      return std::hypot(candidate.shift.x - other.shift.x, candidate.shift.y - other.shift.y) < 1.0;
-    };
-    if (is_same(best)) continue;
-    if (candidate.score > best.score) {
-      second_score = best.score;
-      best = candidate;
+    places[i] = refine(found[i].shift);
+    best_fit = std::max(best_fit, places[i].fit);
+  }
+  best_fit = std::min(best_fit, used.j - aperiodic);
+  const auto merit = [&](const Candidate& c) {
+    if (!c.match.is_peak || c.fit < kPlausibleFit * best_fit) return -1e300;
+    return has_aperiodic ? c.aperiodic : c.score;
+  };
+  Candidate best = near;
+  double second = -1e300;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (std::hypot(places[i].shift.x - best.shift.x, places[i].shift.y - best.shift.y) < 1.0)
+      continue;
+    if (merit(places[i]) > merit(best)) {
+      second = merit(best);
+      best = places[i];
     } else {
-      second_score = std::max(second_score, candidate.score);
+      second = std::max(second, merit(places[i]));
     }
   }
-  if (best.score < -1e299) return false;
+  if (merit(best) < -1e299) return false;
 
   const bool is_near_sound = near.match.is_peak && near.match.sums.j > kSmallestMatch * used.j;
   const double lead = best.aperiodic - near.aperiodic;
@@ -494,7 +582,11 @@ bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResu
     is_ambiguous = lead > std::max(4.0 * std::sqrt(aperiodic), 0.15 * aperiodic);
     best = near;
   } else {
-    is_ambiguous = best.score - second_score < std::max(kAmbiguousOdds, 0.02 * used.j);
+    const double odds = has_aperiodic ? std::max(kAmbiguousOdds, 3.0 * std::sqrt(aperiodic))
+                                      : std::max(kAmbiguousOdds, 0.02 * used.j);
+    // Where little is shared little is expected, and the score is no proof: film must be there.
+    is_ambiguous = merit(best) - second < odds ||
+                   (has_aperiodic && aperiodic_j(best.match) < 5.0 * std::sqrt(aperiodic));
   }
   match = best.match;
   return true;
@@ -584,21 +676,6 @@ MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& fi
 // 0.03 px from an all-pairs registration, against 1.2 px of the match).
 bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& match) {
   list_.write_back(template_);
-  const auto hann = [this](const Spectrum& spectrum, int kx, int ky) {
-    constexpr float kKernel[3] = {-0.25f, 0.5f, -0.25f};
-    Complex sum{};
-    for (int dx = -1; dx <= 1; ++dx)
-      for (int dy = -1; dy <= 1; ++dy) {
-        int x = kx + dx, y = ky + dy;
-        const bool is_mirrored = x < 0;
-        if (is_mirrored) x = -x, y = -y;
-        y = (y % grid_.height + grid_.height) % grid_.height;
-        if (x >= grid_.kx_count) continue;
-        const Complex value = spectrum[grid_.at(x, y)];
-        sum += kKernel[dx + 1] * kKernel[dy + 1] * (is_mirrored ? std::conj(value) : value);
-      }
-    return sum;
-  };
   struct Phase {
     Vector2 g;
     double cycles = 0.0, weight = 0.0;
@@ -611,8 +688,9 @@ bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& ma
     std::complex<double> cross{};
     for (int dx = -1; dx <= 1; ++dx)
       for (int dy = -1; dy <= 1; ++dy)
-        cross += std::complex<double>(hann(frame, peak.kx + dx, peak.ky + dy) *
-                                      std::conj(hann(template_, peak.kx + dx, peak.ky + dy)));
+        cross +=
+            std::complex<double>(hann_bin(grid_, frame, peak.kx + dx, peak.ky + dy) *
+                                 std::conj(hann_bin(grid_, template_, peak.kx + dx, peak.ky + dy)));
     const Vector2 g{static_cast<double>(peak.kx) / grid_.width,
                     static_cast<double>(peak.ky) / grid_.height};
     double cycles = -std::arg(cross) / (2.0 * std::numbers::pi);
@@ -705,17 +783,76 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   return {shift.x + kAnchorPull * off.x, shift.y + kAnchorPull * off.y};
 }
 
+void DriftTracker::make_film() {
+  list_.write_back(template_);
+  chosen_.clear();
+  for (const MatchBlock& block : list_.block_list().first(list_.label_begin()[1]))
+    if (nearest_reflection(block).second >= kFarWings_bins) chosen_.push_back(block);
+  std::array<std::uint32_t, kLabels + 1> film_begin;
+  film_begin.fill(static_cast<std::uint32_t>(chosen_.size()));
+  film_begin[0] = 0;
+  film_.choose(chosen_, film_begin, template_);
+  std::array<double, kLabels> frame_noise;
+  frame_noise.fill(white_);
+  film_.weigh(template_noise_, frame_noise);
+  film_place_ = shift_;
+  film_mean_ = template_mean_;
+  film_white_ = white_;
+  frames_without_film_ = 0;
+  has_film_ = true;
+  // Its own place is as well known as the frames in it say.
+  const Expectation& expected = film_.expected(0);
+  const double frames = std::max(1.0, white_ / std::max(template_noise_, 1e-30));
+  const CrystalPlace place = crystal_.place(template_, {reflections_.begin(), reflections_.size()});
+  leak_.begin(place, {taper_excess_ / (frames * std::max(expected.gxx, 1e-12)),
+                      taper_excess_ / (frames * std::max(expected.gyy, 1e-12))});
+}
+
+// How far the lattice has carried the match away from film and edge (drift_leak.hpp).
+void DriftTracker::follow_lattice(const Spectrum& frame, const MatchResult& match) {
+  gauge_.measure(frame);
+  const Vector2 shift = match.shift_cells;
+  leak_.advance(gauge_.deformation(), shift);
+  const double reach = kFilmReach * std::min(grid_.width, grid_.height);
+  if (has_film_ && (frames_without_film_ > kPatience ||
+                    std::hypot(shift.x - film_place_.x, shift.y - film_place_.y) > reach))
+    has_film_ = false;
+  if (!has_film_) {
+    if (frames_learnt_ >= config_.anchor_frames) make_film();
+    return;
+  }
+  const double variance = std::min(match.covariance.xx, match.covariance.yy);
+  if (frames_learnt_ % kAnchorEvery != 0 && !leak_.matters(variance)) return;
+  const Expectation& expected = film_.expected(0);
+  if (expected.gxx <= 0.0 || expected.gyy <= 0.0) return;
+  film_.load(frame);
+  const MatchResult film =
+      maximise(film_, 1u, shift, 0.25 * half_cell(), window_, film_mean_, ramps_);
+  const Vector2 off{shift.x - film.shift_cells.x, shift.y - film.shift_cells.y};
+  const double excess = taper_excess_ * white_ / film_white_;
+  if (!film.is_peak || film.sums.j < kSmallestFilm * expected.j ||
+      std::hypot(off.x, off.y) > half_cell()) {
+    ++frames_without_film_;
+    return;
+  }
+  frames_without_film_ = 0;
+  leak_.learn(off, {excess * film.covariance.xx, excess * film.covariance.yy});
+}
+
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   const double away =
       std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
   if (away > kAnchorReach * std::min(grid_.width, grid_.height))
     has_anchor_ = false;  // the field has moved on: a new anchor is made from the template
+  follow_lattice(frame, match);
   const Vector2 place = anchored(frame, match.shift_cells);
   for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
   watch_reflections(match);
 
   const double aperiodic = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
-  usual_aperiodic_ += 0.1 * (std::clamp(aperiodic, 0.0, 1.0) - usual_aperiodic_);
+  const double unusual = std::clamp(aperiodic, 0.0, 1.5) - usual_aperiodic_;
+  usual_scatter_ += 0.1 * (std::min(std::abs(unusual), 0.1) - usual_scatter_);
+  usual_aperiodic_ = std::min(1.0, usual_aperiodic_ + 0.1 * unusual);
 
   ++frames_learnt_;
   const int memory = std::min(frames_learnt_, config_.template_memory_frames);
@@ -744,7 +881,8 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
 
 DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
   DriftMeasurement out;
-  out.drift_px = {origin_.x + shift.x, origin_.y + shift.y};
+  const Vector2 leak = leak_.leak();
+  out.drift_px = {origin_.x + shift.x - leak.x, origin_.y + shift.y - leak.y};
   const double doubt = half_cell() + innovation_ * std::sqrt(1.0 + frames_lost_);
   out.sigma_drift_px = {std::hypot(doubt, origin_sigma_.x), std::hypot(doubt, origin_sigma_.y)};
   out.state = DriftState::lost;
@@ -765,9 +903,13 @@ DriftMeasurement DriftTracker::skip() {
 DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& verdict,
                                       bool is_ambiguous) {
   DriftMeasurement out;
-  out.drift_px = {origin_.x + match.shift_cells.x, origin_.y + match.shift_cells.y};
-  out.sigma_drift_px = {std::sqrt(taper_excess_ * match.covariance.xx),
-                        std::sqrt(taper_excess_ * match.covariance.yy)};
+  const Vector2 leak = leak_.leak();
+  const LatticeLeak::Doubt doubt = leak_.doubt();
+  out.drift_px = {origin_.x + match.shift_cells.x - leak.x,
+                  origin_.y + match.shift_cells.y - leak.y};
+  out.sigma_drift_px = {std::sqrt(taper_excess_ * match.covariance.xx + doubt.random.x),
+                        std::sqrt(taper_excess_ * match.covariance.yy + doubt.random.y)};
+  out.sigma_drift_sys_px = {std::sqrt(doubt.systematic.x), std::sqrt(doubt.systematic.y)};
   out.match = verdict.match;
   out.is_cell_ambiguous = is_ambiguous;
   const double sigma = std::max(out.sigma_drift_px.x, out.sigma_drift_px.y);
@@ -789,7 +931,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const bool is_due =
       frames_since_renewal_ >= 32 ||
       (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_)));
-  if (!is_first && is_due) renew_list(peaks);
+  if (!is_first && is_due) renew_list(noise, peaks);
   ++frames_since_renewal_;
 
   std::array<double, kLabels> frame_noise;
@@ -822,16 +964,18 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   double apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
   if (!verdict.is_accepted || verdict.is_cell_denied || verdict.is_suspect ||
       (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
-    if (reacquire(frame, predicted, match, is_ambiguous)) {
-      verdict = judge(match);
-      // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
-      // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
-      // Where nothing of film and edge is left while the reflections fit, it is another field.
-      const bool is_elsewhere = aperiodic_j(match) < kNothingLeft * expected_aperiodic_j() &&
-                                reflections_match(match) > kWholeLattice;
-      is_ambiguous |=
-          verdict.is_cell_denied && (typical_misfit(match) < kDistorted || is_elsewhere);
-    }
+    if (reacquire(frame, predicted, match, is_ambiguous)) verdict = judge(match);
+    // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
+    // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
+    // Where nothing of film and edge is left while the reflections fit, it is another field.
+    const bool is_elsewhere = aperiodic_j(match) < kNothingLeft * expected_aperiodic_j() &&
+                              reflections_match(match) > kWholeLattice;
+    // A distorted frame is near where it was expected, and that was no doubtful place.
+    const bool is_far = std::hypot(match.shift_cells.x - predicted.x,
+                                   match.shift_cells.y - predicted.y) > half_cell();
+    is_ambiguous |= verdict.is_cell_denied &&
+                    (is_far || frames_ambiguous_ > 0 || is_elsewhere ||
+                     verdict.match > kPlainMatch || typical_misfit(match) < kDistorted);
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
       lost.match = verdict.match;

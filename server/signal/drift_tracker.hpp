@@ -11,9 +11,11 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "server/frame/measurements.hpp"
+#include "server/signal/drift_leak.hpp"
 #include "server/signal/drift_match.hpp"
 #include "server/signal/frame_fft.hpp"
 #include "server/signal/peak_detect.hpp"
@@ -63,6 +65,7 @@ class DriftTracker {
     Vector2 shift;
     double score = 0.0;      // log-likelihood (in collect_peaks: the surface over the shared field)
     double aperiodic = 0.0;  // the same of the aperiodic part alone
+    double fit = 0.0;        // J of the lattice over the shared part of the field
     MatchResult match;
   };
   struct Verdict {
@@ -74,7 +77,9 @@ class DriftTracker {
   };
 
   void begin(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks);
-  void renew_list(std::span<const Peak> peaks);
+  void renew_list(const RingNoise& noise, std::span<const Peak> peaks);
+  [[nodiscard]] std::pair<std::uint8_t, double> nearest_reflection(MatchBlock block) const;
+  [[nodiscard]] bool is_strong(MatchBlock block, double power, const RingNoise& noise) const;
   void label_neighbourhoods(std::span<const Peak> peaks);
   void order_blocks();
   [[nodiscard]] static double aperiodic_j(const MatchResult& match) noexcept;
@@ -99,6 +104,8 @@ class DriftTracker {
   Vector2 anchored(const Spectrum& frame, Vector2 shift);
   void reset();
   void make_anchor();
+  void make_film();
+  void follow_lattice(const Spectrum& frame, const MatchResult& match);
   DriftMeasurement report(const MatchResult& match, const Verdict& verdict, bool is_ambiguous);
   DriftMeasurement doubtful(Vector2 shift) const;
   MatchResult match_near(std::uint32_t labels, Vector2 start);
@@ -113,6 +120,14 @@ class DriftTracker {
   // Across frames.
   Spectrum template_;
   MatchList list_, anchor_;
+  MatchList film_;  // film and edge as they were: never updated
+  DeformationGauge gauge_;
+  CrystalMap crystal_;
+  LatticeLeak leak_;
+  Vector2 film_place_, film_mean_;  // as anchor_place_ and anchor_mean_
+  double film_white_ = 0.0;         // frame noise its variances were worked out with
+  int frames_without_film_ = 0;     // in a row: film asked, and not found
+  bool has_film_ = false;
   int frames_learnt_ = 0, frames_since_renewal_ = 0, frames_lost_ = 0, stripe_ = 0;
   int frames_ambiguous_ = 0;  // in a row
   bool has_anchor_ = false, was_reweighed_ = false;
@@ -132,6 +147,7 @@ class DriftTracker {
   Vector2 last_sigma_;                      // as reported of the last frame
   Vector2 shift_, velocity_;                // cells from the template's zero, cells per frame
   double usual_aperiodic_ = 1.0;            // running mean of the aperiodic match
+  double usual_scatter_ = 0.0;              // and of its distance from that
   double innovation_ = 0.0;                 // running rms of |measured - predicted|, cells
 
   // Scratch of one frame.
@@ -144,6 +160,12 @@ class DriftTracker {
   std::vector<Scored> scored_;
   std::vector<MatchBlock> chosen_;
   std::vector<std::uint8_t> label_of_block_;
+  std::vector<std::uint8_t> is_wing_;  // by block: of its label's wings
+  struct BlockRows {
+    std::array<float, kBlock> row{};  // fy^2 of its rows, cycles^2 per cell^2
+    double nearest = 1.0;             // the smallest of them
+  };
+  std::vector<BlockRows> block_fy2_;   // blocks of one column
   std::vector<float> powers_;          // of one column's rows, and one more at either end
   std::vector<float> one_over_share_;  // by row: how much of the field is not shared
   std::array<std::uint32_t, kLabels + 1> label_begin_{};
