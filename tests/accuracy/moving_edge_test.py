@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A beam stop that comes into the field, and a bright edge that sweeps over it, while the specimen drifts its own way."""
+import unittest
+
+import bad_input as bad
+import numpy
+
+
+def bar(position, direction, size=256, width=50.0, edge=4.0):
+    """1 in a bar across the field whose middle is `position` px from the centre along `direction` (rad)."""
+    y, x = numpy.mgrid[:size, :size] - (size - 1) / 2
+    along = x * numpy.cos(direction) + y * numpy.sin(direction) - position
+    return 0.5 * (numpy.tanh((along + width / 2) / edge) - numpy.tanh((along - width / 2) / edge))
+
+
+class MovingEdge(bad.Honesty):
+    def movie(self, brightness, positions, seed, waves=bad.LAYERED):
+        truth = bad.path(len(positions), seed=seed, velocity=(0.1, 0.05), walk=0.2)
+        specimen = bad.Specimen(bad.Film(60), waves, None if not waves else bad.disc(10, -5, 90), 0.3)
+        expected = []
+        for shift, position in zip(truth, positions):
+            cover = bar(position, 0.35)
+            expected.append(specimen.at(shift) * (1 - cover) + brightness * cover)
+        return specimen, truth, bad.exposed(expected, 20, seed=seed + 1)
+
+    def check(self, brightness, positions, seed, least_sure, waves=bad.LAYERED):
+        specimen, truth, movie = self.movie(brightness, positions, seed, waves)
+        lines = bad.analyze(movie)
+        self.assert_spots_are_true(lines, specimen.spacings_nm())
+        self.assertGreater(self.assert_drift_is_honest(lines, truth), least_sure)
+
+    def test_a_beam_stop_comes_in_and_goes(self):
+        in_and_out = numpy.concatenate([numpy.full(30, -200.0), numpy.linspace(-200, -60, 40), numpy.full(20, -60.0),
+                                        numpy.linspace(-60, -200, 40)])
+        self.check(0.0, in_and_out, 61, 0.4)
+
+    def test_a_bright_edge_sweeps_over_the_field(self):
+        self.check(3.0, numpy.linspace(-250, 250, 120), 63, 0.3)
+
+    def test_a_bright_edge_sweeps_over_film(self):
+        self.check(3.0, numpy.linspace(-250, 250, 120), 65, 0.3, waves=())
+
+
+if __name__ == "__main__":
+    unittest.main()
