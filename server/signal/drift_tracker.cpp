@@ -22,6 +22,8 @@ constexpr double kStripeBlend = 1.0 / 16.0;
 constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
+constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
+constexpr double kWingsShare = 0.01;        // of the reflections' J: less may be their own wings
 constexpr double kSmallestMatch = 0.35;     // of what the template promises
 constexpr double kPlausibleFit = 0.6;       // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
@@ -629,6 +631,16 @@ bool DriftTracker::is_one_row() const noexcept {
   });
 }
 
+// Film and edge are more than the list's choice among noise, whose promise is not kept, and more
+// than the wings of the reflections.
+bool DriftTracker::is_aperiodic_told(const MatchResult& match) const {
+  double reflections = 0.0;
+  for (std::size_t l = 1; l < kShapes; ++l) reflections += list_.expected(l).j;
+  const double expected = expected_aperiodic_j();
+  return expected > std::max(kToldJ, kWingsShare * reflections) && usual_aperiodic_ > 0.5 &&
+         aperiodic_j(match) > 0.5 * expected;
+}
+
 // J of the reflections over what the template promises: 1 = a shifted copy of the lattice.
 double DriftTracker::reflections_match(const MatchResult& match) const {
   double is = 0.0, expected = 0.0;
@@ -996,9 +1008,10 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   if (aperiodic_match < kRigidMatch && typical_misfit(match) > kDistorted)
     (void)average_of_reflections(frame, match);
   frames_lost_ = 0;
-  // Nothing in the frame tells how far it has moved along its only planes.
-  // (What the list takes for film there is its choice among noise, and the planes' own wings.)
-  is_ambiguous |= is_one_row() && expected_aperiodic_j() < 2.0 * kPlainAperiodicJ;
+  // Nothing in the frame tells how far it has moved along its only planes, unless film or edge are
+  // found as they were promised. Such a frame is learnt nevertheless, near where it was expected:
+  // film too faint for one frame shows in many.
+  const bool is_untold = is_one_row() && !is_aperiodic_told(match);
   const Vector2 residual{match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y};
   if (has_jumped) {
     velocity_ = {};
@@ -1007,7 +1020,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     innovation_ += 0.1 * (apart - innovation_);
   }
   shift_ = match.shift_cells;
-  const DriftMeasurement out = report(match, verdict, is_ambiguous);
+  const DriftMeasurement out = report(match, verdict, is_ambiguous || is_untold);
   frames_ambiguous_ = is_ambiguous ? frames_ambiguous_ + 1 : 0;
   // A doubt that stays: film or edge have changed for good, or the specimen has gone where nothing
   // of them is left. They are learnt anew, and nobody knows which it was.

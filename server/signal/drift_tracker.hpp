@@ -97,6 +97,7 @@ class DriftTracker {
   [[nodiscard]] double typical_misfit(const MatchResult& match) const;
   [[nodiscard]] double reflections_match(const MatchResult& match) const;
   [[nodiscard]] bool is_one_row() const noexcept;
+  [[nodiscard]] bool is_aperiodic_told(const MatchResult& match) const;
   void doubt_place() noexcept;
   bool average_of_reflections(const Spectrum& frame, MatchResult& match);
   void watch_reflections(const MatchResult& match);

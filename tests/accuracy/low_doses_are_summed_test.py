@@ -49,7 +49,7 @@ class LowDosesAreSummed(unittest.TestCase):
         self.assertGreater(len(sums), 0.75 * FRAMES / (K / 4))  # the first when single frames have proved poor
         for seq, one in sums:
             self.assertEqual(one["last_seq"], seq)
-            self.assertEqual(one["first_seq"], seq - K + 1)
+            self.assertGreaterEqual(one["first_seq"], seq - K + 1)  # frames in doubt are left out
             self.assertEqual(one["frames_added"] + one["frames_left_out"], K)
             self.assertAlmostEqual(one["effective_seq"], seq - (K - 1) / 2, delta=2)
         self.assertGreater(numpy.mean([one["frames_added"] for _, one in sums]), 0.9 * K)
