@@ -27,6 +27,7 @@ constexpr double kWingsShare = 0.01;        // of the reflections' J: less may b
 constexpr double kSmallestMatch = 0.35;     // of what the template promises
 constexpr double kPlausibleFit = 0.6;       // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
+constexpr double kWholeMatch = 0.95;        // above: no distorted frame (a scanned one: 0.80 to 0.91)
 constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
 constexpr double kDistorted = 5.0;          // residual power over the noise's
 constexpr double kWholeLattice = 0.9;       // reflections of a frame that no scan has distorted
@@ -987,7 +988,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
                                    match.shift_cells.y - predicted.y) > half_cell();
     is_ambiguous |= verdict.is_cell_denied &&
                     (is_far || frames_ambiguous_ > 0 || is_elsewhere ||
-                     verdict.match > kPlainMatch || typical_misfit(match) < kDistorted);
+                     verdict.match > kWholeMatch || typical_misfit(match) < kDistorted);
     if (!verdict.is_accepted) {
       DriftMeasurement lost = skip();
       lost.match = verdict.match;
