@@ -16,9 +16,10 @@ void* allocate_touched(std::size_t bytes, std::size_t alignment) {
       std::max<std::size_t>((bytes + alignment - 1) / alignment, 1) * alignment;
   // Whole large pages where they fit; what is left over lies on small ones, so nothing is wasted.
   const bool is_large = rounded >= kLargePage;
-  void* const data =
-      std::aligned_alloc(is_large ? std::max(alignment, kLargePage) : alignment, rounded);
-  if (!data) throw std::bad_alloc();
+  // Not aligned_alloc: that wants a size of whole alignments, which would be whole large pages.
+  void* data = nullptr;
+  if (posix_memalign(&data, is_large ? std::max(alignment, kLargePage) : alignment, rounded) != 0)
+    throw std::bad_alloc();
   // A wish: without large pages everything works the same, a little slower.
   if (is_large) madvise(data, rounded, MADV_HUGEPAGE);
   std::memset(data, 0, rounded);
