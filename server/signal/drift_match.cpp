@@ -301,32 +301,43 @@ void MatchList::write_back(Spectrum& full) const {
     }
 }
 
-std::vector<float> WindowOverlap::log_slopes(const std::vector<float>& taper) {
+WindowOverlap::Axis WindowOverlap::axis_of(const std::vector<float>& taper) {
   const std::size_t n = taper.size(), half = n / 2;
   std::vector<double> overlap(half + 2, 0.0);
   for (std::size_t shift = 0; shift < overlap.size(); ++shift)
     for (std::size_t i = 0; i + shift < n; ++i)
       overlap[shift] += static_cast<double>(taper[i]) * static_cast<double>(taper[i + shift]);
-  std::vector<float> slopes(half + 1, 0.0f);
-  for (std::size_t shift = 1; shift <= half; ++shift)
-    slopes[shift] = static_cast<float>(0.5 * (overlap[shift + 1] - overlap[shift - 1]) /
-                                       std::max(overlap[shift], 1e-6));
-  return slopes;
+  Axis out{std::vector<float>(half + 1, 1.0f), std::vector<float>(half + 1, 0.0f)};
+  for (std::size_t shift = 1; shift <= half; ++shift) {
+    out.share[shift] = static_cast<float>(overlap[shift] / overlap[0]);
+    out.log_slope[shift] = static_cast<float>(0.5 * (overlap[shift + 1] - overlap[shift - 1]) /
+                                              std::max(overlap[shift], 1e-6));
+  }
+  return out;
 }
 
 WindowOverlap::WindowOverlap(const std::vector<float>& taper_x, const std::vector<float>& taper_y)
-    : x_(log_slopes(taper_x)), y_(log_slopes(taper_y)) {}
+    : x_(axis_of(taper_x)), y_(axis_of(taper_y)) {}
+
+namespace {
+
+// Between whole cells; the last value beyond.
+double interpolated(const std::vector<float>& values, double shift) {
+  const double a = std::min(std::abs(shift), static_cast<double>(values.size()) - 1.001);
+  const auto i = static_cast<std::size_t>(a);
+  const double part = a - static_cast<double>(i);
+  return (1.0 - part) * static_cast<double>(values[i]) + part * static_cast<double>(values[i + 1]);
+}
+
+}  // namespace
 
 Vector2 WindowOverlap::log_slope(Vector2 relative) const noexcept {
-  const auto at = [](const std::vector<float>& slopes, double shift) {
-    const double a = std::min(std::abs(shift), static_cast<double>(slopes.size()) - 1.001);
-    const auto i = static_cast<std::size_t>(a);
-    const double part = a - static_cast<double>(i);
-    const double slope =
-        (1.0 - part) * static_cast<double>(slopes[i]) + part * static_cast<double>(slopes[i + 1]);
-    return shift < 0.0 ? -slope : slope;
-  };
-  return {at(x_, relative.x), at(y_, relative.y)};
+  return {std::copysign(1.0, relative.x) * interpolated(x_.log_slope, relative.x),
+          std::copysign(1.0, relative.y) * interpolated(y_.log_slope, relative.y)};
+}
+
+double WindowOverlap::share(Vector2 relative) const noexcept {
+  return interpolated(x_.share, relative.x) * interpolated(y_.share, relative.y);
 }
 
 namespace {

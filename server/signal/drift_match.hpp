@@ -164,10 +164,15 @@ class WindowOverlap {
   WindowOverlap(const std::vector<float>& taper_x, const std::vector<float>& taper_y);
   /// Gradient of log A at this relative shift, per cell.
   [[nodiscard]] Vector2 log_slope(Vector2 relative_cells) const noexcept;
+  /// A over its value at no shift: the part of the tapered field that two frames share.
+  [[nodiscard]] double share(Vector2 relative_cells) const noexcept;
 
  private:
-  static std::vector<float> log_slopes(const std::vector<float>& taper);
-  std::vector<float> x_, y_;  // at whole cells, 0 .. half the field
+  struct Axis {
+    std::vector<float> share, log_slope;  // at whole cells, 0 .. half the field
+  };
+  static Axis axis_of(const std::vector<float>& taper);
+  Axis x_, y_;
 };
 
 struct MatchResult {

@@ -13,41 +13,40 @@ namespace latticed::signal {
 
 namespace {
 
-constexpr int kReflectionReach = 4;  // bins round a reflection that are taken whole
-constexpr float kPlainReflectionSnr = 6.0f;
 constexpr int kStripes = 16;  // parts of the full template, one renewed per frame
 constexpr double kStripeBlend = 1.0 / 16.0;
 // Frames until then go into the full template whole: bins chosen from one that is noisier than was
 // assumed are mostly noise, and what they promise denies the right cell.
 constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
+constexpr int kMemoryAfterJump = 8;         // frames
+constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in the template
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
 constexpr double kWingsShare = 0.01;        // of the reflections' J: less may be their own wings
 constexpr double kSmallestMatch = 0.35;     // of what the template promises
 constexpr double kPlausibleFit = 0.6;       // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
-constexpr double kWholeMatch = 0.95;   // above: no distorted frame (a scanned one: 0.80 to 0.91)
-constexpr double kRigidMatch = 0.7;    // aperiodic match of a frame that moved as a whole
-constexpr double kDistorted = 5.0;     // residual power over the noise's
-constexpr double kWholeLattice = 0.9;  // reflections of a frame that no scan has distorted
-constexpr double kNothingLeft = 0.15;  // of the aperiodic match
-constexpr double kSignificant = 6.0;   // J over its own noise
+constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
+constexpr double kDistorted = 5.0;          // residual power over the noise's
+constexpr double kWholeLattice = 0.9;       // reflections of a frame that no scan has distorted
+constexpr double kSignificant = 6.0;        // J over its own noise
 constexpr double kWeakSignificance = 12.0;
-constexpr double kAmbiguousOdds = 12.0;  // log-likelihood by which the best cell must lead
-constexpr int kPatience = 48;            // lost frames before a new template is begun
-constexpr int kWeighEvery = 8;           // frames: weights follow the template's slow change
-constexpr int kAnchorEvery = 4;          // frames: the template wanders slowly
-constexpr double kAnchorPull = 0.2;      // of the anchor's disagreement
-constexpr double kAnchorReach = 0.04;    // of the field: further away a new anchor is made
-constexpr double kLowFringes = 14.0;     // fewer across the field: shapes, not texture
-// The lattice's wings: what is that near to a reflection, or that much above its ring, goes with
-// the lattice. The cell is told by what is left at 5 bins; the leak only beyond 10 (measured on a
-// crystal with edges 0.5 nm soft: film seems to follow a third of the leak at 5 bins, a tenth at
-// 10).
-constexpr double kWings_bins = 5.0;
+// Of the slope of film and edge, in standard deviations: one cell too far is 9 of them on a
+// particle at 2 e/px. A false alarm costs a search, no flag.
+constexpr double kStrangePull = 6.0;
+constexpr double kStrangeStep = 6.0;          // of the usual step, where nothing tells the cell
+constexpr double kSmallestStep_cells = 0.25;  // steps below are never unusual
+constexpr double kSmallestShare = 0.25;       // of the field, to compare two frames by
+constexpr double kImpossible_nats = -1e6;
+constexpr int kPatience = 48;          // lost or doubtful frames before a new template is begun
+constexpr int kWeighEvery = 8;         // frames: weights follow the template's slow change
+constexpr int kAnchorEvery = 4;        // frames: the template wanders slowly
+constexpr double kAnchorPull = 0.2;    // of the anchor's disagreement
+constexpr double kAnchorReach = 0.04;  // of the field: further away a new anchor is made
+// The leak is told by what is this far from all reflections (measured on a crystal with edges
+// 0.5 nm soft: film seems to follow a third of the leak at 5 bins, a tenth at 10).
 constexpr double kFarWings_bins = 10.0;
-constexpr double kWingPower = 4.0;
 constexpr double kFilmReach = 0.12;    // of the field: further away a new film reference is made
 constexpr double kSmallestFilm = 0.3;  // of the J it promises
 
@@ -61,6 +60,10 @@ double taper_excess(const std::vector<float>& taper) {
     fourth += w2 * w2;
   }
   return fourth * static_cast<double>(taper.size()) / (second * second);
+}
+
+std::size_t max_blocks(const DriftConfig& config) {
+  return static_cast<std::size_t>(config.max_match_bins / kBlock);
 }
 
 // template += blend (frame exp(+2 pi i k s) - template) over columns first .. last-1.
@@ -83,54 +86,6 @@ LATTICED_HOT void blend_columns(const Complex* frame, Complex* mean, const Compl
   }
 }
 
-// to = f conj(t) W / v, W from the power of three neighbouring rows: single bins are too noisy.
-// `power`: scratch of rows + 2.
-LATTICED_HOT void weigh_products(const Complex* frame, const Complex* mean, int rows, float noise,
-                                 float white, float* power, Complex* to) {
-  const float* f = reinterpret_cast<const float*>(frame);
-  const float* t = reinterpret_cast<const float*>(mean);
-  float* out = reinterpret_cast<float*>(to);
-  for (int row = 0; row < rows; ++row)
-    power[row + 1] = t[2 * row] * t[2 * row] + t[2 * row + 1] * t[2 * row + 1];
-  power[0] = power[rows];
-  power[rows + 1] = power[1];
-  for (int row = 0; row < rows; ++row) {
-    const float p = (power[row] + power[row + 1] + power[row + 2]) / 3.0f;
-    const float weight = p > 1.5f * noise ? (p - noise) / p : 0.0f;
-    // Strong bins are held to a noise of a tenth of themselves: what fits badly must not decide.
-    const float factor = weight / (white + 0.01f * p);
-    out[2 * row] = factor * (f[2 * row] * t[2 * row] + f[2 * row + 1] * t[2 * row + 1]);
-    out[2 * row + 1] = factor * (f[2 * row + 1] * t[2 * row] - f[2 * row] * t[2 * row + 1]);
-  }
-}
-
-// The highest of values[i] * scale[i].
-LATTICED_HOT float highest_of(const float* values, const float* scale, int count) {
-  float highest[16];
-  for (float& value : highest) value = std::numeric_limits<float>::lowest();
-  int i = 0;
-  for (; i + 16 <= count; i += 16)
-    for (int k = 0; k < 16; ++k) {
-      const float value = values[i + k] * scale[i + k];
-      highest[k] = value > highest[k] ? value : highest[k];
-    }
-  for (; i < count; ++i) highest[0] = std::max(highest[0], values[i] * scale[i]);
-  return *std::max_element(highest, highest + 16);
-}
-
-LATTICED_HOT float block_score(const Complex* block, float noise, float fx2, const float* fy2,
-                               float* power_out) {
-  const float* part = reinterpret_cast<const float*>(block);
-  float power = 0.0f, information = 0.0f;
-  for (int i = 0; i < kBlock; ++i) {
-    const float p = part[2 * i] * part[2 * i] + part[2 * i + 1] * part[2 * i + 1];
-    power += p;
-    information += (p - noise) * (fx2 + fy2[i]);
-  }
-  *power_out = power;
-  return information;
-}
-
 }  // namespace
 
 DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
@@ -138,37 +93,18 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
       config_(config),
       window_(fft.taper_x(), fft.taper_y()),
       taper_excess_(taper_excess(fft.taper_x()) * taper_excess(fft.taper_y())),
-      max_blocks_(static_cast<std::size_t>(config.max_match_bins / kBlock)),
       template_(grid_.spectrum_size()),
-      list_(grid_, max_blocks_),
-      anchor_(grid_, max_blocks_),
-      film_(grid_, max_blocks_),
+      bins_(grid_, max_blocks(config)),
+      list_(grid_, max_blocks(config)),
+      anchor_(grid_, max_blocks(config)),
+      film_(grid_, max_blocks(config)),
       gauge_(grid_),
       crystal_(grid_, fft.taper_x(), fft.taper_y()),
       leak_(grid_),
       ramps_(grid_),
       grid_search_(grid_),
-      surface_ifft_(grid_),
-      surface_half_(static_cast<std::size_t>(grid_.width / 2 + 1) *
-                    static_cast<std::size_t>(grid_.height)),
-      surface_(static_cast<std::size_t>(grid_.width) * static_cast<std::size_t>(grid_.height)) {
-  const auto per_column = static_cast<std::size_t>((grid_.height + kBlock - 1) / kBlock);
-  scored_.reserve(per_column * static_cast<std::size_t>(grid_.kx_count));
-  chosen_.reserve(max_blocks_);
-  label_of_block_.resize(per_column * static_cast<std::size_t>(grid_.kx_count));
-  is_wing_.resize(label_of_block_.size());
-  powers_.resize(static_cast<std::size_t>(grid_.height) + 2);
-  block_fy2_.resize(per_column);
-  for (std::size_t j = 0; j < per_column; ++j)
-    for (int i = 0; i < kBlock; ++i) {
-      const int row = std::min(static_cast<int>(j) * kBlock + i, grid_.height - 1);
-      const double fy = static_cast<double>(grid_.signed_ky(row)) / grid_.height;
-      block_fy2_[j].row[static_cast<std::size_t>(i)] = static_cast<float>(fy * fy);
-      block_fy2_[j].nearest = std::min(block_fy2_[j].nearest, fy * fy);
-    }
-  for (int row = 0; row < grid_.height; ++row)
-    one_over_share_.push_back(1.0f / (1.0f - static_cast<float>(std::min(row, grid_.height - row)) /
-                                                 static_cast<float>(grid_.height)));
+      field_search_(grid_) {
+  film_blocks_.reserve(max_blocks(config));
   reset();
 }
 
@@ -180,7 +116,12 @@ void DriftTracker::reset() {
   misfit_.fill(1.0);
   label_phase_.fill(0.0);
   used_labels_ = ~0u;
-  shortest_period_cells_ = finest_period_cells_ = 0.0;
+  bins_.reset();
+  doubt_.close();
+  usual_pull_ = {};
+  usual_pull_scatter_ = 1.0;
+  memory_ = 1;
+  home_ = home_variance_ = away_variance_ = {};
   shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
   innovation_ = 0.0;
   usual_aperiodic_ = 1.0;
@@ -223,177 +164,22 @@ MatchResult DriftTracker::match_near(std::uint32_t labels, Vector2 start) {
 }
 
 double DriftTracker::half_cell() const noexcept {
-  return shortest_period_cells_ > 0.0 ? 0.5 * shortest_period_cells_ : 8.0;
+  return bins_.shortest_period_cells() > 0.0 ? 0.5 * bins_.shortest_period_cells() : 8.0;
 }
 
-// Which bins say most about the shift: information |T|^2 k^2 above the template's noise.
 void DriftTracker::renew_list(const RingNoise& noise, std::span<const Peak> peaks) {
   if (frames_learnt_ > 1) list_.write_back(template_);
-  const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
   // Bins from outside the old list come with the full template's noise, and the new list keeps
   // them.
   template_noise_ = std::max(template_noise_, full_noise_);
-  const auto bin_noise = static_cast<float>(template_noise_);
-  // Blocks of nothing but noise pass once in two thousand. A young template promises what it chose
-  // by its own noise, and a promise not kept would deny the cell: there once in a hundred thousand.
-  const float deviations = frames_learnt_ < kSettled ? 6.0f : 4.0f;
-  const float smallest = bin_noise * kBlock * (1.0f + deviations / std::sqrt(float{kBlock}));
-  const double band = 0.5 * grid_.band;
-  scored_.clear();
-  label_neighbourhoods(peaks);
-  for (int kx = 0; kx < grid_.kx_count; ++kx) {
-    const double fx = static_cast<double>(kx) / grid_.width;
-    for (std::uint32_t j = 0; j < per_column; ++j) {
-      const int row = static_cast<int>(j) * kBlock;
-      if (fx * fx + block_fy2_[j].nearest > band * band) continue;
-      if (kx == 0 && grid_.signed_ky(row) < 0) continue;  // mirror images
-      if (kx + row == 0) continue;                        // mean and plane
-      float power = 0.0f;
-      const float score =
-          block_score(template_.data() + grid_.at(kx, row), bin_noise, static_cast<float>(fx * fx),
-                      block_fy2_[j].row.data(), &power);
-      const std::uint32_t block = static_cast<std::uint32_t>(kx) * per_column + j;
-      // A reflection is taken whole: part of its peak would stand for another frequency, and the
-      // drift would be wrong by that ratio (1 % of the displacement, measured).
-      std::uint8_t& label = label_of_block_[block];
-      if (label > 0 && label < kShapes && !is_wing_[block]) {
-        scored_.push_back({std::numeric_limits<float>::max(), block});
-      } else if (power > smallest && score > 0.0f) {
-        if (label == 0 && is_strong({kx, row}, static_cast<double>(power), noise)) {
-          label = nearest_reflection({kx, row}).first;
-          is_wing_[block] = 1;
-        }
-        scored_.push_back({score, block});
-      }
-    }
-  }
-  if (scored_.size() > max_blocks_) {
-    std::nth_element(scored_.begin(), scored_.begin() + static_cast<std::ptrdiff_t>(max_blocks_),
-                     scored_.end(),
-                     [](const Scored& a, const Scored& b) { return a.score > b.score; });
-    scored_.resize(max_blocks_);
-  }
-  // In memory order: the match then walks the spectrum once, forwards.
-  std::sort(scored_.begin(), scored_.end(),
-            [](const Scored& a, const Scored& b) { return a.block < b.block; });
-  order_blocks();
-  list_.choose(chosen_, label_begin_, template_);
-  gauge_.add({reflections_.begin(), reflections_.size()});
+  bins_.choose(template_, {template_noise_, white_, &noise}, frames_learnt_ < kSettled, peaks);
+  list_.choose(bins_.blocks(), bins_.label_begin(), template_);
+  gauge_.add(bins_.reflections());
   frames_since_renewal_ = 0;
-}
-
-// The shortest translation that leaves the plainest reflections where they are: two non-collinear
-// ones span a lattice, its real-space cell is reduced (Gauss).
-void DriftTracker::measure_cell(std::span<const Peak> peaks) {
-  shortest_period_cells_ = finest_period_cells_ = 0.0;
-  const float plain = peaks.empty() ? 0.0f : std::max(8.0f, 0.15f * peaks.front().snr);
-  Vector2 g1, g2;
-  double length1 = 1e30, length2 = 1e30, longest = 0.0;
-  const auto for_each_plain = [&](const auto& act) {
-    for (const Peak& peak : peaks)
-      if (peak.snr >= plain) {
-        const Vector2 g{static_cast<double>(peak.kx) / grid_.width,
-                        static_cast<double>(peak.ky) / grid_.height};
-        act(g, std::hypot(g.x, g.y));
-      }
-  };
-  for_each_plain([&](Vector2 g, double length) {
-    longest = std::max(longest, length);
-    if (length < length1) g1 = g, length1 = length;
-  });
-  if (longest == 0.0) return;
-  finest_period_cells_ = 1.0 / longest;
-  for_each_plain([&](Vector2 g, double length) {
-    const double sine = std::abs(g1.x * g.y - g1.y * g.x) / (length1 * length);
-    if (sine > 0.25 && length < length2) g2 = g, length2 = length;
-  });
-  if (length2 > 1e29) {
-    shortest_period_cells_ = 1.0 / length1;
-    return;
-  }
-  const double det = g1.x * g2.y - g1.y * g2.x;
-  Vector2 a{g2.y / det, -g2.x / det}, b{-g1.y / det, g1.x / det};
-  for (int i = 0; i < 8; ++i) {
-    if (std::hypot(a.x, a.y) > std::hypot(b.x, b.y)) std::swap(a, b);
-    const double n = std::round((a.x * b.x + a.y * b.y) / (a.x * a.x + a.y * a.y));
-    b = {b.x - n * a.x, b.y - n * a.y};
-  }
-  shortest_period_cells_ = std::min(std::hypot(a.x, a.y), std::hypot(b.x, b.y));
-}
-
-void DriftTracker::label_neighbourhoods(std::span<const Peak> peaks) {
-  reflections_.clear();
-  for (const Peak& peak : peaks)
-    if (peak.snr > kPlainReflectionSnr && reflections_.size() < kShapes - 1)
-      reflections_.push_back(peak);
-  measure_cell({reflections_.begin(), reflections_.size()});
-  const int per_column = (grid_.height + kBlock - 1) / kBlock;
-  std::fill(label_of_block_.begin(), label_of_block_.end(), std::uint8_t{0});
-  for (std::size_t l = 0; l < reflections_.size(); ++l)
-    for (int sign : {1, -1})
-      for (int dx = -kReflectionReach; dx <= kReflectionReach; ++dx)
-        for (int dy = -kReflectionReach; dy <= kReflectionReach; ++dy) {
-          const int kx = sign * reflections_[l].kx + dx, ky = sign * reflections_[l].ky + dy;
-          if (kx < 0 || kx >= grid_.kx_count || std::abs(ky) > grid_.height / 2) continue;
-          std::uint8_t& label = label_of_block_[static_cast<std::size_t>(
-              kx * per_column + grid_.row_of(ky) / kBlock)];
-          if (label == 0) label = static_cast<std::uint8_t>(l + 1);
-        }
-  // The lattice's wings, from the crystal's edges and the taper, repeat in every unit cell and move
-  // with the lattice: they are the reflection's, not the film's, but need not be taken whole.
-  std::fill(is_wing_.begin(), is_wing_.end(), std::uint8_t{0});
-  const int reach = static_cast<int>(kWings_bins) + kBlock;
-  for (const Peak& peak : reflections_)
-    for (const int sign : {1, -1})
-      for (int dx = -reach; dx <= reach; ++dx)
-        for (int dy = -reach; dy <= reach; dy += kBlock) {
-          const int kx = sign * peak.kx + dx, ky = sign * peak.ky + dy;
-          if (kx < 0 || kx >= grid_.kx_count || std::abs(ky) > grid_.height / 2) continue;
-          const int block_row = grid_.row_of(ky) / kBlock;
-          const auto block = static_cast<std::size_t>(kx * per_column + block_row);
-          if (label_of_block_[block] != 0) continue;
-          const auto [label, distance] = nearest_reflection({kx, block_row * kBlock});
-          if (distance >= kWings_bins) continue;
-          label_of_block_[block] = label;
-          is_wing_[block] = 1;
-        }
-  // Shapes as wide as the field (edge, thickness) place the unit cell, but are cut by the window:
-  // they get a label of their own and no say in where film and edge are.
-  const int low = static_cast<int>(kLowFringes);
-  for (int kx = 0; kx < std::min(low, grid_.kx_count); ++kx)
-    for (int ky = -low; ky <= low; ++ky)
-      if (std::hypot(kx, ky) < kLowFringes) {
-        std::uint8_t& label =
-            label_of_block_[static_cast<std::size_t>(kx * per_column + grid_.row_of(ky) / kBlock)];
-        if (label == 0) label = static_cast<std::uint8_t>(kShapes);
-      }
-}
-
-// The label of the reflection nearest to this block, and how far that is in bins. 0: there is none.
-std::pair<std::uint8_t, double> DriftTracker::nearest_reflection(MatchBlock block) const {
-  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
-  std::pair<std::uint8_t, double> out{0, 1e9};
-  for (std::size_t l = 0; l < reflections_.size(); ++l)
-    for (const int sign : {1, -1}) {
-      const double dx = sign * reflections_[l].kx - block.kx;
-      const double dy = std::max(0.0, std::abs(sign * reflections_[l].ky - middle) - kBlock / 2.0);
-      const double distance = std::hypot(dx, dy);
-      if (distance < out.second) out = {static_cast<std::uint8_t>(l + 1), distance};
-    }
-  return out;
-}
-
-// Far above what else there is in its ring: not film but a far wing of the lattice, or an edge.
-bool DriftTracker::is_strong(MatchBlock block, double power, const RingNoise& noise) const {
-  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
-  // The detector's rings begin elsewhere when its min_fringes was set; a ring off says the same.
-  const std::size_t ring = ring_at(
-      grid_, DetectConfig{}.min_fringes,
-      {static_cast<double>(block.kx) / grid_.width, static_cast<double>(middle) / grid_.height});
-  if (ring == kRings) return false;
-  const double film = std::max(static_cast<double>(noise.mean_power[ring]) - white_, 0.0);
-  // Of eight bins of noise the mean is above twice its own once in a hundred.
-  return power > kBlock * (kWingPower * film + 2.0 * template_noise_);
+  // The labels may mean other reflections now: what was learnt about them no longer holds.
+  misfit_.fill(misfit_[0]);
+  label_phase_.fill(0.0);
+  used_labels_ = ~0u;
 }
 
 // Film, edge and thickness together: what knows no unit cells.
@@ -404,195 +190,195 @@ double DriftTracker::expected_aperiodic_j() const noexcept {
   return list_.expected(0).j + list_.expected(kShapes).j;
 }
 
-// Blocks in order of their labels, in memory order within a label.
-void DriftTracker::order_blocks() {
-  const auto per_column = static_cast<std::uint32_t>((grid_.height + kBlock - 1) / kBlock);
-  label_begin_.fill(0);
-  for (const Scored& scored : scored_) ++label_begin_[label_of_block_[scored.block] + 1u];
-  for (std::size_t l = 0; l < kLabels; ++l) label_begin_[l + 1] += label_begin_[l];
-  chosen_.resize(scored_.size());
-  auto next = label_begin_;
-  for (const Scored& scored : scored_)
-    chosen_[next[label_of_block_[scored.block]]++] = {
-        static_cast<std::int32_t>(scored.block / per_column),
-        static_cast<std::int32_t>(scored.block % per_column) * kBlock};
-  // The labels may mean other reflections now: what was learnt about them no longer holds.
-  misfit_.fill(misfit_[0]);
-  label_phase_.fill(0.0);
-  used_labels_ = ~0u;
-}
-
 void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
                          std::span<const Peak> peaks) {
   std::copy_n(frame.data(), frame.size(), template_.data());
-  frames_learnt_ = 1;
+  frames_learnt_ = memory_ = 1;
   template_noise_ = full_noise_ = static_cast<double>(noise.white);
   renew_list(noise, peaks);
 }
 
 DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
-  Expectation expected;
-  const double aperiodic = expected_aperiodic_j();
-  for (std::size_t l = 0; l < kLabels; ++l)
-    if (used_labels_ >> l & 1u) expected += list_.expected(l);
+  const Expectation expected = expected_j();
   Verdict verdict;
   verdict.match = match.sums.j / std::max(expected.j, 1e-30);
   verdict.significance = match.sums.j / std::sqrt(std::max(expected.j, 1e-30));
-  const double denial = aperiodic_j(match) / std::max(aperiodic, 1e-30);
-  // A jump by whole cells leaves the reflections matched and the aperiodic part not.
-  const double doubt = std::sqrt((1.0 + template_noise_ / white_) / std::max(aperiodic, 1e-30));
-  verdict.is_cell_denied = denial < 0.4 && 1.0 - denial > 6.0 * doubt;
-  verdict.is_suspect =
-      denial < usual_aperiodic_ - std::max({0.2, 6.0 * doubt, 5.0 * usual_scatter_});
   verdict.is_accepted =
       match.is_peak && verdict.match > kSmallestMatch && verdict.significance > kSignificant;
   return verdict;
 }
 
-// The likelihood of every shift of the field, from every bin of the band or from those of film,
-// edge and shapes alone.
-void DriftTracker::likelihood_surface(const Spectrum& frame, bool is_aperiodic) {
-  const auto height = static_cast<std::size_t>(grid_.height);
-  std::fill_n(surface_half_.data() + static_cast<std::size_t>(grid_.kx_count) * height,
-              surface_half_.size() - static_cast<std::size_t>(grid_.kx_count) * height, Complex{});
-  const int per_column = (grid_.height + kBlock - 1) / kBlock;
-  const int above = grid_.k_band + 1, below = grid_.height - grid_.k_band;  // rows between: no band
-  for (int kx = 0; kx < grid_.kx_count; ++kx) {
-    const Complex* f = frame.data() + grid_.at(kx, 0);
-    const Complex* t = template_.data() + grid_.at(kx, 0);
-    Complex* to = surface_half_.data() + static_cast<std::size_t>(kx) * height;
-    weigh_products(f, t, grid_.height, static_cast<float>(template_noise_),
-                   static_cast<float>(white_), powers_.data(), to);
-    std::fill(to + above, to + below, Complex{});
-    if (kx < 2) to[0] = {};
-    if (kx == 0) to[1] = to[height - 1] = {};  // mean and plane
-    if (!is_aperiodic) continue;
-    for (int block = 0; block < per_column; ++block) {
-      const std::uint8_t label = label_of_block_[static_cast<std::size_t>(kx * per_column + block)];
-      if (label == 0 || label >= kShapes) continue;
-      const int row = block * kBlock;
-      std::fill(to + row, to + std::min(row + kBlock, grid_.height), Complex{});
-    }
-  }
-  surface_ifft_.execute(surface_half_.data(), surface_.data());
+// A step of whole cells. Where nothing but the lattice tells the place, a step that is unlike all
+// before may be another cell's remainder.
+bool DriftTracker::is_leap(double step) const noexcept {
+  if (bins_.shortest_period_cells() <= 0.0) return false;
+  return step > 0.9 * half_cell() ||
+         (!has_aperiodic(kPlainAperiodicJ) &&
+          step > std::max(kStrangeStep * usual_step(), 0.3 * half_cell()));
 }
 
-// Peaks of the surface, normalised by how much of the field both frames share at that shift:
-// found[first] to found[limit - 1], best first. Returns where they end.
-std::size_t DriftTracker::collect_peaks(std::array<Candidate, kCandidates>& found,
-                                        std::size_t first, std::size_t limit) const {
-  std::size_t count = first;
-  const auto height = static_cast<std::size_t>(grid_.height);
-  const int reach_x = static_cast<int>(0.45 * grid_.width),
-            reach_y = static_cast<int>(0.45 * grid_.height);
-  const double apart = std::max(2.0, 0.5 * half_cell());
-  for (int sx = -reach_x; sx <= reach_x; ++sx) {
-    const int column = sx < 0 ? sx + grid_.width : sx;
-    const float* line = surface_.data() + static_cast<std::size_t>(column) * height;
-    const double share_x = 1.0 - std::abs(sx) / static_cast<double>(grid_.width);
-    // Once the list is full nearly every column is below it as a whole.
-    const float least = static_cast<float>(share_x * found[limit - 1].score * (1.0 - 1e-5));
-    if (count == limit && found[limit - 1].score > 0.0 &&
-        std::max(highest_of(line, one_over_share_.data(), reach_y + 1),
-                 highest_of(line + grid_.height - reach_y,
-                            one_over_share_.data() + grid_.height - reach_y, reach_y)) < least)
-      continue;
-    for (int sy = -reach_y; sy <= reach_y; ++sy) {
-      const int row = sy < 0 ? sy + grid_.height : sy;
-      const double score = static_cast<double>(line[row]) /
-                           (share_x * (1.0 - std::abs(sy) / static_cast<double>(grid_.height)));
-      if (count == limit && score <= found[count - 1].score) continue;
-      const Vector2 at{static_cast<double>(sx), static_cast<double>(sy)};
-      std::size_t place = first;  // an earlier peak of the same cell is replaced, else the weakest
-      while (place < count &&
-             std::hypot(found[place].shift.x - at.x, found[place].shift.y - at.y) >= apart)
-        ++place;
-      if (place < count && score <= found[place].score) continue;
-      if (place == count) place = count < limit ? count++ : limit - 1;
-      found[place].shift = at;
-      found[place].score = score;
-      for (; place > first && found[place - 1].score < found[place].score; --place)
-        std::swap(found[place - 1], found[place]);
-    }
-  }
-  return count;
-}
-
-bool DriftTracker::reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match,
-                             bool& is_ambiguous) {
-  // A lattice that fills the field has a peak in every cell, hundreds of them; what is aperiodic
-  // has one. So half of the candidates come from each.
-  std::array<Candidate, kCandidates> found;
-  std::size_t count = 0;
-  for (const bool is_aperiodic : {true, false}) {
-    if (is_aperiodic && expected_aperiodic_j() < kPlainAperiodicJ) continue;
-    likelihood_surface(frame, is_aperiodic);
-    count = collect_peaks(found, count, is_aperiodic ? kCandidates / 2 : kCandidates);
-  }
-  // Each is refined; the aperiodic part, which knows no unit cells, is scored apart.
-  Expectation used;
-  for (std::size_t l = 0; l < kLabels; ++l)
-    if (used_labels_ >> l & 1u) used += list_.expected(l);
+// What makes another place worth a look: film and edge fit worse than they do usually, or they
+// pull towards another place (a score test: the slope of their likelihood, in standard deviations).
+bool DriftTracker::is_cell_strange(const MatchResult& match) const {
   const double aperiodic = expected_aperiodic_j();
-  const auto refine = [&](Vector2 start) {
-    Candidate out;
-    out.match = match_near(used_labels_, start);
-    const Vector2 s = out.match.shift_cells;
-    out.shift = s;
-    // Log-likelihoods: J less half of what J is at the right shift, where a share of the field is
-    // new.
-    const double share =
-        std::max(0.2, (1.0 - std::abs(s.x) / grid_.width) * (1.0 - std::abs(s.y) / grid_.height));
-    out.score = out.match.is_peak ? out.match.sums.j - 0.5 * share * used.j : -1e300;
-    out.aperiodic = aperiodic_j(out.match) - 0.5 * share * aperiodic;
-    out.fit = (out.match.sums.j - aperiodic_j(out.match)) / share;
-    return out;
-  };
-  const Candidate near = refine(match.is_peak ? match.shift_cells : predicted);
-  // The lattice fits as well in every cell, but for what the window and the misfit of a few strong
-  // reflections make of it, and that is more than all that film and edge say. So it has a veto, and
-  // they choose.
-  const bool has_aperiodic = aperiodic > kPlainAperiodicJ;
-  std::array<Candidate, kCandidates> places;
-  double best_fit = near.fit;  // but at most as good as promised: little shared is badly known
-  for (std::size_t i = 0; i < count; ++i) {
-    places[i] = refine(found[i].shift);
-    best_fit = std::max(best_fit, places[i].fit);
-  }
-  best_fit = std::min(best_fit, used.j - aperiodic);
-  const auto merit = [&](const Candidate& c) {
-    if (!c.match.is_peak || c.fit < kPlausibleFit * best_fit) return -1e300;
-    return has_aperiodic ? c.aperiodic : c.score;
-  };
-  Candidate best = near;
-  double second = -1e300;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (std::hypot(places[i].shift.x - best.shift.x, places[i].shift.y - best.shift.y) < 1.0)
-      continue;
-    if (merit(places[i]) > merit(best)) {
-      second = merit(best);
-      best = places[i];
-    } else {
-      second = std::max(second, merit(places[i]));
-    }
-  }
-  if (merit(best) < -1e299) return false;
+  const double denial = aperiodic_j(match) / std::max(aperiodic, 1e-30);
+  const double doubt = std::sqrt((1.0 + template_noise_ / white_) / std::max(aperiodic, 1e-30));
+  if (denial < usual_aperiodic_ - std::max({0.2, 6.0 * doubt, 5.0 * usual_scatter_})) return true;
+  if (denial < 0.4 && 1.0 - denial > 6.0 * doubt) return true;
+  const Vector2 pull = aperiodic_pull(match);
+  return std::hypot(pull.x - usual_pull_.x, pull.y - usual_pull_.y) >
+         kStrangePull * std::max(1.0, usual_pull_scatter_);
+}
 
-  const bool is_near_sound = near.match.is_peak && near.match.sums.j > kSmallestMatch * used.j;
-  const double lead = best.aperiodic - near.aperiodic;
-  if (is_near_sound && lead < std::max(6.0 * std::sqrt(aperiodic), 0.3 * aperiodic)) {
-    // Another cell fits, but nothing aperiodic says that the specimen went there.
-    is_ambiguous = lead > std::max(4.0 * std::sqrt(aperiodic), 0.15 * aperiodic);
-    best = near;
-  } else {
-    const double odds = has_aperiodic ? std::max(kAmbiguousOdds, 3.0 * std::sqrt(aperiodic))
-                                      : std::max(kAmbiguousOdds, 0.02 * used.j);
-    // Where little is shared little is expected, and the score is no proof: film must be there.
-    is_ambiguous = merit(best) - second < odds ||
-                   (has_aperiodic && aperiodic_j(best.match) < 5.0 * std::sqrt(aperiodic));
+// The slope of the likelihood of film and edge, in its standard deviations.
+Vector2 DriftTracker::aperiodic_pull(const MatchResult& match) const {
+  double gx = 0.0, gy = 0.0, vx = 0.0, vy = 0.0;
+  for (const std::size_t l : {std::size_t{0}, kShapes}) {
+    const double variance = 1.0 + template_noise_ / list_.label_noise(l);
+    gx += match.labels[l].gx, gy += match.labels[l].gy;
+    vx += variance * list_.expected(l).gxx, vy += variance * list_.expected(l).gyy;
   }
-  match = best.match;
-  return true;
+  return {gx / std::sqrt(std::max(vx, 1e-30)), gy / std::sqrt(std::max(vy, 1e-30))};
+}
+
+// Places where the field may be instead: those that the whole field's likelihood names, from
+// everything and from what is aperiodic alone (a lattice that fills the field has a top in every
+// cell, hundreds of them), and the cells around the best.
+void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const MatchResult& near) {
+  std::array<FieldPlace, 2 * kPlacesEach> found;
+  std::size_t count = 0;
+  const double apart = std::max(2.0, 0.5 * half_cell());
+  for (const bool is_aperiodic : {true, false}) {
+    if (is_aperiodic && !has_aperiodic(kPlainAperiodicJ)) continue;
+    count += field_search_.find(
+        {frame, template_, template_noise_, white_, bins_, is_aperiodic, template_mean_}, apart,
+        std::span{found}.subspan(count, kPlacesEach));
+  }
+  const Vector2 from = near.is_peak ? near.shift_cells : predicted;
+  const double usual = usual_step();
+  const auto add = [&](Vector2 place) {
+    if (shared_part(place) < kSmallestShare) return;
+    const double step = std::hypot(place.x - predicted.x, place.y - predicted.y);
+    (void)doubt_.add({place.x - from.x, place.y - from.y}, step_nats(step, usual), 1.0);
+  };
+  doubt_.open();
+  add(from);
+  Vector2 best = from;
+  double best_nats = std::numeric_limits<double>::lowest();
+  for (const FieldPlace& place : std::span{found}.first(count)) {
+    const MatchResult match = match_near(used_labels_, place.shift_cells);
+    if (!match.is_peak) continue;
+    add(match.shift_cells);
+    const double nats = place_nats(match);
+    if (nats > best_nats) best = match.shift_cells, best_nats = nats;
+  }
+  const std::span<const Vector2> cell = bins_.translations_cells();
+  if (cell.empty()) return;
+  const Vector2 a = cell.front(), b = cell.back();
+  for (const int i : {1, -1}) {
+    add({best.x + i * a.x, best.y + i * a.y});
+    if (cell.size() < 2) continue;
+    add({best.x + i * b.x, best.y + i * b.y});
+    for (const int j : {1, -1}) add({best.x + i * (a.x + j * b.x), best.y + i * (a.y + j * b.y)});
+  }
+}
+
+// The evidence of one frame for this place. Film and edge alone give it: the lattice fits as well
+// in every cell, but for what the window and the misfit of a few strong reflections make of it, and
+// that is more than all that film and edge say. Where they are nothing, nothing is told.
+double DriftTracker::place_nats(const MatchResult& match) const {
+  if (!has_aperiodic(kPlainAperiodicJ)) return 0.0;
+  const double share = shared_part(match.shift_cells);
+  double nats = 0.0;
+  for (const std::size_t l : {std::size_t{0}, kShapes}) {
+    const double misfit = std::max(1.0, doubt_misfit_[l] * white_ / list_.label_noise(l));
+    nats += presence_nats(match.labels[l].j / misfit, share * list_.expected(l).j / misfit);
+  }
+  return nats;
+}
+
+// How much of the field the template and a frame at this shift both show.
+double DriftTracker::shared_part(Vector2 shift) const noexcept {
+  return window_.share({shift.x - template_mean_.x, shift.y - template_mean_.y});
+}
+
+// Steps before this one, as a distance between measured and predicted. Before there were any, a
+// step of half a cell is nothing unusual.
+double DriftTracker::usual_step() const noexcept {
+  return std::max(
+      {innovation_, kSmallestStep_cells, frames_learnt_ < kSettled ? half_cell() : 0.0});
+}
+
+Expectation DriftTracker::expected_j() const noexcept {
+  Expectation out;
+  for (std::size_t l = 0; l < kLabels; ++l)
+    if (used_labels_ >> l & 1u) out += list_.expected(l);
+  return out;
+}
+
+// This frame's evidence for each of the places in doubt. `match`: at the one the tracker goes on
+// from; becomes the leader's. True: still undecided.
+bool DriftTracker::weigh_places(MatchResult& match) {
+  std::array<MatchResult, CellDoubt::kMostPlaces> matches;
+  std::array<double, CellDoubt::kMostPlaces> nats;
+  std::array<Vector2, CellDoubt::kMostPlaces> offsets;
+  const std::span<const CellDoubt::Place> places = doubt_.places();
+  const double lattice_j = expected_j().j - expected_aperiodic_j();
+  const auto fit = [&](const MatchResult& m) {
+    return (m.sums.j - aperiodic_j(m)) / std::max(shared_part(m.shift_cells), kSmallestShare);
+  };
+  double best_fit = 0.0;
+  const Vector2 from = match.shift_cells;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const Vector2 offset = places[i].offset_cells;
+    matches[i] = offset.x == 0.0 && offset.y == 0.0
+                     ? match
+                     : match_near(used_labels_, {from.x + offset.x, from.y + offset.y});
+    if (matches[i].is_peak) best_fit = std::max(best_fit, fit(matches[i]));
+  }
+  best_fit = std::min(best_fit, lattice_j);  // little shared is badly known
+  // How badly film and edge fit at the place where they fit best tempers what they say.
+  doubt_misfit_.fill(1.0);
+  std::size_t best = 0;
+  double best_nats = std::numeric_limits<double>::lowest();
+  for (const bool is_tempered : {false, true}) {
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const bool is_possible =
+          matches[i].is_peak && shared_part(matches[i].shift_cells) >= kSmallestShare &&
+          fit(matches[i]) >= kPlausibleFit * best_fit &&
+          std::hypot(matches[i].shift_cells.x - from.x - places[i].offset_cells.x,
+                     matches[i].shift_cells.y - from.y - places[i].offset_cells.y) < half_cell();
+      nats[i] = is_possible ? place_nats(matches[i]) : kImpossible_nats;
+      offsets[i] = is_possible ? Vector2{matches[i].shift_cells.x - from.x,
+                                         matches[i].shift_cells.y - from.y}
+                               : places[i].offset_cells;
+      if (!is_tempered && nats[i] > best_nats) best = i, best_nats = nats[i];
+    }
+    if (!is_tempered)
+      for (const std::size_t l : {std::size_t{0}, kShapes})
+        doubt_misfit_[l] = misfit_of(matches[best], l);
+  }
+  const Expectation& texture = list_.expected(0);
+  const Expectation& shapes = list_.expected(kShapes);
+  const double misfit = (doubt_misfit_[0] * texture.j + doubt_misfit_[kShapes] * shapes.j) /
+                        std::max(texture.j + shapes.j, 1e-30);
+  // Where nothing of film and edge is left while the reflections fit, it is another field. Where
+  // they fit nowhere, the frame is a distorted one (STEM) and nothing in it moved as a whole.
+  const bool may_be_elsewhere =
+      has_aperiodic(kPlainAperiodicJ) &&
+      std::any_of(matches.begin(), matches.begin() + static_cast<std::ptrdiff_t>(places.size()),
+                  [&](const MatchResult& m) {
+                    return m.is_peak &&
+                           (reflections_match(m) > kWholeLattice || typical_misfit(m) < kDistorted);
+                  });
+  doubt_.weigh({nats.data(), places.size()}, {offsets.data(), places.size()}, misfit,
+               may_be_elsewhere);
+  const std::size_t leader = doubt_.leader();
+  if (matches[leader].is_peak) match = matches[leader];
+  const bool is_decided = doubt_.lead_nats() > CellDoubt::kSure_nats;
+  doubt_.go_on_from_leader();
+  if (is_decided) doubt_.close();
+  return !is_decided;
 }
 
 // sum W |F - T e|^2 over what shot noise in frame and template would give: how badly a label's
@@ -616,30 +402,18 @@ double DriftTracker::typical_misfit(const MatchResult& match) const {
   return weights > 0.0 ? sum / weights : 1.0;
 }
 
-// All reflections lie on one line through the origin: they say nothing of a move across it.
-bool DriftTracker::is_one_row() const noexcept {
-  constexpr double kSine = 0.05;
-  if (reflections_.empty()) return false;
-  const auto at = [&](const Peak& peak) {
-    return Vector2{static_cast<double>(peak.kx) / grid_.width,
-                   static_cast<double>(peak.ky) / grid_.height};
-  };
-  const Vector2 g = at(reflections_[0]);
-  return std::all_of(reflections_.begin(), reflections_.end(), [&](const Peak& peak) {
-    const Vector2 other = at(peak);
-    return std::abs(g.x * other.y - g.y * other.x) <
-           kSine * std::hypot(g.x, g.y) * std::hypot(other.x, other.y);
-  });
-}
-
 // Film and edge are more than the list's choice among noise, whose promise is not kept, and more
 // than the wings of the reflections.
-bool DriftTracker::is_aperiodic_told(const MatchResult& match) const {
+bool DriftTracker::has_aperiodic(double least_j) const noexcept {
   double reflections = 0.0;
   for (std::size_t l = 1; l < kShapes; ++l) reflections += list_.expected(l).j;
-  const double expected = expected_aperiodic_j();
-  return expected > std::max(kToldJ, kWingsShare * reflections) && usual_aperiodic_ > 0.5 &&
-         aperiodic_j(match) > 0.5 * expected;
+  return expected_aperiodic_j() > std::max(least_j, kWingsShare * reflections);
+}
+
+// They are, and are found as they were promised.
+bool DriftTracker::is_aperiodic_told(const MatchResult& match) const {
+  return has_aperiodic(kToldJ) && usual_aperiodic_ > 0.5 &&
+         aperiodic_j(match) > 0.5 * expected_aperiodic_j();
 }
 
 // J of the reflections over what the template promises: 1 = a shifted copy of the lattice.
@@ -654,9 +428,8 @@ double DriftTracker::reflections_match(const MatchResult& match) const {
 
 // Nobody has seen where the specimen went: it may have gone as far as there is anything left of the
 // field, and further. That doubt is part of all that follows.
-void DriftTracker::doubt_place() noexcept {
-  origin_sigma_ = {std::hypot(origin_sigma_.x, 0.5 * grid_.width),
-                   std::hypot(origin_sigma_.y, 0.5 * grid_.height)};
+void DriftTracker::doubt_place(Vector2 sigma) noexcept {
+  origin_sigma_ = {std::hypot(origin_sigma_.x, sigma.x), std::hypot(origin_sigma_.y, sigma.y)};
 }
 
 // What fits badly in this very frame (scan distortion, a changing crystal) counts less: one step of
@@ -695,8 +468,8 @@ bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& ma
   };
   FixedVector<Phase, kLabels> phases;
   // Only those of a third of the strongest amplitude: higher orders would wrap.
-  const float plain = reflections_.empty() ? 0.0f : 0.1f * reflections_[0].power;
-  for (const Peak& peak : reflections_) {
+  const float plain = bins_.reflections().empty() ? 0.0f : 0.1f * bins_.reflections()[0].power;
+  for (const Peak& peak : bins_.reflections()) {
     if (peak.power < plain) continue;
     std::complex<double> cross{};
     for (int dx = -1; dx <= 1; ++dx)
@@ -798,13 +571,13 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
 
 void DriftTracker::make_film() {
   list_.write_back(template_);
-  chosen_.clear();
+  film_blocks_.clear();
   for (const MatchBlock& block : list_.block_list().first(list_.label_begin()[1]))
-    if (nearest_reflection(block).second >= kFarWings_bins) chosen_.push_back(block);
+    if (bins_.nearest_reflection(block).second >= kFarWings_bins) film_blocks_.push_back(block);
   std::array<std::uint32_t, kLabels + 1> film_begin;
-  film_begin.fill(static_cast<std::uint32_t>(chosen_.size()));
+  film_begin.fill(static_cast<std::uint32_t>(film_blocks_.size()));
   film_begin[0] = 0;
-  film_.choose(chosen_, film_begin, template_);
+  film_.choose(film_blocks_, film_begin, template_);
   std::array<double, kLabels> frame_noise;
   frame_noise.fill(white_);
   film_.weigh(template_noise_, frame_noise);
@@ -816,7 +589,7 @@ void DriftTracker::make_film() {
   // Its own place is as well known as the frames in it say.
   const Expectation& expected = film_.expected(0);
   const double frames = std::max(1.0, white_ / std::max(template_noise_, 1e-30));
-  const CrystalPlace place = crystal_.place(template_, {reflections_.begin(), reflections_.size()});
+  const CrystalPlace place = crystal_.place(template_, bins_.reflections());
   leak_.begin(place, {taper_excess_ / (frames * std::max(expected.gxx, 1e-12)),
                       taper_excess_ / (frames * std::max(expected.gyy, 1e-12))});
 }
@@ -867,9 +640,15 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   usual_scatter_ += 0.1 * (std::min(std::abs(unusual), 0.1) - usual_scatter_);
   usual_aperiodic_ = std::min(1.0, usual_aperiodic_ + 0.1 * unusual);
 
+  const Vector2 pull = aperiodic_pull(match);
+  const Vector2 change{pull.x - usual_pull_.x, pull.y - usual_pull_.y};
+  usual_pull_ = {usual_pull_.x + 0.1 * change.x, usual_pull_.y + 0.1 * change.y};
+  usual_pull_scatter_ +=
+      0.1 * (std::min(std::hypot(change.x, change.y), kStrangePull) - usual_pull_scatter_);
+
   ++frames_learnt_;
-  const int memory = std::min(frames_learnt_, config_.template_memory_frames);
-  const float blend = 1.0f / static_cast<float>(memory);
+  memory_ = std::min(memory_ + 1, config_.template_memory_frames);
+  const float blend = 1.0f / static_cast<float>(memory_);
   ramps_.set(place);
   list_.update(frame, ramps_, blend);
   template_mean_.x += static_cast<double>(blend) * (place.x - template_mean_.x);
@@ -892,12 +671,19 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor();
 }
 
+// How well the template's own place is known.
+Vector2 DriftTracker::place_sigma() const noexcept {
+  return {std::sqrt(origin_sigma_.x * origin_sigma_.x + away_variance_.x),
+          std::sqrt(origin_sigma_.y * origin_sigma_.y + away_variance_.y)};
+}
+
 DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
   DriftMeasurement out;
   const Vector2 leak = leak_.leak();
   out.drift_px = {origin_.x + shift.x - leak.x, origin_.y + shift.y - leak.y};
   const double doubt = half_cell() + innovation_ * std::sqrt(1.0 + frames_lost_);
-  out.sigma_drift_px = {std::hypot(doubt, origin_sigma_.x), std::hypot(doubt, origin_sigma_.y)};
+  const Vector2 place = place_sigma();
+  out.sigma_drift_px = {std::hypot(doubt, place.x), std::hypot(doubt, place.y)};
   out.state = DriftState::lost;
   return out;
 }
@@ -929,16 +715,77 @@ DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& v
   out.state = verdict.significance < kWeakSignificance || sigma > 0.5 * half_cell() || is_ambiguous
                   ? DriftState::weak
                   : DriftState::locked;
-  out.sigma_drift_px = {std::hypot(out.sigma_drift_px.x, origin_sigma_.x),
-                        std::hypot(out.sigma_drift_px.y, origin_sigma_.y)};
+  const Vector2 place = place_sigma();
+  out.sigma_drift_px = {std::hypot(out.sigma_drift_px.x, place.x),
+                        std::hypot(out.sigma_drift_px.y, place.y)};
   last_sigma_ = out.sigma_drift_px;
   return out;
+}
+
+// The best match within a cell of the prediction.
+MatchResult DriftTracker::match_expected(const Spectrum& frame, Vector2 predicted) {
+  const MatchResult match = reweighed(frame, match_near(used_labels_, predicted));
+  const Verdict verdict = judge(match);
+  if (verdict.is_accepted && verdict.match >= kPlainMatch) return match;
+  // A fine reflection has maxima of its own: look over the whole cell before doubting more.
+  const double step =
+      std::min(half_cell() / GridSearch::kReach,
+               bins_.finest_period_cells() > 0.0 ? bins_.finest_period_cells() / 3.0 : 1.0);
+  const Vector2 start = grid_search_.best(list_, used_labels_, predicted, step, ramps_);
+  const MatchResult other = match_near(used_labels_, start);
+  return other.is_peak && other.sums.j > match.sums.j ? reweighed(frame, other) : match;
+}
+
+// The frame matches nothing.
+DriftMeasurement DriftTracker::lose(const Spectrum& frame, const RingNoise& noise,
+                                    std::span<const Peak> peaks, double match) {
+  DriftMeasurement lost = skip();
+  lost.match = match;
+  if (frames_lost_ <= kPatience) return lost;
+  // Nothing left of the old field: begin anew here, at the place that was predicted.
+  restart({lost.drift_px, lost.sigma_drift_px, {}, innovation_});
+  doubt_place({0.5 * grid_.width, 0.5 * grid_.height});
+  begin(frame, noise, peaks);
+  return lost;
+}
+
+// The way goes on from here.
+void DriftTracker::step_to(const MatchResult& match, Vector2 predicted) {
+  const Vector2 residual{match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y};
+  const double apart = std::hypot(residual.x, residual.y);
+  shift_ = match.shift_cells;
+  frames_lost_ = 0;
+  if (apart <= half_cell()) {
+    velocity_ = {velocity_.x + 0.15 * residual.x, velocity_.y + 0.15 * residual.y};
+    innovation_ += 0.1 * (apart - innovation_);
+    return;
+  }
+  // A jump: much of the template is of what is no longer in the field, and the new field is learnt
+  // where these frames say. Their shot noise averages out, the misfit of what is new does not.
+  velocity_ = {};
+  memory_ = std::min(memory_, kMemoryAfterJump);
+  double misfit = 0.0, all = 0.0;
+  for (std::size_t l = 0; l < kLabels; ++l) {
+    const double information = list_.expected(l).gxx + list_.expected(l).gyy;
+    misfit += information * (1.0 - 1.0 / misfit_of(match, l));
+    all += information;
+  }
+  // Going back undoes it: it depends on the two places, not on the way. So it counts from the field
+  // of which enough is left here.
+  if (away_variance_.x == 0.0) home_ = template_mean_;
+  const double share = window_.share({shift_.x - home_.x, shift_.y - home_.y});
+  const double kept =
+      kKeptError * kKeptError * (1.0 - share) * taper_excess_ * misfit / std::max(all, 1e-30);
+  away_variance_ = {home_variance_.x + kept * match.covariance.xx,
+                    home_variance_.y + kept * match.covariance.yy};
+  if (share >= kSmallestShare) return;
+  home_ = shift_;
+  home_variance_ = away_variance_;
 }
 
 DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noise,
                                      std::span<const Peak> peaks) {
   white_ = std::max(static_cast<double>(noise.white), 1e-20);
-  bool has_jumped = false;
   const bool is_first = frames_learnt_ == 0;
   if (is_first) begin(frame, noise, peaks);
   const bool is_due =
@@ -954,79 +801,48 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     list_.weigh(is_first ? 0.0 : template_noise_, frame_noise);
   was_reweighed_ = false;
   list_.load(frame);
-
-  const Vector2 predicted =
-      is_first ? Vector2{} : Vector2{shift_.x + velocity_.x, shift_.y + velocity_.y};
-  MatchResult match = match_near(used_labels_, predicted);
   if (is_first) {
+    MatchResult match = match_near(used_labels_, {});
     match.shift_cells = {};
     return report(match, judge(match), false);
   }
-  match = reweighed(frame, match);
+
+  const Vector2 predicted{shift_.x + velocity_.x, shift_.y + velocity_.y};
+  MatchResult match = match_expected(frame, predicted);
   Verdict verdict = judge(match);
-  if (!verdict.is_accepted || verdict.match < kPlainMatch) {
-    // A fine reflection has maxima of its own: look over the whole cell before doubting more.
-    const double step = std::min(half_cell() / GridSearch::kReach,
-                                 finest_period_cells_ > 0.0 ? finest_period_cells_ / 3.0 : 1.0);
-    const Vector2 start = grid_search_.best(list_, used_labels_, predicted, step, ramps_);
-    const MatchResult other = match_near(used_labels_, start);
-    if (other.is_peak && other.sums.j > match.sums.j) match = reweighed(frame, other);
+  const double apart =
+      std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
+  if (!doubt_.is_open() && (!verdict.is_accepted || is_cell_strange(match) || is_leap(apart)))
+    open_doubt(frame, predicted, match);
+  bool is_ambiguous = false;
+  if (doubt_.is_open()) {
+    is_ambiguous = weigh_places(match);
+    match = reweighed(frame, match);
     verdict = judge(match);
   }
-  bool is_ambiguous = false;
-  double apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
-  if (!verdict.is_accepted || verdict.is_cell_denied || verdict.is_suspect ||
-      (shortest_period_cells_ > 0.0 && apart > 0.9 * half_cell())) {
-    if (reacquire(frame, predicted, match, is_ambiguous)) verdict = judge(match);
-    // Lattice and film disagree and no other place is better: doubt, unless the reflections fit
-    // as badly. Then the frame is a distorted one (STEM), and nothing in it moved as a whole.
-    // Where nothing of film and edge is left while the reflections fit, it is another field.
-    const bool is_elsewhere = aperiodic_j(match) < kNothingLeft * expected_aperiodic_j() &&
-                              reflections_match(match) > kWholeLattice;
-    // A distorted frame is near where it was expected, and that was no doubtful place.
-    const bool is_far = std::hypot(match.shift_cells.x - predicted.x,
-                                   match.shift_cells.y - predicted.y) > half_cell();
-    is_ambiguous |= verdict.is_cell_denied &&
-                    (is_far || frames_ambiguous_ > 0 || is_elsewhere ||
-                     verdict.match > kWholeMatch || typical_misfit(match) < kDistorted);
-    if (!verdict.is_accepted) {
-      DriftMeasurement lost = skip();
-      lost.match = verdict.match;
-      if (frames_lost_ > kPatience) {
-        // Nothing left of the old field: begin anew here, at the place that was predicted.
-        restart({lost.drift_px, lost.sigma_drift_px, {}, innovation_});
-        doubt_place();
-        begin(frame, noise, peaks);
-      }
-      return lost;
-    }
-    apart = std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
-    has_jumped = apart > half_cell();
-  }
+  if (!verdict.is_accepted) return lose(frame, noise, peaks, verdict.match);
   // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
   // no shifted copy of the field but a distorted one.
   const double aperiodic_match = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
   if (aperiodic_match < kRigidMatch && typical_misfit(match) > kDistorted)
     (void)average_of_reflections(frame, match);
-  frames_lost_ = 0;
+  step_to(match, predicted);
   // Nothing in the frame tells how far it has moved along its only planes, unless film or edge are
   // found as they were promised. Such a frame is learnt nevertheless, near where it was expected:
   // film too faint for one frame shows in many.
-  const bool is_untold = is_one_row() && !is_aperiodic_told(match);
-  const Vector2 residual{match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y};
-  if (has_jumped) {
-    velocity_ = {};
-  } else {
-    velocity_ = {velocity_.x + 0.15 * residual.x, velocity_.y + 0.15 * residual.y};
-    innovation_ += 0.1 * (apart - innovation_);
-  }
-  shift_ = match.shift_cells;
+  const bool is_untold = bins_.is_one_row() && !is_aperiodic_told(match);
   const DriftMeasurement out = report(match, verdict, is_ambiguous || is_untold);
   frames_ambiguous_ = is_ambiguous ? frames_ambiguous_ + 1 : 0;
-  // A doubt that stays: film or edge have changed for good, or the specimen has gone where nothing
-  // of them is left. They are learnt anew, and nobody knows which it was.
-  if (frames_ambiguous_ == kPatience + 1) doubt_place();
-  if (!is_ambiguous || frames_ambiguous_ > kPatience) learn(frame, match);
+  if (frames_ambiguous_ > kPatience) {
+    // A doubt that stays: film or edge have changed for good, or the specimen has gone where
+    // nothing of them is left. The field is learnt anew, and nobody knows which it was.
+    const Vector2 spread = doubt_.spread({0.5 * grid_.width, 0.5 * grid_.height});
+    restart({out.drift_px, out.sigma_drift_px, velocity_, innovation_});
+    doubt_place(spread);
+    begin(frame, noise, peaks);
+  } else if (!is_ambiguous) {
+    learn(frame, match);
+  }
   return out;
 }
 

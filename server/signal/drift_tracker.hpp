@@ -3,9 +3,10 @@
 // template (drift-corrected mean spectrum), an anchor that is made once and keeps the template from
 // wandering, a velocity for the prediction, and which reflections move by themselves.
 //
-// A frame is matched near its prediction (drift_match.hpp). When the match is worse than the
-// template promises, or its aperiodic part denies the cell, the whole field is searched again; what
-// cannot be decided is flagged, never silently chosen.
+// A frame is matched near its prediction (drift_match.hpp) over the bins that say most
+// (drift_bins.hpp). When the match is worse than the template promises, or film and edge deny the
+// cell or pull away from it, the whole field is searched (field_search.hpp) and the places are
+// weighed until one leads (cell_doubt.hpp); until then frames are flagged, never silently chosen.
 #pragma once
 
 #include <array>
@@ -15,8 +16,11 @@
 #include <vector>
 
 #include "server/frame/measurements.hpp"
+#include "server/signal/cell_doubt.hpp"
+#include "server/signal/drift_bins.hpp"
 #include "server/signal/drift_leak.hpp"
 #include "server/signal/drift_match.hpp"
+#include "server/signal/field_search.hpp"
 #include "server/signal/frame_fft.hpp"
 #include "server/signal/peak_detect.hpp"
 
@@ -61,44 +65,35 @@ class DriftTracker {
   bool set_reference();
 
  private:
-  struct Candidate {
-    Vector2 shift;
-    double score = 0.0;      // log-likelihood (in collect_peaks: the surface over the shared field)
-    double aperiodic = 0.0;  // the same of the aperiodic part alone
-    double fit = 0.0;        // J of the lattice over the shared part of the field
-    MatchResult match;
-  };
   struct Verdict {
     double match = 0.0;         // J over its expectation
     double significance = 0.0;  // J over its noise
     bool is_accepted = false;
-    bool is_cell_denied = false;  // the aperiodic part says: not this cell
-    bool is_suspect = false;      // the aperiodic part fits worse than it has done
   };
 
   void begin(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks);
   void renew_list(const RingNoise& noise, std::span<const Peak> peaks);
-  [[nodiscard]] std::pair<std::uint8_t, double> nearest_reflection(MatchBlock block) const;
-  [[nodiscard]] bool is_strong(MatchBlock block, double power, const RingNoise& noise) const;
-  void label_neighbourhoods(std::span<const Peak> peaks);
-  void order_blocks();
   [[nodiscard]] static double aperiodic_j(const MatchResult& match) noexcept;
   [[nodiscard]] double expected_aperiodic_j() const noexcept;
-  void measure_cell(std::span<const Peak> peaks);
+  [[nodiscard]] Expectation expected_j() const noexcept;
   [[nodiscard]] Verdict judge(const MatchResult& match) const;
-  static constexpr std::size_t kCandidates = 8;  // peaks of the whole-field surface, refined
-  void likelihood_surface(const Spectrum& frame, bool is_aperiodic);
-  std::size_t collect_peaks(std::array<Candidate, kCandidates>& found, std::size_t first,
-                            std::size_t limit) const;
-  bool reacquire(const Spectrum& frame, Vector2 predicted, MatchResult& match, bool& is_ambiguous);
+  [[nodiscard]] Vector2 aperiodic_pull(const MatchResult& match) const;
+  [[nodiscard]] bool is_cell_strange(const MatchResult& match) const;
+  [[nodiscard]] bool is_leap(double step) const noexcept;
+  static constexpr std::size_t kPlacesEach = 4;  // of the whole field, from either surface
+  void open_doubt(const Spectrum& frame, Vector2 predicted, const MatchResult& near);
+  [[nodiscard]] double place_nats(const MatchResult& match) const;
+  [[nodiscard]] double shared_part(Vector2 shift) const noexcept;
+  [[nodiscard]] double usual_step() const noexcept;
+  bool weigh_places(MatchResult& match);
   void learn(const Spectrum& frame, const MatchResult& match);
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
   [[nodiscard]] double typical_misfit(const MatchResult& match) const;
   [[nodiscard]] double reflections_match(const MatchResult& match) const;
-  [[nodiscard]] bool is_one_row() const noexcept;
+  [[nodiscard]] bool has_aperiodic(double least_j) const noexcept;
   [[nodiscard]] bool is_aperiodic_told(const MatchResult& match) const;
-  void doubt_place() noexcept;
+  void doubt_place(Vector2 sigma) noexcept;
   bool average_of_reflections(const Spectrum& frame, MatchResult& match);
   void watch_reflections(const MatchResult& match);
   [[nodiscard]] static bool can_stand_alone(const MatchList& list);
@@ -110,16 +105,21 @@ class DriftTracker {
   DriftMeasurement report(const MatchResult& match, const Verdict& verdict, bool is_ambiguous);
   DriftMeasurement doubtful(Vector2 shift) const;
   MatchResult match_near(std::uint32_t labels, Vector2 start);
+  MatchResult match_expected(const Spectrum& frame, Vector2 predicted);
+  DriftMeasurement lose(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks,
+                        double match);
+  void step_to(const MatchResult& match, Vector2 predicted);
+  [[nodiscard]] Vector2 place_sigma() const noexcept;
   [[nodiscard]] double half_cell() const noexcept;
 
   AnalysisGrid grid_;
   DriftConfig config_;
   WindowOverlap window_;
   double taper_excess_;  // variance of the match over what its bins say
-  std::size_t max_blocks_;
 
   // Across frames.
   Spectrum template_;
+  DriftBins bins_;
   MatchList list_, anchor_;
   MatchList film_;  // film and edge as they were: never updated
   DeformationGauge gauge_;
@@ -131,6 +131,7 @@ class DriftTracker {
   bool has_film_ = false;
   int frames_learnt_ = 0, frames_since_renewal_ = 0, frames_lost_ = 0, stripe_ = 0;
   int frames_ambiguous_ = 0;  // in a row
+  int memory_ = 1;            // frames in the running mean
   bool has_anchor_ = false, was_reweighed_ = false;
   double template_noise_ = 0.0;                // E|noise of T|^2 in the list
   double full_noise_ = 0.0;                    // and in the rest of the full template
@@ -138,41 +139,27 @@ class DriftTracker {
   std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1
   std::array<double, kLabels> label_phase_{};  // running mean of the residual phase, rad
   std::uint32_t used_labels_ = 1;
-  FixedVector<Peak, kLabels> reflections_;  // label l is reflections_[l - 1]
-  double shortest_period_cells_ = 0.0;      // shortest lattice translation; 0 = no lattice seen
-  double finest_period_cells_ = 0.0;        // d of the highest plain reflection
-  Vector2 anchor_place_;                    // the shift at which the anchor was made
-  Vector2 template_mean_, anchor_mean_;     // mean shift of the frames in template and anchor
-  Vector2 origin_;                          // where this template's zero lies, cells from frame 0
-  Vector2 origin_sigma_;                    // one standard deviation of that
-  Vector2 last_sigma_;                      // as reported of the last frame
-  Vector2 shift_, velocity_;                // cells from the template's zero, cells per frame
-  double usual_aperiodic_ = 1.0;            // running mean of the aperiodic match
-  double usual_scatter_ = 0.0;              // and of its distance from that
-  double innovation_ = 0.0;                 // running rms of |measured - predicted|, cells
+  Vector2 anchor_place_;                   // the shift at which the anchor was made
+  Vector2 template_mean_, anchor_mean_;    // mean shift of the frames in template and anchor
+  Vector2 origin_;                         // where this template's zero lies, cells from frame 0
+  Vector2 origin_sigma_;                   // one standard deviation of that
+  Vector2 home_;                           // the field that jumps are counted from
+  Vector2 home_variance_, away_variance_;  // of its place, and of the template's now, cells^2
+  Vector2 last_sigma_;                     // as reported of the last frame
+  Vector2 shift_, velocity_;               // cells from the template's zero, cells per frame
+  double usual_aperiodic_ = 1.0;           // running mean of the aperiodic match
+  double usual_scatter_ = 0.0;             // and of its distance from that
+  Vector2 usual_pull_;                     // running mean of the pull of film and edge
+  double usual_pull_scatter_ = 1.0;        // and of its distance from that
+  CellDoubt doubt_;
+  std::array<double, kLabels> doubt_misfit_{};  // of film and edge where they fit best
+  double innovation_ = 0.0;                     // running rms of |measured - predicted|, cells
 
   // Scratch of one frame.
   PhaseRamps ramps_;
   GridSearch grid_search_;
-  struct Scored {
-    float score;
-    std::uint32_t block;  // kx * blocks_per_column + row / kBlock
-  };
-  std::vector<Scored> scored_;
-  std::vector<MatchBlock> chosen_;
-  std::vector<std::uint8_t> label_of_block_;
-  std::vector<std::uint8_t> is_wing_;  // by block: of its label's wings
-  struct BlockRows {
-    std::array<float, kBlock> row{};  // fy^2 of its rows, cycles^2 per cell^2
-    double nearest = 1.0;             // the smallest of them
-  };
-  std::vector<BlockRows> block_fy2_;   // blocks of one column
-  std::vector<float> powers_;          // of one column's rows, and one more at either end
-  std::vector<float> one_over_share_;  // by row: how much of the field is not shared
-  std::array<std::uint32_t, kLabels + 1> label_begin_{};
-  SurfaceIfft surface_ifft_;
-  AlignedBuffer<Complex> surface_half_;
-  AlignedBuffer<float> surface_;
+  FieldSearch field_search_;
+  std::vector<MatchBlock> film_blocks_;
 };
 
 }  // namespace latticed::signal

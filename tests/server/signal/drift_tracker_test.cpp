@@ -159,6 +159,66 @@ TEST(DriftTracker, NeverTakesACellForNothingSilently) {
       }
 }
 
+// A jump by nearly whole cells along the planes, where film says little in one frame: found, or
+// told until further frames decide.
+TEST(DriftTracker, DecidesAnUncertainCellByFurtherFrames) {
+  const auto waves = test::layered_lattice();
+  const Vector2 g1 = waves[1].f, g2 = waves[0].f;
+  const double det = g1.x * g2.y - g1.y * g2.x;
+  const Vector2 a{g2.y / det, -g2.x / det}, b{-g1.y / det, g1.x / det};
+  int late = 0, runs = 0;
+  for (std::uint64_t seed = 1; seed <= 24; ++seed) {
+    const Scene scene = particle_on_film(2.0, 0.08);
+    DriftRun sut(scene, seed);
+    for (int i = 0; i < 24; ++i) (void)sut(scene, {});
+    const Vector2& cell = seed % 2 ? a : b;
+    const double cells = seed % 4 < 2 ? 1.04 : 1.95;
+    const Vector2 jump{cells * cell.x, cells * cell.y};
+    bool is_late = false;
+    for (int i = 0; i < 12; ++i) {
+      const DriftMeasurement measured = sut(scene, jump);
+      EXPECT_TRUE(is_flagged(measured) || off(measured, jump) < 1.0)
+          << "seed " << seed << ", frame " << i << ": silently " << off(measured, jump)
+          << " px away";
+      if (i >= 5) is_late |= is_flagged(measured);
+    }
+    late += is_late;
+    ++runs;
+  }
+  EXPECT_LE(late, runs / 8);
+}
+
+// The whole-field search is periodic in the field: a specimen that has wandered further than that
+// must not be found a field's width away.
+TEST(DriftTracker, ReacquiresFarFromWhereItBegan) {
+  const auto film = std::make_shared<test::Film>(256, 256, 3, 0.10);
+  Scene scene{.counts = 40.0};
+  scene.film = film;
+  DriftRun sut(scene, 61);
+  Vector2 truth;
+  for (int i = 0; i < 160; ++i) {
+    (void)sut(scene, truth);
+    truth.x += 2.0;
+  }
+  truth = {truth.x + 40.0, -25.0};
+  DriftMeasurement measured;
+  for (int i = 0; i < 3; ++i) measured = sut(scene, truth);
+  EXPECT_FALSE(is_flagged(measured));
+  EXPECT_LT(off(measured, truth), 1.0) << measured.drift_px.x << " for " << truth.x;
+}
+
+// Nothing but a lattice: whether a strange step was two tenths of a cell or eight, nobody can say.
+TEST(DriftTracker, FlagsAStrangeStepOfALatticeAlone) {
+  Scene scene{.counts = 20.0};
+  scene.lattice = test::layered_lattice();
+  DriftRun sut(scene, 67);
+  for (int i = 0; i < 40; ++i) (void)sut(scene, {0.02 * i, 0.0});
+  for (int i = 40; i < 100; ++i) {
+    const DriftMeasurement measured = sut(scene, {0.02 * i + 0.4 * kCell, 0.0});
+    EXPECT_TRUE(is_flagged(measured) || measured.sigma_drift_px.x > 0.3 * kCell) << i;
+  }
+}
+
 TEST(DriftTracker, SaysLostOnUnrelatedContent) {
   const Scene scene = particle_on_film(10.0);
   Scene other{.counts = 10.0};
