@@ -23,6 +23,11 @@ class Bench(Programs):
         for ratio in ("cpu_over_floor", "rate_over_floor"):
             self.assertGreater(result[ratio], 0)
 
+    def test_with_correction_maps_the_same_is_measured(self):
+        result = self.bench("--maps")
+        self.assertEqual((result["maps"], result["lost"]), (True, 0))
+        self.assertGreater(result["locked_ratio"], 0.99)
+
 
 if __name__ == "__main__":
     main()
