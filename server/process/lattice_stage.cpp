@@ -87,8 +87,8 @@ double LatticeStage::streak_ratio(Vector2 f, const Prepared& prepared) const noe
   if (!(white > 0.0)) return 1.0;
   const Vector2 bins{f.x * grid_.width, f.y * grid_.height};
   const auto& spots = prepared.peaks.peaks;
-  const signal::StreakGauge::Frame frame{
-      prepared.spectrum, prepared.peaks.noise, {spots.begin(), spots.size()}, {}};
+  const std::span<const signal::Peak> known{spots.begin(), spots.size()};
+  const signal::StreakGauge::Frame frame{prepared.spectrum, prepared.peaks.noise, known, known};
   return 1.0 + streaks_.near(frame, bins, kStreakAside).power / white;
 }
 

@@ -463,7 +463,9 @@ Covariance2 sandwich(const Covariance2& a, const Covariance2& b) {
 // moments, Im(cxx / c) and so on, are those of its curvature psi = a x^2 + b x y + c y^2 alone. The
 // mean squares of x^2 - <x^2> and x y over a crystal of moments v are taken as 0.8 v^2 (an even
 // one: 0.8, a Gaussian: 2) and v^2. Its slope along g is the local frequency's difference.
-void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, RefinedSpot* out) const {
+// A streak bends the phase as another crystal does: it is no noise here.
+void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, double snr,
+                              RefinedSpot* out) const {
   constexpr double kEven = 0.8;
   const double size = std::abs(sums.c);
   const double v = 0.5 * (slot.slope.xx + slot.slope.yy) / size;
@@ -478,7 +480,7 @@ void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, RefinedSpot* o
   const double scale = length * length / (kTwoPi * kTwoPi);
   out->spread = scale * v * (along_x * along_x + along_y * along_y);
   // Each moment's noise has the variance of its mean square over twice the squared snr.
-  out->spread_of_noise = scale * (4.0 / kEven + 1.0) / (2.0 * out->snr * out->snr * v);
+  out->spread_of_noise = scale * (4.0 / kEven + 1.0) / (2.0 * snr * snr * v);
 }
 
 RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double white,
@@ -535,7 +537,7 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   multiply(slot.crystal.data(), slot.crystal.data(), size_ * size_, own_.data());
   out.extent = participation(own_);
   out.coefficient = plain_coefficient(slot, x, y);
-  find_spread(slot, sums, &out);
+  find_spread(slot, sums, out.snr * std::sqrt(options.noise_ratio), &out);
   out.is_valid = true;
   return out;
 }

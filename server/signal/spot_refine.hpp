@@ -108,7 +108,7 @@ class SpotRefiner {
   [[nodiscard]] Sums sum_at(const Slot& slot, double offset_x, double offset_y) const;
   [[nodiscard]] std::complex<double> plain_coefficient(const Slot& slot, double offset_x,
                                                        double offset_y) const;
-  void find_spread(const Slot& slot, const Sums& sums, RefinedSpot* out) const;
+  void find_spread(const Slot& slot, const Sums& sums, double snr, RefinedSpot* out) const;
   [[nodiscard]] bool find_errors(Slot& slot, const Sums& sums, double noise_ratio,
                                  double* snr) const;
 
