@@ -20,6 +20,8 @@ constexpr double kStripeBlend = 1.0 / 16.0;
 constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr int kMemoryAfterJump = 8;         // frames
+constexpr double kLongestLag = 0.1;           // of the field: the template's mean behind the frame
+constexpr int kShortestMemory = 4;            // frames
 constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in the template
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
@@ -625,6 +627,15 @@ void DriftTracker::follow_lattice(const Spectrum& frame, const MatchResult& matc
   leak_.learn(off, {excess * film.covariance.xx, excess * film.covariance.yy});
 }
 
+// Frames of the running mean, so that what is in it is still in the field: a specimen that drifts
+// fast leaves a long mean behind.
+int DriftTracker::longest_memory() const noexcept {
+  const double lag = std::max(std::abs(velocity_.x) / grid_.width,
+                              std::abs(velocity_.y) / grid_.height);  // of the field, per frame
+  return std::clamp(static_cast<int>(std::min(kLongestLag / std::max(lag, 1e-9), 1e4)), kShortestMemory,
+                    config_.template_memory_frames);
+}
+
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   const double away =
       std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
@@ -647,7 +658,7 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
       0.1 * (std::min(std::hypot(change.x, change.y), kStrangePull) - usual_pull_scatter_);
 
   ++frames_learnt_;
-  memory_ = std::min(memory_ + 1, config_.template_memory_frames);
+  memory_ = std::min(memory_ + 1, longest_memory());
   const float blend = 1.0f / static_cast<float>(memory_);
   ramps_.set(place);
   list_.update(frame, ramps_, blend);

@@ -86,6 +86,7 @@ class DriftTracker {
   [[nodiscard]] double shared_part(Vector2 shift) const noexcept;
   [[nodiscard]] double usual_step() const noexcept;
   bool weigh_places(MatchResult& match);
+  [[nodiscard]] int longest_memory() const noexcept;
   void learn(const Spectrum& frame, const MatchResult& match);
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
