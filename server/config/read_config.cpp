@@ -60,6 +60,32 @@ class KeyReader {
     value = {static_cast<int>(v[0]), static_cast<int>(v[1]), static_cast<int>(v[2]),
              static_cast<int>(v[3])};
   }
+  /// Fractional indices; a whole one is a reflection of the lattice itself, and (-h -k) is (h k).
+  void indices(std::string_view key, std::vector<Vector2>& value, std::size_t most,
+               std::string_view) {
+    std::vector<std::string> texts;
+    if (!in_.texts(key, texts)) return;
+    if (texts.size() > most)
+      return in_.mistake(key, fmt::format("{} places (expected at most {})", texts.size(), most));
+    std::vector<Vector2> found;
+    for (const std::string& text : texts) {
+      const auto index = parse_fractional_index(text);
+      if (!index) {
+        in_.mistake(key, index.error().message);
+        continue;
+      }
+      const auto is_same = [&](Vector2 other) {
+        return (other.x == index->x && other.y == index->y) ||
+               (other.x == -index->x && other.y == -index->y);
+      };
+      if (std::any_of(found.begin(), found.end(), is_same))
+        in_.mistake(key, fmt::format("\"{}\" is there twice (expected (h k) once, and not its "
+                                     "Friedel mate (-h -k))",
+                                     text));
+      found.push_back(*index);
+    }
+    value = std::move(found);
+  }
   /// Goes into file names and JSON without quoting.
   void name(std::string_view key, std::string& value, std::string_view) {
     in_.require(key, "a name");

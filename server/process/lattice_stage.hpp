@@ -17,20 +17,22 @@
 
 namespace latticed {
 
+/// What a user may say about lattices.
+struct LatticeSettings {
+  /// Fractional indices (h, k) of the main lattice that are looked at in every frame, at most
+  /// kMaxSuperlattice; none of them whole. As given here: the three corners of a honeycomb's first
+  /// zone, and halves.
+  std::vector<Vector2> superlattice = {{1.0 / 3, 1.0 / 3}, {-2.0 / 3, 1.0 / 3}, {1.0 / 3, -2.0 / 3},
+                                       {1.0 / 2, 0.0},     {0.0, 1.0 / 2},      {1.0 / 2, 1.0 / 2}};
+};
+
 struct LatticeConfig {
   double min_fringes = 6.0;             // as in DetectConfig: where the rings of noise begin
   double pixel_size_nm = 0.0;           // raw pixel; 0 = unknown: lengths are then in raw pixels
   double pixel_size_sigma_ratio = 0.0;  // relative uncertainty of it, 0 to 0.5; goes into sigma_sys
   double scan_line_time_s = 0.0;        // from line to line; 0 = not scanned
   double frame_period_s = 0.0;          // 0 = unknown
-  /// Fractional indices that are looked at in every frame, at most kMaxSuperlattice.
-  std::vector<Vector2> superlattice = usual_superlattice();
-
-  /// The three corners of a honeycomb's first zone, and halves.
-  [[nodiscard]] static std::vector<Vector2> usual_superlattice() {
-    return {{1.0 / 3, 1.0 / 3}, {-2.0 / 3, 1.0 / 3}, {1.0 / 3, -2.0 / 3},
-            {1.0 / 2, 0.0},     {0.0, 1.0 / 2},      {1.0 / 2, 1.0 / 2}};
-  }
+  LatticeSettings settings = {};
 };
 
 class LatticeStage final : public TrackStage {

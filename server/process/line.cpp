@@ -85,7 +85,7 @@ AnalysisSetup::Wish Line::wish() const {
           config_.prepare,
           config_.drift,
           {config_.prepare.detect.min_fringes, run_.pixel_size_nm, config_.pixel_size_sigma_ratio,
-           run_.configuration.scan_line_time_s, run_.frame_period_s, config_.superlattice},
+           run_.configuration.scan_line_time_s, run_.frame_period_s, config_.lattice},
           config_.sum,
           maps_,
           surroundings_.workers};
