@@ -110,6 +110,7 @@ void fill(v1::SumMeasurement& out, const SumMeasurement& sum) {
   out.set_mean_counts(sum.mean_counts);
   for (const Spot& spot : sum.spots) fill(*out.add_spots(), spot);
   if (sum.crystallinity) out.set_crystallinity(*sum.crystallinity);
+  if (sum.scan_affine) fill(*out.mutable_scan_affine(), *sum.scan_affine);
 }
 
 void fill(v1::AlertChange& out, const AlertEvent& event, const AlertRule& rule) {

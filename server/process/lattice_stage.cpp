@@ -668,9 +668,19 @@ double LatticeStage::structure_power(const Prepared& prepared) noexcept {
 }
 
 void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements& out) noexcept {
+  scan_.advance(out.drift);
+  measure_all(prepared, out);
+}
+
+void LatticeStage::process_sum(const Prepared& sum, const signal::MeanVelocity& velocity,
+                               Measurements& out) noexcept {
+  scan_.set_velocity(velocity);
+  measure_all(sum, out);
+}
+
+void LatticeStage::measure_all(const Prepared& prepared, Measurements& out) noexcept {
   bragg_power_ = 0.0;
   fits_.clear();
-  scan_.advance(out.drift);
   if (scan_.is_scanned()) out.scan_affine = scan_.affine();
   if (prepared.quality != FrameQuality::good) return;
   follow(prepared, out);

@@ -43,6 +43,10 @@ class LatticeStage final : public TrackStage {
   [[nodiscard]] Stage stage() const noexcept override { return Stage::lattice; }
   void process(const Frame& frame, const Prepared& prepared, Measurements& out) noexcept override;
   void skip(const Frame& lost) noexcept override;
+  /// The same of a sum of frames, in which the specimen had this mean velocity. A stage follows
+  /// frames or sums, not both.
+  void process_sum(const Prepared& sum, const signal::MeanVelocity& velocity,
+                   Measurements& out) noexcept;
 
   // Between two frames; none allocates.
   /// Follows the spot nearest to `g` (per nm, within `tolerance`), or what is there below the
@@ -85,6 +89,7 @@ class LatticeStage final : public TrackStage {
   static constexpr std::size_t kMaxRivals = 4;
   using Rivals = FixedVector<Vector2, kMaxRivals>;
 
+  void measure_all(const Prepared& prepared, Measurements& out) noexcept;
   [[nodiscard]] int nearest_track(const signal::Peak& peak, double* distance_bins) const noexcept;
   [[nodiscard]] double bins_apart(Vector2 a, Vector2 b) const noexcept;
   [[nodiscard]] Vector2 place_of(const Track& track) const noexcept;

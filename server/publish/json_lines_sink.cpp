@@ -107,11 +107,12 @@ std::string sum_json(const SumMeasurement& sum, double pixel_size_nm) {
   return fmt::format(
       "{{\"frames_added\":{},\"frames_left_out\":{},\"first_seq\":{},\"last_seq\":{},"
       "\"effective_seq\":{},\"effective_time_ns\":{},\"drift_px\":[{},{}],\"mean_counts\":{},"
-      "\"spots\":{},\"crystallinity\":{}}}",
+      "\"spots\":{},\"crystallinity\":{},\"scan_affine\":{}}}",
       sum.frames_added, sum.frames_left_out, sum.first_seq, sum.last_seq, Number{sum.effective_seq},
       sum.effective_time_ns ? std::to_string(*sum.effective_time_ns) : std::string("null"),
       Number{sum.drift_px.x}, Number{sum.drift_px.y}, Number{sum.mean_counts, 7},
-      spots_json(sum.spots, pixel_size_nm), Number{sum.crystallinity.value_or(NAN), 6});
+      spots_json(sum.spots, pixel_size_nm), Number{sum.crystallinity.value_or(NAN), 6},
+      affine_json(sum.scan_affine));
 }
 
 std::string alert_json(const AlertEvent& alert, const RunInfo& run) {

@@ -118,6 +118,10 @@ SumTable SumTable::create(Hdf5Author& author, hid_t group) {
       {"drift_y_px", offsetof(SumRow, drift_y_px), H5T_NATIVE_DOUBLE},
       {"mean_counts", offsetof(SumRow, mean_counts), H5T_NATIVE_DOUBLE},
       {"crystallinity", offsetof(SumRow, crystallinity), H5T_NATIVE_DOUBLE},
+      {"scan_affine_xx", offsetof(SumRow, scan_xx), H5T_NATIVE_DOUBLE},
+      {"scan_affine_xy", offsetof(SumRow, scan_xy), H5T_NATIVE_DOUBLE},
+      {"scan_affine_yx", offsetof(SumRow, scan_yx), H5T_NATIVE_DOUBLE},
+      {"scan_affine_yy", offsetof(SumRow, scan_yy), H5T_NATIVE_DOUBLE},
   };
   SumTable table;
   table.rows_ = make_compound_rows(
@@ -127,7 +131,8 @@ SumTable SumTable::create(Hdf5Author& author, hid_t group) {
        "that "
        "finished it, first_seq to last_seq those in it; effective_seq and effective_time_ns "
        "(mid-exposure, UTC since 1970; the smallest integer: unknown) are their means; drift_px is "
-       "the specimen's mean place; sums that share frames share noise"},
+       "the specimen's mean place; sums that share frames share noise; scan_affine: of scanned "
+       "frames, A of their mean velocity"},
       members);
   table.waiting_.reserve(kExpectedSpots);
   return table;
@@ -146,6 +151,10 @@ void SumTable::add(std::uint64_t seq, const SumMeasurement& sum) {
   row.drift_y_px = sum.drift_px.y;
   row.mean_counts = sum.mean_counts;
   row.crystallinity = sum.crystallinity.value_or(kNotMeasured);
+  row.scan_xx = sum.scan_affine ? sum.scan_affine->xx : kNotMeasured;
+  row.scan_xy = sum.scan_affine ? sum.scan_affine->xy : kNotMeasured;
+  row.scan_yx = sum.scan_affine ? sum.scan_affine->yx : kNotMeasured;
+  row.scan_yy = sum.scan_affine ? sum.scan_affine->yy : kNotMeasured;
   waiting_.push_back(row);
 }
 

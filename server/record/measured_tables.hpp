@@ -50,6 +50,7 @@ struct SumRow {
   double effective_seq;
   std::int64_t effective_time_ns;
   double drift_x_px, drift_y_px, mean_counts, crystallinity;
+  double scan_xx, scan_xy, scan_yx, scan_yy;  // NaN where nothing is scanned
 };
 
 struct LostRow {
