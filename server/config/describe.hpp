@@ -166,6 +166,8 @@ void describe(Visitor& v, AlertRule& c) {
   v.name("name", c.name, "unique; letters, digits, _ and -");
   v.require("quantity", "what is watched");
   v.choice("quantity", c.quantity, quantities, "what is watched");
+  v.choice("of", c.of, {"frame", "sum"},
+           "of each frame, or of the running sum (what is counted in frames is then in sums)");
   v.choice("kind", c.kind, {"limit", "change"},
            "limit: outside [below, above]; change: against its own baseline");
   v.number("above", c.above, kAnyOrInfinite, "limit: raised when the value is above");

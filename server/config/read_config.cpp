@@ -132,6 +132,9 @@ void check(TableReader& in, const AlertRule& rule) {
   if (rule.kind == RuleKind::change && has_limit)
     in.mistake(std::isfinite(rule.above) ? "above" : "below",
                "has no meaning for kind \"change\" (expected kind = \"limit\")");
+  if (rule.of == RuleOf::sum && !is_of_sums(rule.quantity))
+    in.mistake("of", fmt::format("\"sum\" has no meaning for quantity {} (expected \"frame\")",
+                                 to_string(rule.quantity)));
   if (rule.below > rule.above)
     in.mistake("below", fmt::format("{} (expected at most above, {})", rule.below, rule.above));
   if (rule.d_min_nm >= rule.d_max_nm)
@@ -171,6 +174,13 @@ Config read_root(TableReader& root) {
   if (config.detectors.empty() && !root.has("detector"))
     root.mistake("detector", "missing (expected at least one [[detector]])");
   if (root.has("rule")) config.rules = read_list<AlertRule>(root, "rule");
+  const auto is_of_sum = [](const AlertRule& rule) { return rule.of == RuleOf::sum; };
+  const auto sums = [](const DetectorConfig& detector) { return detector.line.sum.is_on(); };
+  if (std::any_of(config.rules.begin(), config.rules.end(), is_of_sum) &&
+      std::none_of(config.detectors.begin(), config.detectors.end(), sums))
+    root.mistake("rule",
+                 "of = \"sum\", but no detector has a running sum (expected one with "
+                 "sum.frames above 0 and sum.when \"auto\" or \"always\")");
   root.finish();
   return config;
 }

@@ -220,6 +220,11 @@ void SumStage::measure(Measurements& out) noexcept {
     spot.age_frames *= static_cast<std::uint32_t>(frames_per_part_);
     sum.spots.push_back(spot);
   }
+  if (const Lattice* lattice = seen_.main_lattice()) {
+    sum.lattice = *lattice;
+    sum.lattice->is_confirmed = lattice->is_confirmed && lattice->age_frames >= kParts;
+    sum.lattice->age_frames *= static_cast<std::uint32_t>(frames_per_part_);
+  }
   out.sum = sum;
 }
 

@@ -120,6 +120,8 @@ class Layout {
       author_.number_field(detector, "pixel_size_sigma_ratio", run().pixel_size_sigma_ratio, "");
     if (!run().pixel_size_source.empty())
       author_.text_field(detector, "pixel_size_source", run().pixel_size_source);
+    if (run().configuration.scan_line_time_s > 0.0)
+      author_.number_field(detector, "scan_line_time", run().configuration.scan_line_time_s, "s");
     author_.number_field(detector, "frame_time", run().frame_period_s, "s");
     author_.boolean_field(detector, "frame_time_is_assumed", run().is_frame_period_assumed);
     if (run().configuration.exposure_s > 0.0)
@@ -218,13 +220,16 @@ class Layout {
         author_, lattice, "one row per reflection and frame; seq is frame_info/frame_id");
     // HyperSpy 1.7 cannot read an empty dataset as metadata, but leaves what is in NXdata alone.
     const Handle found = author_.group(lattice, "found", "NXdata");
-    tables_.lattices = LatticeTable::create(author_, found);
+    tables_.lattices = LatticeTable::create(
+        author_, found, "one row per lattice and frame, from that frame's spots alone");
     tables_.superlattice = SuperlatticeTable::create(author_, found);
     const Handle sum = process(all, "running_sum", 4);
     const Handle sums = author_.group(sum, "found", "NXdata");
     tables_.sums = SumTable::create(author_, sums);
     tables_.sum_spots = SpotTable::create(
         author_, sums, "one row per reflection and running sum; seq is that of sums");
+    tables_.sum_lattices = LatticeTable::create(
+        author_, sums, "the main lattice of each running sum; seq is that of sums");
   }
 
   void latticed(hid_t entry) {

@@ -160,7 +160,7 @@ void SumTable::add(std::uint64_t seq, const SumMeasurement& sum) {
 
 Result<void> SumTable::write() { return write_all(rows_, waiting_); }
 
-LatticeTable LatticeTable::create(Hdf5Author& author, hid_t group) {
+LatticeTable LatticeTable::create(Hdf5Author& author, hid_t group, const std::string& meaning) {
   const Member members[] = {
       {"seq", offsetof(LatticeRow, seq), H5T_NATIVE_UINT64},
       {"id", offsetof(LatticeRow, id), H5T_NATIVE_UINT32},
@@ -181,15 +181,15 @@ LatticeTable LatticeTable::create(Hdf5Author& author, hid_t group) {
       {"g2_x_per_nm", offsetof(LatticeRow, g2_x_per_nm), H5T_NATIVE_DOUBLE},
       {"g2_y_per_nm", offsetof(LatticeRow, g2_y_per_nm), H5T_NATIVE_DOUBLE},
   };
+  const std::string all =
+      meaning +
+      "; a, b, gamma: the reduced "
+      "cell in real space, a <= b, 60 to 120 degrees; spot (h, k) is at h g1 + k g2; sigma is one "
+      "standard deviation of the random error, sigma_sys what is systematic; main: the strongest; "
+      "lengths in nm are NaN where the pixel size is unknown";
   LatticeTable table;
-  table.rows_ = make_compound_rows(
-      author, group,
-      {"lattices", sizeof(LatticeRow), 1024,
-       "one row per lattice and frame, from that frame's spots alone; a, b, gamma: the reduced "
-       "cell in real space, a <= b, 60 to 120 degrees; spot (h, k) is at h g1 + k g2; sigma is one "
-       "standard deviation of the random error, sigma_sys what is systematic; main: the strongest; "
-       "lengths in nm are NaN where the pixel size is unknown"},
-      members);
+  table.rows_ = make_compound_rows(author, group,
+                                   {"lattices", sizeof(LatticeRow), 1024, all.c_str()}, members);
   table.waiting_.reserve(kExpectedSpots);
   return table;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The tables that have any number of rows per frame: `spots`, every reflection of every frame (and
-// again of every running sum), `lattices` and `superlattice`, `sums`, the running sums, and `lost`,
-// the frames that never came. Rows wait in memory until write().
+// again of every running sum), `lattices` (likewise) and `superlattice`, `sums`, the running sums,
+// and `lost`, the frames that never came. Rows wait in memory until write().
 #pragma once
 
 #include <cstdint>
@@ -87,7 +87,8 @@ class SumTable {
 
 class LatticeTable {
  public:
-  static LatticeTable create(Hdf5Author& author, hid_t group);
+  /// `meaning` of the rows; that of the columns is added.
+  static LatticeTable create(Hdf5Author& author, hid_t group, const std::string& meaning);
   void add(std::uint64_t seq, const Lattice& lattice, double pixel_size_nm);
   Result<void> write();
   [[nodiscard]] bool has_news() const noexcept { return !waiting_.empty(); }

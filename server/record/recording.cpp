@@ -155,6 +155,7 @@ Result<void> Recording::add(const Frame& frame) {
     tables_.sums.add(frame.seq, *sum);
     for (const Spot& spot : sum->spots)
       tables_.sum_spots.add(frame.seq, spot, facts_.run.pixel_size_nm);
+    if (sum->lattice) tables_.sum_lattices.add(frame.seq, *sum->lattice, facts_.run.pixel_size_nm);
   }
   for (const AlertEvent& alert : frame.measurements.alerts)
     add(event_of(alert, frame, facts_.run.rules));
@@ -180,8 +181,8 @@ Result<void> Recording::add_image(const Frame& frame) {
 bool Recording::has_news() const {
   return tables_.frames.has_news() || tables_.spots.has_news() || tables_.lattices.has_news() ||
          tables_.superlattice.has_news() || tables_.sums.has_news() ||
-         tables_.sum_spots.has_news() || tables_.lost.has_news() || tables_.events.has_news() ||
-         tables_.holders.has_news();
+         tables_.sum_spots.has_news() || tables_.sum_lattices.has_news() ||
+         tables_.lost.has_news() || tables_.events.has_news() || tables_.holders.has_news();
 }
 
 Result<void> Recording::flush() {
@@ -193,6 +194,7 @@ Result<void> Recording::flush() {
   if (auto ok = tables_.superlattice.write(); !ok) return ok;
   if (auto ok = tables_.sums.write(); !ok) return ok;
   if (auto ok = tables_.sum_spots.write(); !ok) return ok;
+  if (auto ok = tables_.sum_lattices.write(); !ok) return ok;
   if (auto ok = tables_.lost.write(); !ok) return ok;
   if (auto ok = tables_.events.write(); !ok) return ok;
   return file_.flush();

@@ -154,8 +154,21 @@ TEST(ReadConfig, RefusesRulesThatContradictThemselves) {
               HasSubstr("d_min_nm"));
   EXPECT_THAT(mistakes("quantity = \"mean_counts\"\nd_max_nm = 0.4\n"),
               HasSubstr("quantity of spots"));
+  EXPECT_THAT(mistakes("quantity = \"drift_x_px\"\nof = \"sum\"\n"),
+              HasSubstr("r.toml:4:6: rule[0].of: \"sum\" has no meaning for quantity drift_x_px"));
+  EXPECT_THAT(mistakes("quantity = \"spot_d_nm\"\nof = \"sums\"\n"),
+              HasSubstr("expected one of frame, sum"));
   EXPECT_THAT(mistakes(""), HasSubstr("rule[0].quantity: missing"));
   EXPECT_EQ(mistakes("quantity = \"spot_d_nm\"\nd_min_nm = 0.3\nd_max_nm = 0.4\n"), "none");
+}
+
+TEST(ReadConfig, ARuleAboutSumsNeedsADetectorThatHasSome) {
+  const std::string rule = "[[rule]]\nname = \"r\"\nquantity = \"spot_d_nm\"\nof = \"sum\"\n";
+  const auto with = parse_config(std::string(kSimulator) + rule, "c.toml");
+  ASSERT_TRUE(with) << with.error().message;
+  EXPECT_EQ(with->rules.at(0).of, RuleOf::sum);
+  EXPECT_THAT(mistakes_of(std::string(kSimulator) + "sum.when = \"never\"\n" + rule),
+              HasSubstr("no detector has a running sum"));
 }
 
 TEST(ReadConfig, ARulesFileHoldsRulesOnly) {
