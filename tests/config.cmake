@@ -9,8 +9,12 @@ latticed_add_test(server/base/log_test LINKS latticed::base spdlog::spdlog nlohm
 latticed_add_test(server/base/screen_test LINKS latticed::base)
 latticed_add_test(server/publish/alert_log_sink_test LINKS latticed::publish)
 
+foreach(name block_detector fresh_noise)
+  latticed_add_test(server/app/${name}_test LINKS latticed::bench_frames)
+endforeach()
+
 # The commands as processes. Debian's interpreter by full path: another python3 may come first in PATH.
-foreach(name analyze acquire check_config)
+foreach(name analyze acquire bench check_config)
   add_test(NAME server/app/${name}_test
     COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/server/app/${name}_test.py)
   set_tests_properties(server/app/${name}_test PROPERTIES TIMEOUT 1200

@@ -1,9 +1,10 @@
 # Tests of the mathematics in server/signal, and of the two stages that are thin shells around it.
-foreach(name analysis_grid taper bin_image frame_fft lane_fft change_detector lattice_cell lattice_fit
+foreach(name analysis_grid taper bin_image frame_fft lane_fft change_detector compact_maps lattice_cell lattice_fit
         lattice_search lattice_tracker random_walk_filter scan_distortion)
   latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
 endforeach()
-foreach(name hot_pixels mean_velocity scale_fit peak_detect spot_refine drift_leak drift_match drift_tracker running_sum)
+foreach(name hot_pixels mean_velocity scale_fit peak_detect spot_refine drift_leak drift_match drift_tracker
+        running_sum streak)
   latticed_add_test(server/signal/${name}_test LINKS latticed::process latticed::sim_specimen)
 endforeach()
 foreach(name lattice_stage drift_stage sum_stage)
@@ -20,6 +21,8 @@ set_tests_properties(server/app/real_movie_test server/app/drift_reference_test
   PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
 
 # Run by hand: what the drift of a frame costs.
+latticed_add_program(maps_bench
+  SOURCES ${PROJECT_SOURCE_DIR}/tests/bench/maps_bench.cpp LINKS latticed::signal)
 latticed_add_program(drift_bench
   SOURCES ${PROJECT_SOURCE_DIR}/tests/bench/drift_bench.cpp
   LINKS latticed_test_support latticed::process latticed::sim_render)

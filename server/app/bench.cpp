@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // `latticed bench`: the whole chain as a ratio to this machine's floor. A child sim-world renders
-// frames into shared memory before the clock starts; the simulator's driver then copies one after
-// the other into its slots, so the generator costs nothing. The floor of a frame (read its raw
-// bytes once, one r2c FFT at the analysis size) is measured in slices between slices of the run,
-// with as many pinned busy threads as workers, so that both see the same machine.
+// pictures almost without noise. One run measures block after block of frames from memory; while
+// the chain is idle and the clocks stand, the next block's frames get fresh noise: noise that comes
+// back would get into the drift's template. The floor of a frame (read its raw bytes once, one r2c
+// FFT at the analysis size) is measured in slices between the blocks, with as many pinned busy
+// threads as workers, so that both see the same machine.
 #include "server/app/bench.hpp"
 
 #include <fftw3.h>
@@ -13,15 +14,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <thread>
+#include <utility>
 
 #include "drivers/simulator/sim_detector.hpp"
+#include "server/app/block_detector.hpp"
 #include "server/app/commands.hpp"
+#include "server/app/fresh_noise.hpp"
 #include "server/base/stage_clock.hpp"
 #include "server/process/pipeline.hpp"
 #include "server/signal/frame_fft.hpp"
@@ -32,8 +38,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int kPrefetched = 16;  // distinct frames the source goes through, to and fro
-constexpr auto kFloorSlice = 400ms;
+constexpr std::size_t kPictures = 8;              // the block goes through them to and fro
+constexpr double kPictureDose_e_per_px = 4000.0;  // their own noise is 1/400 of a frame's variance
+constexpr double kDose_e_per_px = 10.0;
+constexpr double kPictureGain_adu_per_e = 5.0;
+constexpr std::size_t kBlockBytes = std::size_t{1} << 30, kLongestBlock = 256, kShortestBlock = 8;
+constexpr auto kFloorSlice = 200ms;
+constexpr auto kPoll = 500us;  // of the block's end
 
 std::chrono::nanoseconds process_cpu() {
   rusage usage{};
@@ -42,6 +53,14 @@ std::chrono::nanoseconds process_cpu() {
     return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_usec);
   };
   return to_ns(usage.ru_utime) + to_ns(usage.ru_stime);
+}
+
+/// Memory this process really has, MB.
+double resident_mb() {
+  std::ifstream statm("/proc/self/statm");
+  double all = 0.0, resident = 0.0;
+  statm >> all >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE)) * 1e-6;
 }
 
 /// A sim-world of our own, ended with us.
@@ -69,7 +88,7 @@ class World {
         std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sim-world";
     if (!std::filesystem::exists(program))
       return Error{ErrorCode::not_found, program.string() + ": expected beside latticed"};
-    const std::string scenario = directory_ + "/bench.toml", prefetch = std::to_string(kPrefetched);
+    const std::string scenario = directory_ + "/bench.toml", prefetch = std::to_string(kPictures);
     const std::string at = socket();
     pid_ = fork();
     if (pid_ == 0) {
@@ -89,11 +108,12 @@ class World {
     std::ofstream(directory_ + "/bench.toml") << fmt::format(
         "name = \"bench\"\nseed = 1\nframes = 0\nframe_period_s = 0.01\n\n[[detector]]\n"
         "name = \"camera\"\nwidth = {}\nheight = {}\npixel_size_nm = {}\n"
-        "dose_e_per_px = 10.0\nhot_pixels = 0\ngain_pattern_percent = 0.0\n"
-        "dark_pattern_adu = 0.0\n\n[specimen]\nphase = \"P2\"\nlayer_normal_deg = 28.0\n"
+        "dose_e_per_px = {}\ngain_adu_per_e = {}\ndark_adu = 0.0\nread_noise_adu = 0.0\n"
+        "hot_pixels = 0\ngain_pattern_percent = 0.0\ndark_pattern_adu = 0.0\n\n[specimen]\nphase = "
+        "\"P2\"\nlayer_normal_deg = 28.0\n"
         "edges = [[15.0, 4.5], [-62.0, 5.5]]\nrim_nm = 0.7\n\n[drift]\n"
         "rate_nm_per_s = [0.3, -0.2]\nwalk_nm_per_sqrt_s = 0.05\n",
-        o.size, o.size, 0.03 * 512.0 / o.size);
+        o.size, o.size, 0.03 * 512.0 / o.size, kPictureDose_e_per_px, kPictureGain_adu_per_e);
   }
 
   std::string directory_;
@@ -174,49 +194,188 @@ class Floor {
   std::chrono::nanoseconds wall_{0};
 };
 
+struct Movie {
+  DetectorConfiguration configuration;
+  std::vector<std::vector<std::uint16_t>> pictures;
+};
+
+/// The world's pictures. They are in our memory: the world may end.
+Result<Movie> take_pictures(const std::string& socket) {
+  SimDetectorOptions sim;
+  sim.socket = socket;
+  sim.timeout = 300s;  // the world renders its frames before it listens
+  auto detector = SimDetector::open(sim);
+  if (!detector) return detector.error();
+  DetectorSettings wanted;
+  wanted.frame_count = kPictures;
+  auto configuration = (*detector)->configure(wanted);
+  if (!configuration) return configuration.error();
+  if (auto ok = (*detector)->arm(); !ok) return ok.error();
+  if (auto ok = (*detector)->start(); !ok) return ok.error();
+  Movie movie{*configuration, {}};
+  while (movie.pictures.size() < kPictures) {
+    auto& picture = movie.pictures.emplace_back(configuration->geometry.pixels());
+    auto got = (*detector)->read_frame(std::as_writable_bytes(std::span(picture)), 5000ms);
+    if (!got) return got.error();
+  }
+  return movie;
+}
+
+/// 0 .. count-1 .. 0 .. : neighbours in time stay neighbours in space, so drift has no jumps.
+std::size_t to_and_fro(std::uint64_t number, std::size_t count) {
+  const std::uint64_t place = number % (2 * (count - 1));
+  return place < count ? place : 2 * (count - 1) - place;
+}
+
+/// Fresh noise for every frame of the block, by as many threads as there are workers.
+class Exposure {
+ public:
+  Exposure(const Movie& movie, int threads) : movie_(movie), threads_(threads) {}
+  void fill(BlockDetector& detector) {
+    std::atomic<std::size_t> next{0};
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < threads_; ++t)
+      threads.emplace_back([&] {
+        for (std::size_t i; (i = next.fetch_add(1)) < detector.block();) {
+          const auto bytes = detector.frame(i);
+          noise_.expose(movie_.pictures[to_and_fro(exposed_ + i, kPictures)],
+                        movie_.configuration.geometry.width, exposed_ + i,
+                        {reinterpret_cast<std::uint16_t*>(bytes.data()), bytes.size() / 2});
+        }
+      });
+    threads.clear();  // joins
+    exposed_ += detector.block();
+  }
+
+ private:
+  const Movie& movie_;
+  const int threads_;
+  std::uint64_t exposed_ = 0;
+  FreshNoise noise_{{.picture_adu = kDose_e_per_px * SensorModel{}.gain_adu_per_e /
+                                    (kPictureDose_e_per_px * kPictureGain_adu_per_e)}};
+};
+
+/// As a camera's: 2 % of gain, 2 counts of dark, a hot pixel in 20 000. The frames do not need
+/// them; what they cost is the same.
+signal::CorrectionMaps maps_of(const FrameGeometry& geometry) {
+  signal::CorrectionMaps out;
+  std::mt19937_64 random(2);
+  std::normal_distribution<float> gain(1.0f, 0.02f), dark(0.0f, 2.0f);
+  out.gain.resize(geometry.pixels());
+  out.dark.resize(geometry.pixels());
+  std::generate(out.gain.begin(), out.gain.end(), [&] { return std::max(gain(random), 0.5f); });
+  std::generate(out.dark.begin(), out.dark.end(), [&] { return dark(random); });
+  for (std::uint32_t i = 777; i < geometry.pixels(); i += 20011) out.hot_pixels.push_back(i);
+  return out;
+}
+
+/// Counts what was measured: the cost of frames nobody could follow would be another.
+class Tally final : public Sink {
+ public:
+  explicit Tally(std::atomic<std::uint64_t>& locked) : locked_(locked) {}
+  [[nodiscard]] std::string_view name() const noexcept override { return "tally"; }
+  [[nodiscard]] SinkOptions options() const noexcept override { return {LossPolicy::block, 16}; }
+  void consume(const FrameLease& frame) override {
+    if (frame->has_pixels() && frame->measurements.drift.state == DriftState::locked)
+      locked_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<std::uint64_t>& locked_;
+};
+
 struct Totals {
   std::uint64_t frames = 0, lost = 0;
+  std::uint64_t locked = 0, run = 0;  // of the whole run, its first block included
+  double armed_mb = 0.0, ended_mb = 0.0;
   std::chrono::nanoseconds wall{0}, cpu{0};
   std::array<std::chrono::nanoseconds, kStages> stages{};
   DurationSummary latency;
 };
 
-std::uint64_t frames_for(const BenchOptions& options, double frames_per_s) {
-  return std::max<std::uint64_t>(32, static_cast<std::uint64_t>(options.seconds * frames_per_s));
-}
+/// One run: a block nobody counts (caches, templates), then blocks until `seconds` are over.
+class Run {
+ public:
+  Run(const BenchOptions& options, const Movie& movie)
+      : options_(options), exposure_(movie, options.workers), pipeline_({options.workers}) {}
 
-/// One run of `frames` frames through a fresh pipeline. The clock covers start to drained.
-Result<void> run_pipeline(const BenchOptions& options, const std::string& socket,
-                          std::uint64_t frames, Totals& totals, signal::AnalysisGrid* grid) {
-  SimDetectorOptions sim;
-  sim.socket = socket;
-  sim.rate_hz = options.rate_hz;
-  sim.timeout = 120s;  // the world renders its frames before it listens
-  auto detector = SimDetector::open(sim);
-  if (!detector) return detector.error();
-  Line::Parts parts;
-  parts.config.detector.frame_count = frames;
-  parts.config.prepare.bin = options.bin;
-  parts.config.source_policy = options.rate_hz > 0.0 ? LossPolicy::drop_newest : LossPolicy::block;
-  parts.config.rules = default_rules();
-  parts.detector = std::move(*detector);
-  Pipeline pipeline({.workers = options.workers});
-  auto line = pipeline.add(std::move(parts), 1);
-  if (!line) return line.error();
-  *grid = (*line)->run().grid;
-  const auto cpu_began = process_cpu();
-  const auto began = steady_now();
-  if (auto ok = pipeline.start(); !ok) return ok.error();
-  if (auto ok = pipeline.wait(); !ok) return ok.error();
-  totals.wall += (*line)->finished_at() - began;
-  totals.cpu += process_cpu() - cpu_began;
-  totals.frames += (*line)->measured();
-  totals.lost += frames - (*line)->measured();
-  const auto stages = (*line)->stage_cpu();
-  for (std::size_t s = 0; s < kStages; ++s) totals.stages[s] += stages[s];
-  totals.latency = (*line)->latency().summary();
-  return {};
-}
+  Result<void> open(const Movie& movie) {
+    const std::size_t bytes = movie.configuration.geometry.bytes();
+    auto detector = std::make_unique<BlockDetector>(
+        movie.configuration, std::clamp(kBlockBytes / bytes, kShortestBlock, kLongestBlock),
+        options_.rate_hz);
+    detector_ = detector.get();
+    Line::Parts parts;
+    parts.config.prepare.bin = options_.bin;
+    parts.config.source_policy =
+        options_.rate_hz > 0.0 ? LossPolicy::drop_newest : LossPolicy::block;
+    parts.config.rules = default_rules();
+    if (options_.has_maps) parts.maps = maps_of(movie.configuration.geometry);
+    parts.detector = std::move(detector);
+    parts.sinks.push_back(std::make_unique<Tally>(locked_));
+    auto line = pipeline_.add(std::move(parts), 1);
+    if (!line) return line.error();
+    line_ = *line;
+    return {};
+  }
+  [[nodiscard]] const signal::AnalysisGrid& grid() const { return line_->run().grid; }
+
+  Result<Totals> measure(Floor& floor) {
+    const double armed_mb = resident_mb();
+    if (auto ok = pipeline_.start(); !ok) return ok.error();
+    // The watch over stalls is this thread's, so the blocks are another's.
+    std::jthread conductor([&] {
+      play_block();
+      const Totals warm = std::exchange(totals_, {});
+      const auto stages = line_->stage_cpu();
+      while (totals_.wall < std::chrono::duration<double>(options_.seconds) &&
+             !line_->has_ended()) {
+        floor.measure(kFloorSlice);
+        play_block();
+      }
+      floor.measure(kFloorSlice);
+      totals_.lost += warm.lost;
+      totals_.stages = line_->stage_cpu();
+      for (std::size_t s = 0; s < kStages; ++s) totals_.stages[s] -= stages[s];
+      totals_.ended_mb = resident_mb();
+      detector_->finish();
+    });
+    auto ok = pipeline_.wait();
+    conductor.join();
+    if (!ok) return ok.error();
+    totals_.locked = locked_;
+    totals_.run = line_->measured();
+    totals_.armed_mb = armed_mb;
+    totals_.latency = line_->latency().summary();
+    return totals_;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t lost() const { return line_->source().counters().lost_total(); }
+
+  void play_block() {
+    exposure_.fill(*detector_);
+    const std::uint64_t measured = line_->measured(), lost_before = lost();
+    const auto cpu_began = process_cpu();
+    const auto began = steady_now();
+    detector_->play();
+    while (line_->measured() + lost() < measured + lost_before + detector_->block() &&
+           !line_->has_ended())
+      std::this_thread::sleep_for(kPoll);
+    totals_.wall += steady_now() - began;
+    totals_.cpu += process_cpu() - cpu_began;
+    totals_.frames += line_->measured() - measured;
+    totals_.lost += lost() - lost_before;
+  }
+
+  const BenchOptions& options_;
+  Exposure exposure_;
+  std::atomic<std::uint64_t> locked_{0};  // of the run, its first block included
+  Pipeline pipeline_;
+  BlockDetector* detector_ = nullptr;  // the line's
+  Line* line_ = nullptr;               // the pipeline's
+  Totals totals_;
+};
 
 void print(const BenchOptions& options, const signal::AnalysisGrid& grid, const Totals& t,
            const Floor& floor) {
@@ -230,55 +389,45 @@ void print(const BenchOptions& options, const signal::AnalysisGrid& grid, const 
                           static_cast<double>(t.stages[s].count()) * 1e-6 / frames);
   const double pixels = static_cast<double>(options.size) * options.size;
   fmt::print(
-      "{{\"size\":[{0},{0}],\"bin\":{1},\"workers\":{2},\"rate_hz\":{3},\"frames\":{4},\"lost\":{5}"
-      ","
+      "{{\"size\":[{0},{0}],\"bin\":{1},\"maps\":{18},\"workers\":{2},\"rate_hz\":{3},\"frames\":{"
+      "4},\"lost\":{5}"
+      ",\"locked_ratio\":{17:.4f},"
       "\"frames_per_s\":{6:.2f},\"mpixel_per_s\":{7:.1f},\"cpu_ms_per_frame\":{8:.4f},"
       "\"cpu_ms_per_stage\":{{{9}}},\"latency_ms\":{{\"p50\":{10:.3f},\"p99\":{11:.3f},"
       "\"max\":{12:.3f}}},\"floor\":{{\"cpu_ms_per_frame\":{13:.4f},\"frames_per_s\":{14:.2f}}},"
-      "\"cpu_over_floor\":{15:.3f},\"rate_over_floor\":{16:.3f},\"decimated_stages\":[]}}\n",
+      "\"cpu_over_floor\":{15:.3f},\"rate_over_floor\":{16:.3f},\"memory_mb\":{{\"armed\":{19:.1f},"
+      "\"end\":{20:.1f}}},"
+      "\"decimated_stages\":[]}}\n",
       options.size, grid.bin, options.workers, options.rate_hz, t.frames, t.lost, rate,
       rate * pixels * 1e-6, cpu_ms, stages, t.latency.p50_ms, t.latency.p99_ms, t.latency.max_ms,
       floor.cpu_ms_per_frame(), floor.frames_per_s(), cpu_ms / floor.cpu_ms_per_frame(),
-      rate / floor.frames_per_s());
+      rate / floor.frames_per_s(),
+      static_cast<double>(t.locked) / static_cast<double>(std::max<std::uint64_t>(t.run, 1)),
+      options.has_maps, t.armed_mb, t.ended_mb);
 }
 
 }  // namespace
 
 int bench(const BenchOptions& options) {
+  const auto refuse = [](const Error& error) {
+    spdlog::error("{}", error.message);
+    return 2;
+  };
   const std::string wisdom = signal::default_wisdom_path();
   if (!wisdom.empty()) signal::load_fft_wisdom(wisdom);
-  World world;
-  if (auto ok = world.start(options); !ok) {
-    spdlog::error("{}", ok.error().message);
-    return 2;
-  }
-  // A short run first: it tells the rate, warms the caches and makes the plans.
-  Totals warm, totals;
-  signal::AnalysisGrid grid;
-  if (auto ok = run_pipeline(options, world.socket(), 32, warm, &grid); !ok) {
-    spdlog::error("{}", ok.error().message);
-    return 2;
-  }
+  auto world = std::make_unique<World>();
+  if (auto ok = world->start(options); !ok) return refuse(ok.error());
+  auto movie = take_pictures(world->socket());
+  if (!movie) return refuse(movie.error());
+  world.reset();
+  Run run(options, *movie);
+  if (auto ok = run.open(*movie); !ok) return refuse(ok.error());
+  Floor floor(options, run.grid());
   if (!wisdom.empty()) signal::store_fft_wisdom(wisdom);
-  Floor floor(options, grid);
-  const double rate = options.rate_hz > 0.0
-                          ? options.rate_hz
-                          : static_cast<double>(warm.frames) /
-                                std::max(1e-3, static_cast<double>(warm.wall.count()) * 1e-9);
-  const int slices =
-      options.rate_hz > 0.0 ? 1 : std::clamp(static_cast<int>(options.seconds), 1, 8);
-  for (int slice = 0; slice < slices; ++slice) {
-    floor.measure(kFloorSlice);
-    const auto frames =
-        std::max<std::uint64_t>(32, frames_for(options, rate) / static_cast<std::uint64_t>(slices));
-    if (auto ok = run_pipeline(options, world.socket(), frames, totals, &grid); !ok) {
-      spdlog::error("{}", ok.error().message);
-      return 1;
-    }
-  }
-  floor.measure(kFloorSlice);
-  print(options, grid, totals, floor);
-  return totals.lost == 0 ? 0 : 1;
+  auto totals = run.measure(floor);
+  if (!totals) return refuse(totals.error());
+  print(options, run.grid(), *totals, floor);
+  return totals->lost == 0 ? 0 : 1;
 }
 
 }  // namespace latticed

@@ -109,6 +109,7 @@ CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
       ->check(CLI::Range(1, 64));
   c->add_option("--rate", o.rate_hz, "frames per s; 0: full speed")->check(CLI::Range(0.0, 1e6));
   c->add_option("--seconds", o.seconds, "about so long")->check(CLI::Range(0.1, 3600.0));
+  c->add_flag("--maps", o.has_maps, "correct by a dark, a gain and a list of hot pixels");
   return c;
 }
 

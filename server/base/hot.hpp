@@ -10,6 +10,10 @@
 #define LATTICED_HOT                                                           \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), \
                  optimize("O3", "associative-math", "no-signed-zeros", "no-trapping-math")))
+// The same where the order of operations is part of the result.
+#define LATTICED_HOT_IN_ORDER \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
 #else
 #define LATTICED_HOT
+#define LATTICED_HOT_IN_ORDER
 #endif

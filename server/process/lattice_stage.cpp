@@ -25,6 +25,7 @@ constexpr double kWidestWatchBins = 12.0;
 constexpr double kStructureMargin_bins = 12.0;
 // A peak further than this from a confirmed spot may be another's: its own place is tried first.
 constexpr double kMayBeAnother = 1.2;  // bins
+constexpr double kStreakAside = 1.0;   // bins: as near a streak pulls a spot
 constexpr double kRivalReach = 6.0;    // bins within which another spot disturbs
 constexpr double kBorrowBelow = 0.7;   // of the strongest spot's snr: its outline is the better one
 constexpr double kBendMemory = 1.0 / 16;
@@ -51,6 +52,7 @@ LatticeStage::LatticeStage(const signal::FrameFft& fft, const FrameGeometry& geo
     : grid_(fft.grid()),
       moments_(fft.moments()),
       refiner_(fft),
+      streaks_(grid_, config.min_fringes, signal::DetectConfig{}.false_alarms_per_frame),
       config_(config),
       length_unit_((config.pixel_size_nm > 0.0 ? config.pixel_size_nm : 1.0) * grid_.bin),
       lattices_(1.0 / grid_.width, 1.0 / grid_.height,
@@ -78,6 +80,17 @@ double LatticeStage::ring_ratio(Vector2 f, const Prepared& prepared) const noexc
   const std::size_t ring = signal::ring_at(grid_, config_.min_fringes, f);
   if (ring >= signal::kRings || noise.white <= 0.0f) return 1.0;
   return std::max(1.0, static_cast<double>(noise.mean_power[ring] / noise.white));
+}
+
+// Noise and the streak of a straight edge that passes here, over the noise floor.
+double LatticeStage::streak_ratio(Vector2 f, const Prepared& prepared) const noexcept {
+  const auto white = static_cast<double>(prepared.peaks.noise.white);
+  if (!(white > 0.0)) return 1.0;
+  const Vector2 bins{f.x * grid_.width, f.y * grid_.height};
+  const auto& spots = prepared.peaks.peaks;
+  const std::span<const signal::Peak> known{spots.begin(), spots.size()};
+  const signal::StreakGauge::Frame frame{prepared.spectrum, prepared.peaks.noise, known, known};
+  return 1.0 + streaks_.near(frame, bins, kStreakAside).power / white;
 }
 
 int LatticeStage::nearest_track(const signal::Peak& peak, double* distance_bins) const noexcept {
@@ -221,10 +234,12 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
   const signal::RefineOptions options{
       .slot = out.spots.size(),
       .outline = rivals.empty() ? outline_for(track) : signal::RefineOptions::kOwnOutline,
-      .rivals = {rivals.begin(), rivals.size()}};
+      .rivals = {rivals.begin(), rivals.size()},
+      .noise_ratio = streak_ratio(start, prepared)};
   const signal::RefinedSpot fit = refiner_.refine(
       prepared.spectrum, start, static_cast<double>(prepared.peaks.noise.white), options);
-  if (!fit.is_valid) return false;
+  if (!fit.is_valid || signal::ring_at(grid_, config_.min_fringes, fit.frequency) == signal::kRings)
+    return false;
   if (!was_detected) {
     const double moved = bins_apart(fit.frequency, track.frequency);
     const double gate =

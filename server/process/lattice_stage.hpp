@@ -14,6 +14,7 @@
 #include "server/signal/lattice_tracker.hpp"
 #include "server/signal/scan_distortion.hpp"
 #include "server/signal/spot_refine.hpp"
+#include "server/signal/streak.hpp"
 
 namespace latticed {
 
@@ -122,11 +123,13 @@ class LatticeStage final : public TrackStage {
   void filter_spots(Measurements& out);
   void look_at_superlattice(const Prepared& prepared, Measurements& out);
   [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
+  [[nodiscard]] double streak_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
 
   signal::AnalysisGrid grid_;
   signal::TaperMoments moments_;
   signal::SpotRefiner refiner_;
+  signal::StreakGauge streaks_;
   LatticeConfig config_;
   double length_unit_;    // nm (or px) of one cell
   Vector2 centre_cells_;  // of the raw frame, in cells from cell (0, 0)

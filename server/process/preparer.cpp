@@ -73,6 +73,7 @@ Result<std::unique_ptr<Preparer>> Preparer::make_sharing(
         return x >= grid->x0 && x < grid->x0 + grid->width * grid->bin && y >= grid->y0 &&
                y < grid->y0 + grid->height * grid->bin;
       }));
+  out->compact_ = signal::CompactMaps(*grid, geometry, maps);
   out->maps_ = std::move(shared_maps);
   if (grid->is_measurable()) {
     out->fft_ = std::make_unique<signal::FrameFft>(*grid, config.taper);
@@ -110,8 +111,9 @@ FrameQuality Preparer::judge(const Frame& frame,
 void Preparer::prepare(const Frame& frame, Scratch& scratch, Prepared& out) const noexcept {
   const auto started = thread_cpu_now();
   out.stage_cpu = {};
-  out.statistics = signal::bin_image(frame.raw(), geometry_, grid_, *maps_, repair_,
-                                     config_.saturation, scratch.row.span(), scratch.cells.span());
+  out.statistics =
+      signal::bin_image(frame.raw(), geometry_, grid_, *maps_, repair_, config_.saturation,
+                        scratch.row.span(), scratch.cells.span(), compact_);
   out.repaired_pixels = hot_pixels_ + static_cast<std::uint32_t>(out.statistics.not_finite);
   out.quality = judge(frame, out.statistics);
   const auto corrected = thread_cpu_now();

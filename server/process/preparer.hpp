@@ -59,6 +59,7 @@ class Preparer {
   FrameGeometry geometry_;
   signal::AnalysisGrid grid_;
   std::shared_ptr<const signal::CorrectionMaps> maps_;
+  signal::CompactMaps compact_;
   signal::HotPixelRepair repair_;
   std::uint32_t hot_pixels_ = 0;  // inside the grid
   std::unique_ptr<signal::FrameFft> fft_;

@@ -55,7 +55,7 @@ LATTICED_ADD_ROW(add_row_of, std::int32_t)
 LATTICED_ADD_ROW(add_row_of, float)
 #undef LATTICED_ADD_ROW
 
-// Uncorrected uint16, the commonest: whole numbers all the way to the cell.
+// uint16, the commonest: whole numbers all the way to the cell (with a gain, in CompactMaps).
 struct Extremes16 {
   std::uint16_t low = 65535, high = 0;
 };
@@ -161,6 +161,7 @@ struct Binner {
   const FrameGeometry& geometry;
   const AnalysisGrid& grid;
   const CorrectionMaps& maps;
+  const CompactMaps& compact;
   std::span<float> scratch;
   std::span<float> cells;
 
@@ -184,23 +185,28 @@ struct Binner {
     bin_along_x(scratch.data(), grid.bin, grid.width, cell_row(y));
   }
 
-  [[nodiscard]] bool is_plain_u16() const {
-    return std::is_same_v<Raw, std::uint16_t> && maps.dark.empty() && maps.gain.empty() &&
+  /// uint16 without maps, or with compact ones.
+  [[nodiscard]] bool is_whole_numbers() const {
+    return std::is_same_v<Raw, std::uint16_t> &&
+           (compact.is_used() || (maps.dark.empty() && maps.gain.empty())) &&
            (grid.bin == 1 || grid.bin == 2 || grid.bin == 4);
   }
-  void bin_plain_row(int y, Extremes16& seen) const {
+  void bin_row_of_whole_numbers(int y, Extremes16& seen) const {
     if constexpr (std::is_same_v<Raw, std::uint16_t>) {
       const std::uint16_t* rows[4] = {};
       for (int r = 0; r < grid.bin; ++r) {
         rows[r] = raw + pixel(grid.x0, grid.y0 + y * grid.bin + r);
         see_row(rows[r], grid.width * grid.bin, seen);
       }
-      if (grid.bin == 1)
+      if (compact.has_gain())
+        compact.bin_row(raw, y, cell_row(y));
+      else if (grid.bin == 1)
         bin_1_u16(rows[0], grid.width, cell_row(y));
       else if (grid.bin == 2)
         bin_2_u16(rows[0], rows[1], grid.width, cell_row(y));
       else
         bin_4_u16(rows, grid.width, reinterpret_cast<Neighbours*>(scratch.data()), cell_row(y));
+      compact.take_off_dark(y, cell_row(y));
     }
   }
 
@@ -212,6 +218,18 @@ struct Binner {
     }
     const double area = static_cast<double>(grid.bin) * grid.bin;
     cells[cell.cell] = cell.good_count ? static_cast<float>(sum / cell.good_count * area) : 0.0f;
+  }
+
+  /// A cell whose gain the compact maps cannot hold.
+  void recompute(std::uint32_t cell) const {
+    const auto width = static_cast<std::uint32_t>(grid.width);
+    const int x0 = grid.x0 + static_cast<int>(cell % width) * grid.bin;
+    const int y0 = grid.y0 + static_cast<int>(cell / width) * grid.bin;
+    double sum = 0.0;
+    for (int y = y0; y < y0 + grid.bin; ++y)
+      for (int x = x0; x < x0 + grid.bin; ++x)
+        sum += corrected(static_cast<double>(raw[pixel(x, y)]), maps, pixel(x, y));
+    cells[cell] = static_cast<float>(sum);
   }
 
   template <class Count>
@@ -246,8 +264,9 @@ struct Binner {
 template <class Raw>
 ImageStatistics bin_typed(const Raw* raw, const FrameGeometry& geometry, const AnalysisGrid& grid,
                           const CorrectionMaps& maps, const HotPixelRepair& repair,
-                          double saturation, std::span<float> scratch, std::span<float> cells) {
-  const Binner<Raw> binner{raw, geometry, grid, maps, scratch, cells};
+                          const CompactMaps& compact, double saturation, std::span<float> scratch,
+                          std::span<float> cells) {
+  const Binner<Raw> binner{raw, geometry, grid, maps, compact, scratch, cells};
   const double area = static_cast<double>(grid.bin) * grid.bin;
   double sum = 0.0, x_sum = 0.0, y_sum = 0.0;
   const auto add_moments = [&](int y) {
@@ -258,20 +277,23 @@ ImageStatistics bin_typed(const Raw* raw, const FrameGeometry& geometry, const A
   };
   // Each row of cells to its end while it is in the first-level cache.
   Extremes seen;
-  Extremes16 plain_seen;
-  const bool is_plain = binner.is_plain_u16();
+  Extremes16 whole_seen;
+  const bool is_whole = binner.is_whole_numbers();
   auto spoilt = repair.cells.begin();
+  auto exception = compact.exceptions().begin();
   for (int y = 0; y < grid.height; ++y) {
-    if (is_plain)
-      binner.bin_plain_row(y, plain_seen);
+    if (is_whole)
+      binner.bin_row_of_whole_numbers(y, whole_seen);
     else
       binner.bin_row(y, seen);
     const auto end_of_row = static_cast<std::uint32_t>((y + 1) * grid.width);
+    for (; exception != compact.exceptions().end() && *exception < end_of_row; ++exception)
+      binner.recompute(*exception);
     for (; spoilt != repair.cells.end() && spoilt->cell < end_of_row; ++spoilt)
       binner.mend(repair, *spoilt);
     add_moments(y);
   }
-  if (is_plain) seen = {static_cast<float>(plain_seen.low), static_cast<float>(plain_seen.high)};
+  if (is_whole) seen = {static_cast<float>(whole_seen.low), static_cast<float>(whole_seen.high)};
 
   ImageStatistics out;
   out.raw_min = static_cast<double>(seen.low);
@@ -339,9 +361,11 @@ HotPixelRepair::HotPixelRepair(const AnalysisGrid& grid, const FrameGeometry& ge
 ImageStatistics bin_image(std::span<const std::byte> raw, const FrameGeometry& geometry,
                           const AnalysisGrid& grid, const CorrectionMaps& maps,
                           const HotPixelRepair& repair, double saturation,
-                          std::span<float> row_scratch, std::span<float> cells) {
+                          std::span<float> row_scratch, std::span<float> cells,
+                          const CompactMaps& compact) {
   const auto run = [&]<class Raw>(const Raw* pixels) {
-    return bin_typed<Raw>(pixels, geometry, grid, maps, repair, saturation, row_scratch, cells);
+    return bin_typed<Raw>(pixels, geometry, grid, maps, repair, compact, saturation, row_scratch,
+                          cells);
   };
   switch (geometry.type) {
     case PixelType::u8:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/signal/analysis_grid.hpp"
+#include "server/signal/compact_maps.hpp"
 #include "server/signal/frame_fft.hpp"
 
 namespace latticed::signal {
@@ -45,9 +46,11 @@ class HotPixelRepair {
 
 /// Fills `cells` (grid.height x grid.width). Integer types have no value that is not finite.
 /// `saturation` <= 0: the type's largest value (floating point: none). Does not allocate.
+/// `compact`: none, or made of these maps for this grid; what it is off by stands in its header.
 ImageStatistics bin_image(std::span<const std::byte> raw, const FrameGeometry& geometry,
                           const AnalysisGrid& grid, const CorrectionMaps& maps,
                           const HotPixelRepair& repair, double saturation,
-                          std::span<float> row_scratch, std::span<float> cells);
+                          std::span<float> row_scratch, std::span<float> cells,
+                          const CompactMaps& compact = {});
 
 }  // namespace latticed::signal

@@ -28,6 +28,8 @@ constexpr float kSideLobePower = 1e-3f;
 constexpr float kEdgeSideLobePower = 0.2f;
 constexpr float kEdgeFeet = 0.05f;
 // Of the false alarms: those under Hann's window, and under each of the three others.
+// A streak's maximum is found in a bin this near to the streak.
+constexpr double kMaximumAside = 0.5;
 constexpr double kHannShare = 0.7, kEdgeShare = 0.1;
 
 // Noise after over before the convolution [1/4, 1/2, 1/4] along one axis, from the same for
@@ -94,6 +96,7 @@ PeakDetector::PeakDetector(const AnalysisGrid& grid, const DetectConfig& config,
     : grid_(grid),
       config_(config),
       hann_noise_ratio_(hann_noise_ratio),
+      streaks_(grid, config.min_fringes, config.false_alarms_per_frame),
       ring_of_bin_(grid.spectrum_size(), static_cast<std::uint8_t>(kRings)) {
   std::array<std::vector<std::uint32_t>, kRings> all;
   for (int kx = 0; kx < grid_.kx_count; ++kx)
@@ -276,8 +279,7 @@ void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, std::size
   constexpr Window kWindows[] = {{-1.0f, -1.0f}, {1.0f, 1.0f}, {1.0f, -1.0f}, {-1.0f, 1.0f}};
   for (const Window window : kWindows) {
     const bool is_at_edge = window.x > 0.0f || window.y > 0.0f;
-    const double ratio = (window.x > 0.0f ? edge_ratio_ : hann_ratio_) *
-                         (window.y > 0.0f ? edge_ratio_ : hann_ratio_);
+    const double ratio = noise_ratio_of(window.x, window.y);
     const float centre = power(2, 2, window.x, window.y);
     const float noise = ring_mean * static_cast<float>(ratio);
     if (!(centre > (is_at_edge ? edge_threshold_ : threshold_)[ring] * noise)) continue;
@@ -287,32 +289,55 @@ void PeakDetector::consider(const Spectrum& spectrum, int kx, int row, std::size
         is_largest =
             is_largest && ((x == 2 && y == 2) || power(x, y, window.x, window.y) <= centre);
     if (!is_largest) return;  // this maximum belongs to a neighbour
-    work.candidates.push_back(
-        {kx, grid_.signed_ky(row), centre, std::sqrt(centre / noise), is_at_edge});
+    work.candidates.push_back({kx, grid_.signed_ky(row), centre, std::sqrt(centre / noise),
+                               is_at_edge, window.x, window.y});
     return;
   }
 }
 
-void PeakDetector::keep_strongest(Workspace& work, PeakList& out) const {
+// A maximum of a straight edge's streak: not so much brighter than the rest of it.
+bool PeakDetector::is_of_a_streak(const Spectrum& spectrum, const PeakList& out,
+                                  std::span<const Peak> maxima, const Peak& peak) const {
+  const Vector2 bins{static_cast<double>(peak.kx), static_cast<double>(peak.ky)};
+  // A crystal in a corner is looked for under another window: so is the streak.
+  const StreakGauge::Frame frame{
+      spectrum, out.noise, {out.peaks.begin(), out.peaks.size()}, maxima};
+  const StreakGauge::Level streak =
+      peak.is_at_edge ? streaks_.near(frame, bins, kMaximumAside,
+                                      {peak.window_x, peak.window_y,
+                                       noise_ratio_of(peak.window_x, peak.window_y)})
+                      : streaks_.near(frame, bins, kMaximumAside);
+  if (streak.samples == 0) return false;
+  const auto mean = static_cast<double>(
+      out.noise.mean_power[ring_of_bin_[grid_.at(peak.kx, grid_.row_of(peak.ky))]]);
+  const double power = mean * static_cast<double>(peak.snr) * static_cast<double>(peak.snr);
+  return power < streaks_.threshold(streak.samples) * std::max(streak.power, mean);
+}
+
+void PeakDetector::keep_strongest(const Spectrum& spectrum, Workspace& work, PeakList& out) const {
   std::sort(work.candidates.begin(), work.candidates.end(),
             [](const Peak& a, const Peak& b) { return a.power > b.power; });
+  FixedVector<Peak, 2 * kMaxPeaks> maxima;
   for (const Peak& peak : work.candidates) {
-    const bool is_side_lobe =
-        std::any_of(out.peaks.begin(), out.peaks.end(), [&](const Peak& strong) {
-          const auto is_near = [&](int kx, int ky) {
-            const int dx = std::abs(peak.kx - kx), dy = std::abs(peak.ky - ky);
-            if (dx <= 2 && dy <= 2) return true;  // the same maximum, seen twice
-            // A fringe of the whole field ends at the edges: its feet run along both axes.
-            if (peak.is_at_edge && std::min(dx, dy) <= 2 && peak.power < kEdgeFeet * strong.power)
-              return true;
-            return dx <= kSideLobeReach && dy <= kSideLobeReach &&
-                   peak.power <
-                       (peak.is_at_edge ? kEdgeSideLobePower : kSideLobePower) * strong.power;
-          };
-          return is_near(strong.kx, strong.ky) || is_near(-strong.kx, -strong.ky);
-        });
-    if (!is_side_lobe && !out.peaks.push_back(peak)) return;
+    const auto is_lobe_of = [&](const Peak& strong) {
+      const auto is_near = [&](int kx, int ky) {
+        const int dx = std::abs(peak.kx - kx), dy = std::abs(peak.ky - ky);
+        if (dx <= 2 && dy <= 2) return true;  // the same maximum, seen twice
+        // A fringe of the whole field ends at the edges: its feet run along both axes.
+        if (peak.is_at_edge && std::min(dx, dy) <= 2 && peak.power < kEdgeFeet * strong.power)
+          return true;
+        return dx <= kSideLobeReach && dy <= kSideLobeReach &&
+               peak.power < (peak.is_at_edge ? kEdgeSideLobePower : kSideLobePower) * strong.power;
+      };
+      return is_near(strong.kx, strong.ky) || is_near(-strong.kx, -strong.ky);
+    };
+    if (std::any_of(maxima.begin(), maxima.end(), is_lobe_of)) continue;
+    if (!maxima.push_back(peak)) break;
   }
+  for (const Peak& peak : maxima)
+    if (!is_of_a_streak(spectrum, out, {maxima.begin(), maxima.size()}, peak) &&
+        !out.peaks.push_back(peak))
+      return;
 }
 
 void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& out) const {
@@ -350,7 +375,7 @@ void PeakDetector::detect(const Spectrum& spectrum, Workspace& work, PeakList& o
     }
   for (std::size_t ring = 0; ring < kRings; ++ring)
     out.ring_power[ring] = power[0][ring] + power[1][ring] + power[2][ring] + power[3][ring];
-  keep_strongest(work, out);
+  keep_strongest(spectrum, work, out);
 }
 
 }  // namespace latticed::signal

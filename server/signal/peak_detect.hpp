@@ -7,16 +7,19 @@
 // uncertainty, alpha false alarms a frame are made. Detection is done under a Hann window,
 // applied as the three-point convolution [-1/4, 1/2, -1/4] per axis at candidate bins only. Hann's
 // window is shut at the field's edges, where a small crystal may lie: there the same convolution
-// with [1/4, 1/2, 1/4] along either axis or both looks, at a tenth of the false alarms each.
+// with [1/4, 1/2, 1/4] along either axis or both looks, at a tenth of the false alarms each. What
+// lies on the streak of a straight edge must stand out of that, too (signal/streak).
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "server/base/fixed_vector.hpp"
 #include "server/frame/measurements.hpp"
 #include "server/signal/analysis_grid.hpp"
+#include "server/signal/streak.hpp"
 
 namespace latticed::signal {
 
@@ -29,6 +32,7 @@ struct Peak {
   float power = 0.0f;       // |F|^2 under the Hann window
   float snr = 0.0f;         // amplitude: sqrt(power over the ring's mean)
   bool is_at_edge = false;  // seen only by a window that is open where Hann's is shut
+  float window_x = -1.0f, window_y = -1.0f;  // that saw it: Hann's (-1) or open at the edges (1)
 };
 
 struct RingNoise {
@@ -82,11 +86,18 @@ class PeakDetector {
   void measure_rings(Workspace& work, RingNoise& out) const;
   void consider(const Spectrum& spectrum, int kx, int row, std::size_t ring, float ring_mean,
                 Workspace& work) const;
-  void keep_strongest(Workspace& work, PeakList& out) const;
+  [[nodiscard]] bool is_of_a_streak(const Spectrum& spectrum, const PeakList& known,
+                                    std::span<const Peak> maxima, const Peak& peak) const;
+  [[nodiscard]] double noise_ratio_of(float window_x, float window_y) const noexcept {
+    return (window_x > 0.0f ? edge_ratio_ : hann_ratio_) *
+           (window_y > 0.0f ? edge_ratio_ : hann_ratio_);
+  }
+  void keep_strongest(const Spectrum& spectrum, Workspace& work, PeakList& out) const;
 
   AnalysisGrid grid_;
   DetectConfig config_;
   double hann_noise_ratio_;
+  StreakGauge streaks_;
   std::uint32_t band_bins_ = 0;
   std::vector<std::uint8_t> ring_of_bin_;  // kx-major as the spectrum; kRings = out
   std::size_t chunks_per_column_ = 0;

@@ -416,7 +416,7 @@ SpotRefiner::Sums SpotRefiner::sum_at(const Slot& slot, double offset_x, double 
 // Random error of the maximum: slope of its gradient, as observed (what the outline promises where
 // only noise drew it is not there), and the variance of the gradient's noise about the middle of
 // the crystal. False: there is nothing.
-bool SpotRefiner::find_errors(Slot& slot, const Sums& sums, double* snr) const {
+bool SpotRefiner::find_errors(Slot& slot, const Sums& sums, double noise_ratio, double* snr) const {
   ColumnSums columns;
   sum_errors(slot.weight.data(), slot.crystal.data(), taper_.data(), noise_.data(), size_,
              &columns);
@@ -435,7 +435,8 @@ bool SpotRefiner::find_errors(Slot& slot, const Sums& sums, double* snr) const {
   const double signal = std::abs(sums.c), scale = -signal / (kTwoPi * kTwoPi);
   const Sums::Slope at = sums.slope();
   slot.slope = {scale * at.hxx, scale * at.hxy, scale * at.hyy};
-  const double noise = size_ * size_ / mean_taper_squared_;  // of a sample, for white = 1
+  // Of a sample, for white = 1.
+  const double noise = noise_ratio * size_ * size_ / mean_taper_squared_;
   slot.scatter = {noise / 2.0 * (bxx - 2.0 * mx * bx + mx * mx * b),
                   noise / 2.0 * (bxy - mx * by - my * bx + mx * my * b),
                   noise / 2.0 * (byy - 2.0 * my * by + my * my * b)};
@@ -462,7 +463,9 @@ Covariance2 sandwich(const Covariance2& a, const Covariance2& b) {
 // moments, Im(cxx / c) and so on, are those of its curvature psi = a x^2 + b x y + c y^2 alone. The
 // mean squares of x^2 - <x^2> and x y over a crystal of moments v are taken as 0.8 v^2 (an even
 // one: 0.8, a Gaussian: 2) and v^2. Its slope along g is the local frequency's difference.
-void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, RefinedSpot* out) const {
+// A streak bends the phase as another crystal does: it is no noise here.
+void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, double snr,
+                              RefinedSpot* out) const {
   constexpr double kEven = 0.8;
   const double size = std::abs(sums.c);
   const double v = 0.5 * (slot.slope.xx + slot.slope.yy) / size;
@@ -477,7 +480,7 @@ void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, RefinedSpot* o
   const double scale = length * length / (kTwoPi * kTwoPi);
   out->spread = scale * v * (along_x * along_x + along_y * along_y);
   // Each moment's noise has the variance of its mean square over twice the squared snr.
-  out->spread_of_noise = scale * (4.0 / kEven + 1.0) / (2.0 * out->snr * out->snr * v);
+  out->spread_of_noise = scale * (4.0 / kEven + 1.0) / (2.0 * snr * snr * v);
 }
 
 RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double white,
@@ -523,7 +526,7 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   }
   if (!has_converged || std::abs(x - begin_x) > 1.5 || std::abs(y - begin_y) > 1.5) return out;
   double matched = 0.0;
-  if (!find_errors(slot, sums, &matched)) return out;
+  if (!find_errors(slot, sums, options.noise_ratio, &matched)) return out;
   const Covariance2 cov = sandwich(slot.slope, slot.scatter);
   const double w = grid_.width, h = grid_.height;
   out.var_xx = white * cov.xx / (w * w);
@@ -534,7 +537,7 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   multiply(slot.crystal.data(), slot.crystal.data(), size_ * size_, own_.data());
   out.extent = participation(own_);
   out.coefficient = plain_coefficient(slot, x, y);
-  find_spread(slot, sums, &out);
+  find_spread(slot, sums, out.snr * std::sqrt(options.noise_ratio), &out);
   out.is_valid = true;
   return out;
 }
@@ -622,7 +625,7 @@ RefinedSpot SpotRefiner::demodulate(const Spectrum& spectrum, Vector2 frequency,
   multiply(slot.crystal.data(), window_.data(), size_ * size_, slot.weight.data());
   double matched = 0.0;
   const Sums sums = sum_at(slot, x, y);
-  (void)find_errors(slot, sums, &matched);
+  (void)find_errors(slot, sums, options.noise_ratio, &matched);
   if (white > 0.0) out.snr = matched / std::sqrt(white);
   out.frequency = frequency;
   out.coefficient = plain_coefficient(slot, x, y);

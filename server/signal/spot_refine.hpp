@@ -48,6 +48,8 @@ struct RefineOptions {
   std::size_t outline = kOwnOutline;
   /// Other spots, cycles per cell, of another crystal: where theirs is stronger nothing is taken.
   std::span<const Vector2> rivals{};
+  /// Noise at this spot over `white`: what a streak adds to it. It goes into snr and covariance.
+  double noise_ratio = 1.0;
 
   static constexpr std::size_t kOwnOutline = static_cast<std::size_t>(-1);
 };
@@ -106,8 +108,9 @@ class SpotRefiner {
   [[nodiscard]] Sums sum_at(const Slot& slot, double offset_x, double offset_y) const;
   [[nodiscard]] std::complex<double> plain_coefficient(const Slot& slot, double offset_x,
                                                        double offset_y) const;
-  void find_spread(const Slot& slot, const Sums& sums, RefinedSpot* out) const;
-  [[nodiscard]] bool find_errors(Slot& slot, const Sums& sums, double* snr) const;
+  void find_spread(const Slot& slot, const Sums& sums, double snr, RefinedSpot* out) const;
+  [[nodiscard]] bool find_errors(Slot& slot, const Sums& sums, double noise_ratio,
+                                 double* snr) const;
 
   AnalysisGrid grid_;
   int size_;
