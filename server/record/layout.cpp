@@ -154,7 +154,7 @@ class Layout {
     images(stack);
     const Handle info = author_.group(event, "frame_info", "NXcollection");
     tables_.frames = FrameTable::create(author_, info, stack, start_);
-    tables_.lost = LostTable::create(author_, event);
+    tables_.lost = make_lost_table(author_, event);
     const Handle instrument = author_.group(event, "instrument", "NXem_instrument");
     tables_.holders =
         HolderLogsWriter::create(author_, instrument, facts_.holders, facts_.started_ns);
@@ -216,19 +216,19 @@ class Layout {
     const Handle drift = process(all, "drift", 2);
     author_.text_field(drift, "results", under_event("frame_info"));
     const Handle lattice = process(all, "lattice", 3);
-    tables_.spots = SpotTable::create(
-        author_, lattice, "one row per reflection and frame; seq is frame_info/frame_id");
+    tables_.spots = make_spot_table(author_, lattice,
+                                    "one row per reflection and frame; seq is frame_info/frame_id");
     // HyperSpy 1.7 cannot read an empty dataset as metadata, but leaves what is in NXdata alone.
     const Handle found = author_.group(lattice, "found", "NXdata");
-    tables_.lattices = LatticeTable::create(
+    tables_.lattices = make_lattice_table(
         author_, found, "one row per lattice and frame, from that frame's spots alone");
-    tables_.superlattice = SuperlatticeTable::create(author_, found);
+    tables_.superlattice = make_superlattice_table(author_, found);
     const Handle sum = process(all, "running_sum", 4);
     const Handle sums = author_.group(sum, "found", "NXdata");
-    tables_.sums = SumTable::create(author_, sums);
-    tables_.sum_spots = SpotTable::create(
+    tables_.sums = make_sum_table(author_, sums);
+    tables_.sum_spots = make_spot_table(
         author_, sums, "one row per reflection and running sum; seq is that of sums");
-    tables_.sum_lattices = LatticeTable::create(
+    tables_.sum_lattices = make_lattice_table(
         author_, sums, "the main lattice of each running sum; seq is that of sums");
   }
 
