@@ -19,6 +19,8 @@ constexpr int kSeenToConfirm = 3;
 constexpr double kSmallestForcedSnr = 4.0;
 // A forced measurement may wander into noise; it counts only near where the spot was.
 constexpr double kForcedGateBins = 1.0;
+// And never further than this from where detection saw the spot last, or its lattice expects it.
+constexpr double kStrayBins = 1.5;
 constexpr double kUsualWatchBins = 3.0;  // of a watched spot, when nobody says how far it may be
 constexpr double kWidestWatchBins = 12.0;
 // A reflection's power lies within 3 bins of it, and rings are known to 8.
@@ -29,6 +31,7 @@ constexpr double kStreakAside = 1.0;   // bins: as near a streak pulls a spot
 constexpr double kRivalReach = 6.0;    // bins within which another spot disturbs
 constexpr double kBorrowBelow = 0.7;   // of the strongest spot's snr: its outline is the better one
 constexpr double kBendMemory = 1.0 / 16;
+constexpr double kPlainBend = 10.0;  // of what noise makes of a frame's spread: exp(-10), by chance
 constexpr double kOverlapBins = 0.1;  // of spread
 constexpr int kHighestOrder = 6;
 constexpr double kRowTolerance = 0.5;  // bins
@@ -181,8 +184,12 @@ void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot
   const double excess = fit.spot.spread - (1.0 + film) * fit.spot.spread_of_noise;
   const double memory = std::max(kBendMemory, 1.0 / (1.0 + static_cast<double>(track.age_frames)));
   track.bend += memory * (excess - track.bend);
+  // A crystal that is being cut off changes faster than that mean: what one frame shows plainly
+  // counts.
+  const bool is_plain = excess > kPlainBend * (1.0 + film) * fit.spot.spread_of_noise;
+  const double bend = std::max(track.bend, is_plain ? excess : 0.0);
   const double radius = std::hypot(fit.truth.x, fit.truth.y);
-  const double spread = std::sqrt(std::max(0.0, track.bend)) / radius;
+  const double spread = std::sqrt(std::max(0.0, bend)) / radius;
   spot.sigma_d_sys_nm = std::hypot(spot.sigma_d_sys_nm, spot.d_nm * spread);
   const double bin = std::hypot(fit.truth.x * grid_.width, fit.truth.y * grid_.height);
   track.is_overlapped = spread * bin > kOverlapBins;
@@ -245,7 +252,14 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
         track.is_watched
             ? std::max(kForcedGateBins, track.tolerance * std::max(grid_.width, grid_.height))
             : kForcedGateBins;
-    if (fit.snr < kSmallestForcedSnr || moved > gate) return false;
+    // Over the film, too, whose speckle is otherwise followed where a crystal has been.
+    const double snr = fit.snr / std::sqrt(ring_ratio(fit.frequency, prepared));
+    const bool has_strayed = !track.is_watched &&
+                             bins_apart(fit.frequency, track.last_detected) > kStrayBins &&
+                             bins_apart(fit.frequency, place_of(track)) > kStrayBins;
+    if (snr < kSmallestForcedSnr || moved > gate || has_strayed) return false;
+  } else {
+    track.last_detected = fit.frequency;
   }
   track.frequency = fit.frequency;
   track.snr = fit.snr;
@@ -417,6 +431,7 @@ bool LatticeStage::forget(std::uint32_t id) noexcept {
   for (Track& track : tracks_) {
     if (track.id != id || !track.is_watched) continue;
     track.is_watched = false;
+    track.last_detected = track.frequency;
     return true;
   }
   return false;

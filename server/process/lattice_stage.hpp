@@ -58,8 +58,9 @@ class LatticeStage final : public TrackStage {
  private:
   struct Track {
     std::uint32_t id = 0;
-    Vector2 frequency;       // cycles per cell, as seen (a scan's distortion not removed)
-    std::uint32_t seen = 0;  // one bit per frame, newest lowest
+    Vector2 frequency;        // cycles per cell, as seen (a scan's distortion not removed)
+    Vector2 last_detected{};  // where a peak showed it last
+    std::uint32_t seen = 0;   // one bit per frame, newest lowest
     std::uint32_t age_frames = 0;
     double snr = 0.0;  // of the last frame that showed it
     bool is_confirmed = false;
