@@ -29,7 +29,10 @@ constexpr double kStructureMargin_bins = 12.0;
 constexpr double kMayBeAnother = 1.2;  // bins
 constexpr double kStreakAside = 1.0;   // bins: as near a streak pulls a spot
 constexpr double kRivalReach = 6.0;    // bins within which another spot disturbs
-constexpr double kBorrowBelow = 0.7;   // of the strongest spot's snr: its outline is the better one
+// Of its peak's snr: what a spot shows less under its lattice's outline is another crystal's.
+constexpr double kSameCrystal = 0.6;
+constexpr std::uint32_t kAskAgainFrames = 16;
+constexpr double kBorrowBelow = 0.7;  // of the strongest spot's snr: its outline is the better one
 constexpr double kBendMemory = 1.0 / 16;
 constexpr double kPlainBend = 10.0;  // of what noise makes of a frame's spread: exp(-10), by chance
 constexpr double kOverlapBins = 0.1;  // of spread
@@ -218,14 +221,14 @@ LatticeStage::Rivals LatticeStage::rivals_of(const Track& track, Vector2 start,
 }
 
 // The slot of the strongest spot of the same lattice, when it is measured already and plainer.
-std::size_t LatticeStage::outline_for(const Track& track) const noexcept {
+std::size_t LatticeStage::outline_for(const Track& track, std::uint32_t lattice) const noexcept {
   std::size_t best = signal::RefineOptions::kOwnOutline;
-  if (track.lattice == 0) return best;
+  if (lattice == 0) return best;
   double strongest = track.snr / kBorrowBelow;
   for (std::size_t i = 0; i < fits_.size(); ++i) {
     if (fits_[i].track >= tracks_.size()) continue;
     const Track& other = tracks_[fits_[i].track];
-    if (other.lattice != track.lattice || other.is_overlapped || other.id == track.id ||
+    if (other.lattice != lattice || other.is_overlapped || other.id == track.id ||
         fits_[i].spot.snr <= strongest)
       continue;
     strongest = fits_[i].spot.snr;
@@ -234,19 +237,38 @@ std::size_t LatticeStage::outline_for(const Track& track) const noexcept {
   return best;
 }
 
-bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared, bool was_detected,
-                           Measurements& out) {
+// With the outline of its lattice's strongest spot, unless it shows less there than its peak has:
+// it then is another crystal's, whose spot happens to be at a place of this lattice.
+signal::RefinedSpot LatticeStage::refine(Track& track, Vector2 start, const Prepared& prepared,
+                                         const signal::Peak* peak, std::size_t slot) {
+  const auto white = static_cast<double>(prepared.peaks.noise.white);
   const Rivals rivals = rivals_of(track, start, prepared.peaks);
-  const signal::RefineOptions options{
-      .slot = out.spots.size(),
-      .outline = rivals.empty() ? outline_for(track) : signal::RefineOptions::kOwnOutline,
-      .rivals = {rivals.begin(), rivals.size()},
-      .noise_ratio = streak_ratio(start, prepared)};
-  const signal::RefinedSpot fit = refiner_.refine(
-      prepared.spectrum, start, static_cast<double>(prepared.peaks.noise.white), options);
+  signal::RefineOptions options{.slot = slot,
+                                .rivals = {rivals.begin(), rivals.size()},
+                                .noise_ratio = streak_ratio(start, prepared)};
+  const bool is_asked_again = track.not_of != 0 && peak && track.age_frames % kAskAgainFrames == 0;
+  const std::uint32_t lattice = is_asked_again ? track.not_of : track.lattice;
+  if (rivals.empty()) {
+    options.outline = outline_for(track, lattice);
+    const signal::RefinedSpot fit = refiner_.refine(prepared.spectrum, start, white, options);
+    if (options.outline == signal::RefineOptions::kOwnOutline || !peak) return fit;
+    const double of_peak = static_cast<double>(peak->snr) * std::sqrt(ring_ratio(start, prepared));
+    if (fit.is_valid && fit.snr * std::sqrt(options.noise_ratio) >= kSameCrystal * of_peak) {
+      if (is_asked_again) track.not_of = 0;
+      return fit;
+    }
+    track.not_of = lattice;
+  }
+  options.outline = signal::RefineOptions::kOwnOutline;
+  return refiner_.refine(prepared.spectrum, start, white, options);
+}
+
+bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared,
+                           const signal::Peak* peak, Measurements& out) {
+  const signal::RefinedSpot fit = refine(track, start, prepared, peak, out.spots.size());
   if (!fit.is_valid || signal::ring_at(grid_, config_.min_fringes, fit.frequency) == signal::kRings)
     return false;
-  if (!was_detected) {
+  if (!peak) {
     const double moved = bins_apart(fit.frequency, track.frequency);
     const double gate =
         track.is_watched
@@ -309,25 +331,27 @@ void LatticeStage::follow_one(Track& track, std::size_t index, const Prepared& p
                               Measurements& out) {
   const Vector2 place = place_of(track);
   const int p = peak_of_track_[index];
+  const signal::Peak* const shown =
+      p >= 0 ? &prepared.peaks.peaks[static_cast<std::size_t>(p)] : nullptr;
   Vector2 start = place;
   if (p >= 0) {
-    const signal::Peak& peak = prepared.peaks.peaks[static_cast<std::size_t>(p)];
+    const signal::Peak& peak = *shown;
     Vector2 at{static_cast<double>(peak.kx) / grid_.width,
                static_cast<double>(peak.ky) / grid_.height};
     if (at.x * place.x + at.y * place.y < 0.0) at = {-at.x, -at.y};
     const double apart = bins_apart(at, place);
     // What has outgrown this spot nearby is not this spot, as long as it is still there.
     if (apart > kMayBeAnother && track.is_confirmed &&
-        measure(track, place, prepared, false, out)) {
+        measure(track, place, prepared, nullptr, out)) {
       peak_used_[static_cast<std::size_t>(p)] = 0;
       return;
     }
     if (apart > 0.75) start = at;
   }
   if (track.is_watched)
-    measure_watched(track, start, prepared, p >= 0, out);
+    measure_watched(track, start, prepared, shown, out);
   else if (p >= 0 || track.is_confirmed)
-    (void)measure(track, start, prepared, p >= 0, out);
+    (void)measure(track, start, prepared, shown, out);
 }
 
 void LatticeStage::follow(const Prepared& prepared, Measurements& out) {
@@ -379,10 +403,10 @@ Vector2 LatticeStage::strongest_near(const signal::Spectrum& spectrum, Vector2 p
 // Somebody wants to know, so there is an answer in every frame: a fit where there is a maximum to
 // be told from noise, else what is at the spot's last place; d is then known as well as the place.
 void LatticeStage::measure_watched(Track& track, Vector2 start, const Prepared& prepared,
-                                   bool was_detected, Measurements& out) {
+                                   const signal::Peak* peak, Measurements& out) {
   const double white = static_cast<double>(prepared.peaks.noise.white);
-  if (!was_detected) start = strongest_near(prepared.spectrum, track.frequency, track.tolerance);
-  if (measure(track, start, prepared, was_detected, out)) return;
+  if (!peak) start = strongest_near(prepared.spectrum, track.frequency, track.tolerance);
+  if (measure(track, start, prepared, peak, out)) return;
   if ((track.seen & ((1u << kWindow) - 1)) == 0) track.is_confirmed = false;
   add_spot(track, refiner_.demodulate(prepared.spectrum, track.frequency, white), prepared, out);
   Spot& spot = out.spots.back();
@@ -478,14 +502,14 @@ void LatticeStage::begin_new(const Prepared& prepared, Measurements& out) {
     if (!tracks_.push_back(track)) return;
     Track& added = tracks_.back();
     const double bragg_before = bragg_power_;
-    bool is_measured = measure(added, added.frequency, prepared, true, out);
+    bool is_measured = measure(added, added.frequency, prepared, &peaks[p], out);
     const Vector2 f = added.frequency;
     if (is_measured && (f.x < 0.0 || (f.x == 0.0 && f.y < 0.0))) {
       // One of a Friedel pair is listed, the one to the right; the peak was on the axis.
       out.spots.resize(out.spots.size() - 1);
       fits_.resize(fits_.size() - 1);
       bragg_power_ = bragg_before;
-      is_measured = measure(added, {-f.x, -f.y}, prepared, true, out);
+      is_measured = measure(added, {-f.x, -f.y}, prepared, &peaks[p], out);
     }
     if (is_measured)
       ++next_id_;
@@ -562,7 +586,8 @@ void LatticeStage::find_lattices(Measurements& out) {
                    .amplitude = spot.amplitude,
                    .snr = spot.snr,
                    // A watched spot that shows nothing has no place of its own.
-                   .is_doubtful = spot.is_overlapped || !fits_[i].is_fitted};
+                   .is_doubtful = spot.is_overlapped || !fits_[i].is_fitted,
+                   .not_of = tracks_[fits_[i].track].not_of};
   }
   lattices_.measure({samples_.data(), out.spots.size()});
   for (std::size_t i = 0; i < out.spots.size(); ++i) {
