@@ -184,18 +184,22 @@ void LatticeStage::add_spot(Track& track, const signal::RefinedSpot& fit, const 
 // spot. One frame hardly sees it; the mean of the last frames does.
 void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot& spot) {
   if (!fit.is_fitted) return;
-  const double excess = fit.spot.spread - (1.0 + film) * fit.spot.spread_of_noise;
+  const double noise = (1.0 + film) * fit.spot.spread_of_noise;
+  const double excess = fit.spot.spread - noise;
   const double memory = std::max(kBendMemory, 1.0 / (1.0 + static_cast<double>(track.age_frames)));
   track.bend += memory * (excess - track.bend);
+  track.bend_across += memory * (fit.spot.spread_across - noise - track.bend_across);
   // A crystal that is being cut off changes faster than that mean: what one frame shows plainly
   // counts.
-  const bool is_plain = excess > kPlainBend * (1.0 + film) * fit.spot.spread_of_noise;
+  const bool is_plain = excess > kPlainBend * noise;
   const double bend = std::max(track.bend, is_plain ? excess : 0.0);
   const double radius = std::hypot(fit.truth.x, fit.truth.y);
   const double spread = std::sqrt(std::max(0.0, bend)) / radius;
   spot.sigma_d_sys_nm = std::hypot(spot.sigma_d_sys_nm, spot.d_nm * spread);
   const double bin = std::hypot(fit.truth.x * grid_.width, fit.truth.y * grid_.height);
-  track.is_overlapped = spread * bin > kOverlapBins;
+  // Planes turned against each other have one d and two g: nothing for a lattice.
+  const double across = std::sqrt(std::max(0.0, track.bend_across)) / radius;
+  track.is_overlapped = std::max(spread, across) * bin > kOverlapBins;
   spot.is_overlapped = track.is_overlapped;
 }
 

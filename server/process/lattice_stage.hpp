@@ -70,7 +70,7 @@ class LatticeStage final : public TrackStage {
     double tolerance = 0.0;     // cycles per cell; of a watched one
     std::uint32_t lattice = 0;  // by the last frame that showed it
     int h = 0, k = 0;
-    double bend = 0.0;                     // running mean, see doubt_overlap()
+    double bend = 0.0, bend_across = 0.0;  // running means, see doubt_overlap()
     signal::RandomWalkFilter<2> filter{};  // of its true frequency
   };
   /// A spot of this frame, beside what is reported of it: its slot has the same number.
