@@ -17,5 +17,8 @@ latticed_add_test(server/process/hot_path_test LINKS latticed_allocation_count l
 latticed_add_test(drivers/replay/replay_conformance_test LINKS latticed_conformance latticed::replay)
 
 # Run by hand: what a hand-over costs.
+latticed_add_program(start_bench
+  SOURCES ${PROJECT_SOURCE_DIR}/tests/bench/start_bench.cpp
+  LINKS latticed_test_support latticed::process latticed::bench_frames)
 latticed_add_program(queue_pool_bench
   SOURCES ${PROJECT_SOURCE_DIR}/tests/bench/queue_pool_bench.cpp LINKS latticed::process)

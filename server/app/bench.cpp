@@ -55,6 +55,14 @@ std::chrono::nanoseconds process_cpu() {
   return to_ns(usage.ru_utime) + to_ns(usage.ru_stime);
 }
 
+/// Memory this process really has, MB.
+double resident_mb() {
+  std::ifstream statm("/proc/self/statm");
+  double all = 0.0, resident = 0.0;
+  statm >> all >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE)) * 1e-6;
+}
+
 /// A sim-world of our own, ended with us.
 class World {
  public:
@@ -279,6 +287,7 @@ class Tally final : public Sink {
 struct Totals {
   std::uint64_t frames = 0, lost = 0;
   std::uint64_t locked = 0, run = 0;  // of the whole run, its first block included
+  double armed_mb = 0.0, ended_mb = 0.0;
   std::chrono::nanoseconds wall{0}, cpu{0};
   std::array<std::chrono::nanoseconds, kStages> stages{};
   DurationSummary latency;
@@ -312,6 +321,7 @@ class Run {
   [[nodiscard]] const signal::AnalysisGrid& grid() const { return line_->run().grid; }
 
   Result<Totals> measure(Floor& floor) {
+    const double armed_mb = resident_mb();
     if (auto ok = pipeline_.start(); !ok) return ok.error();
     // The watch over stalls is this thread's, so the blocks are another's.
     std::jthread conductor([&] {
@@ -327,6 +337,7 @@ class Run {
       totals_.lost += warm.lost;
       totals_.stages = line_->stage_cpu();
       for (std::size_t s = 0; s < kStages; ++s) totals_.stages[s] -= stages[s];
+      totals_.ended_mb = resident_mb();
       detector_->finish();
     });
     auto ok = pipeline_.wait();
@@ -334,6 +345,7 @@ class Run {
     if (!ok) return ok.error();
     totals_.locked = locked_;
     totals_.run = line_->measured();
+    totals_.armed_mb = armed_mb;
     totals_.latency = line_->latency().summary();
     return totals_;
   }
@@ -383,13 +395,15 @@ void print(const BenchOptions& options, const signal::AnalysisGrid& grid, const 
       "\"frames_per_s\":{6:.2f},\"mpixel_per_s\":{7:.1f},\"cpu_ms_per_frame\":{8:.4f},"
       "\"cpu_ms_per_stage\":{{{9}}},\"latency_ms\":{{\"p50\":{10:.3f},\"p99\":{11:.3f},"
       "\"max\":{12:.3f}}},\"floor\":{{\"cpu_ms_per_frame\":{13:.4f},\"frames_per_s\":{14:.2f}}},"
-      "\"cpu_over_floor\":{15:.3f},\"rate_over_floor\":{16:.3f},\"decimated_stages\":[]}}\n",
+      "\"cpu_over_floor\":{15:.3f},\"rate_over_floor\":{16:.3f},\"memory_mb\":{{\"armed\":{19:.1f},"
+      "\"end\":{20:.1f}}},"
+      "\"decimated_stages\":[]}}\n",
       options.size, grid.bin, options.workers, options.rate_hz, t.frames, t.lost, rate,
       rate * pixels * 1e-6, cpu_ms, stages, t.latency.p50_ms, t.latency.p99_ms, t.latency.max_ms,
       floor.cpu_ms_per_frame(), floor.frames_per_s(), cpu_ms / floor.cpu_ms_per_frame(),
       rate / floor.frames_per_s(),
       static_cast<double>(t.locked) / static_cast<double>(std::max<std::uint64_t>(t.run, 1)),
-      options.has_maps);
+      options.has_maps, t.armed_mb, t.ended_mb);
 }
 
 }  // namespace

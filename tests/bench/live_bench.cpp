@@ -13,6 +13,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <string>
 #include <thread>
 
@@ -84,6 +87,21 @@ double process_cpu_ms() {
     return 1e3 * static_cast<double>(t.tv_sec) + 1e-3 * static_cast<double>(t.tv_usec);
   };
   return ms(used.ru_utime) + ms(used.ru_stime);
+}
+
+/// CPU of the threads that outlive a run, ms, by name; gRPC's own together.
+std::map<std::string, double> lasting_threads_cpu_ms() {
+  std::map<std::string, double> out;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    double ns = 0.0;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    std::ifstream(task.path() / "schedstat") >> ns;
+    const bool is_ours = name.starts_with("latd-") || name.starts_with("ZMQbg/IO");
+    const bool is_main = task.path().filename() == std::to_string(getpid());  // makes the images
+    if (!is_main) out[is_ours ? name : "gRPC"] += 1e-6 * ns;
+  }
+  return out;
 }
 
 // --- the clients, a process of their own ---------------------------------------------------------
@@ -183,10 +201,20 @@ void watched(const Plan& plan, Live& live, int port, const char* self, std::uint
   std::FILE* const clients = popen(command.c_str(), "r");
   char line[256];
   if (!clients || !std::fgets(line, sizeof(line), clients)) std::exit(2);
+  const auto before = lasting_threads_cpu_ms();
   const double seen = play(plan, live.make_sinks("camera"), epoch);
+  const auto after = lasting_threads_cpu_ms();
   if (!live.run_ended("completed") || !live.drain(2s)) std::exit(2);
   std::printf("CPU ms/frame: alone %.3f, nobody watches %.3f (%+.1f %%), watched %.3f (%+.1f %%)\n",
               alone, idle, 100.0 * (idle / alone - 1.0), seen, 100.0 * (seen / alone - 1.0));
+  std::printf("watched, by thread, ms/frame:");
+  for (const auto& [name, ms] : after) {
+    const auto was = before.find(name);
+    const double spent =
+        (ms - (was == before.end() ? 0.0 : was->second)) / (plan.rate_hz * plan.seconds);
+    if (spent > 0.005) std::printf(" %s %.3f", name.c_str(), spent);
+  }
+  std::puts("; the rest is the pipeline");
   while (std::fgets(line, sizeof(line), clients)) std::fputs(line, stdout);
   pclose(clients);
 }

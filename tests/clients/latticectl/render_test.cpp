@@ -120,7 +120,12 @@ TEST(Render, ShowsAnAlertWithItsOnsetAndWhoHasSeenIt) {
   EXPECT_THAT(line, HasSubstr("alert 12 acknowledged: spacing_change"));
   EXPECT_THAT(line, HasSubstr("0.27050 ± 0.00010 nm"));
   EXPECT_THAT(line, HasSubstr("(since 118), spot #4"));
+  EXPECT_THAT(line, Not(HasSubstr("running sum")));
   EXPECT_THAT(line, HasSubstr("seen by M. Weber: beam damage"));
+  alert->set_of("sum");
+  EXPECT_THAT(to_line(event), HasSubstr("spot #4 of the running sum"));
+  alert->set_spot_id(0);
+  EXPECT_THAT(to_line(event), HasSubstr("(since 118), of the running sum"));
   v1::ListAlertsReply list;
   *list.add_alerts() = *alert;
   list.set_forgotten(5);

@@ -18,6 +18,9 @@ class Bench(Programs):
         # All but the first, which is the one the others are held against.
         self.assertGreater(result["locked_ratio"], 0.99)
         self.assertEqual(result["decimated_stages"], [])
+        # The slots of 256 more frames would be 32 MB. Stacks of threads are touched as they run.
+        memory = result["memory_mb"]
+        self.assertLess(memory["end"] - memory["armed"], 10)
         for stage in ("acquire", "correct", "fft", "detect", "drift", "lattice", "alert"):
             self.assertGreater(result["cpu_ms_per_stage"][stage], 0)
         for ratio in ("cpu_over_floor", "rate_over_floor"):

@@ -2,8 +2,13 @@
 // Nothing is allocated while frames flow: source, workers, track and sink threads take nothing from
 // the heap once they are warm, whatever comes.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "server/process/pipeline.hpp"
@@ -128,6 +133,30 @@ TEST(HotPath, AllocatesNothingOnceChangesHaveBeenMade) {
       });
   EXPECT_EQ(got.frames, 70u);
   EXPECT_EQ(got.allocations, 0u) << where_allocations_were();
+}
+
+std::string all_plans() {
+  const auto file = std::filesystem::temp_directory_path() /
+                    ("latticed_hot_path_test." + std::to_string(getpid()));
+  EXPECT_TRUE(signal::store_fft_wisdom(file.string()));
+  std::stringstream text;
+  text << std::ifstream(file).rdbuf();
+  std::filesystem::remove(file);
+  return text.str();
+}
+
+// What FFTW has learned is what it was made to plan. A line plans when it is made: neither its
+// start nor a frame has to wait for it, the first jump and the first spot included.
+TEST(HotPath, PlansNothingOnceTheLineIsMade) {
+  const std::string before = all_plans();
+  std::string made;
+  Scene scene;
+  scene.size = 150;  // a size of its own: its plans are not there yet
+  const Counted got = allocations_in(Script().frames(60), Script().from(60).frames(60), 60, 120,
+                                     scene, [&](Line&) { made = all_plans(); });
+  EXPECT_EQ(got.frames, 120u);
+  EXPECT_NE(made, before);
+  EXPECT_EQ(all_plans(), made);
 }
 
 // The counter itself: it sees what a thread of that name takes, and only that.
