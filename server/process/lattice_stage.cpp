@@ -293,7 +293,7 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
   track.seen |= 1u;
   if (std::popcount(track.seen & ((1u << kWindow) - 1)) >= kSeenToConfirm)
     track.is_confirmed = true;
-  const double noise = 49.0 * static_cast<double>(prepared.peaks.noise.white);
+  const double noise = 49.0 * quiet_level(prepared.peaks);
   bragg_power_ += std::max(0.0, fit.power - noise);
   add_spot(track, fit, prepared, out);
   return true;
@@ -707,6 +707,19 @@ void LatticeStage::look_at_superlattice(const Prepared& prepared, Measurements& 
   }
 }
 
+// Noise a bin from all bins of the outermost rings. RingNoise::white is from the medians of
+// samples, which spots do not move but whose error, times all bins of the band, was most of what
+// moved crystallinity; the middle of six means bears spots in two rings.
+double LatticeStage::quiet_level(const signal::PeakList& peaks) noexcept {
+  std::array<double, 6> mean{};
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    const std::size_t ring = signal::kRings - 1 - i;
+    mean[i] = peaks.ring_bins[ring] > 0 ? peaks.ring_power[ring] / peaks.ring_bins[ring] : 0.0;
+  }
+  std::sort(mean.begin(), mean.end());
+  return 0.5 * (mean[2] + mean[3]);
+}
+
 // What is no noise, as far out as there have been reflections: beyond that only noise would be
 // added up, and how badly its level is known. Without any reflection: in the whole band.
 double LatticeStage::structure_power(const Prepared& prepared) noexcept {
@@ -723,7 +736,7 @@ double LatticeStage::structure_power(const Prepared& prepared) noexcept {
     power += prepared.peaks.ring_power[ring];
     bins += prepared.peaks.ring_bins[ring];
   }
-  return power - bins * static_cast<double>(prepared.peaks.noise.white);
+  return power - bins * quiet_level(prepared.peaks);
 }
 
 void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements& out) noexcept {

@@ -127,6 +127,7 @@ class LatticeStage final : public TrackStage {
   void report(const signal::TrackedLattice& lattice, Measurements& out) const;
   void filter_spots(Measurements& out);
   void look_at_superlattice(const Prepared& prepared, Measurements& out);
+  [[nodiscard]] static double quiet_level(const signal::PeakList& peaks) noexcept;
   [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
   [[nodiscard]] double streak_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
