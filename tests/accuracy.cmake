@@ -1,6 +1,6 @@
 # Errors against their Cramér-Rao bounds, by series with known truth: the short form of tests/bench/validate, and what the
-# suite must notice itself. Debian's interpreter by full path: another python3 may come first in PATH.
-foreach(name errors_stay_near_the_bound the_judge_is_not_fooled)
+# suite must notice itself; and running sums of frames that are scanned. Debian's interpreter by full path: another python3 may come first in PATH.
+foreach(name errors_stay_near_the_bound sums_of_scanned_frames the_judge_is_not_fooled)
   add_test(NAME accuracy/${name}_test
     COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/accuracy/${name}_test.py)
   set_tests_properties(accuracy/${name}_test PROPERTIES TIMEOUT 1200

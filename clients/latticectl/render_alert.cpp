@@ -22,6 +22,15 @@ std::string value_text(double value, double sigma, const std::string& unit) {
   return fmt::format("{}{}", plus_minus(value, sigma), unit == "1" ? "" : " " + unit);
 }
 
+// ", spot #3 of the running sum": spots of sums have numbers of their own.
+template <class Alert>
+std::string about(const Alert& alert) {
+  const std::string spot = alert.spot_id() > 0 ? fmt::format(", spot #{}", alert.spot_id()) : "";
+  return spot + (alert.of() != "sum" ? ""
+                 : spot.empty()      ? ", of the running sum"
+                                     : " of the running sum");
+}
+
 template <class Alerts>
 std::string table_of(const Alerts& alerts) {
   TextTable table(
@@ -52,7 +61,7 @@ std::string to_line(const v1::AlertEvent& event) {
       fmt::format("{}alert {} {}: {} of {}, {} = {}, frame {} (since {})", mark(event.stamp()),
                   a.id(), event.what(), a.rule(), a.detector(), a.quantity(),
                   value_text(a.value(), a.sigma(), a.unit()), a.raised_seq(), a.since_seq());
-  if (a.spot_id() > 0) out += fmt::format(", spot #{}", a.spot_id());
+  out += about(a);
   for (const auto& holder : a.holders()) {
     out += fmt::format("; {} {}", holder.holder(), to_text(holder));
   }
@@ -65,7 +74,7 @@ std::string to_line(const v1::AlertChange& change) {
   std::string out = fmt::format(
       "alert {} {}: {} = {}, since frame {}", change.id(), change.raised() ? "RAISED" : "cleared",
       change.rule(), value_text(change.value(), change.sigma(), change.unit()), change.since_seq());
-  if (change.spot_id() > 0) out += fmt::format(", spot #{}", change.spot_id());
+  out += about(change);
   return out;
 }
 

@@ -41,6 +41,7 @@ std::string table_of(const v1::Rule& rule) {
   };
   line(true, "name", quoted(rule.name()));
   line(true, "quantity", quoted(rule.quantity()));
+  line(!rule.of().empty() && rule.of() != "frame", "of", quoted(rule.of()));
   line(true, "kind", quoted(rule.kind()));
   line(rule.has_above(), "above", number(rule.above()));
   line(rule.has_below(), "below", number(rule.below()));
@@ -67,6 +68,7 @@ v1::Rule read_rule(TableReader& in) {
   if (in.text("name", text)) rule.set_name(text);
   in.require("quantity", "what is watched");
   if (in.text("quantity", text)) rule.set_quantity(text);
+  if (in.text("of", text)) rule.set_of(text);
   rule.set_kind("change");  // as in the configuration
   if (in.text("kind", text)) rule.set_kind(text);
   if (const auto above = limit(in, "above")) rule.set_above(*above);

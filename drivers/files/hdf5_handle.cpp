@@ -2,6 +2,7 @@
 #include "drivers/files/hdf5_handle.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace latticed::files {
@@ -123,6 +124,42 @@ std::optional<std::vector<double>> read_numbers(hid_t location, const std::strin
     return std::nullopt;
   }
   return numbers;
+}
+
+namespace {
+
+/// The dataset, if it is one and has one element.
+Handle open_single(hid_t location, const std::string& path) {
+  if (!exists(location, path)) return Handle(-1);
+  Handle dataset(H5Dopen2(location, path.c_str(), H5P_DEFAULT));
+  if (!dataset) return Handle(-1);
+  const Handle space(H5Dget_space(dataset));
+  return H5Sget_simple_extent_npoints(space) == 1 ? std::move(dataset) : Handle(-1);
+}
+
+}  // namespace
+
+std::optional<double> read_number(hid_t location, const std::string& path) {
+  const Handle dataset = open_single(location, path);
+  double value = 0.0;
+  if (!dataset || H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, &value) < 0 ||
+      !std::isfinite(value))
+    return std::nullopt;
+  return value;
+}
+
+std::optional<std::string> read_text(hid_t location, const std::string& path) {
+  constexpr std::size_t kMaxText = 1000;
+  const Handle dataset = open_single(location, path);
+  if (!dataset) return std::nullopt;
+  const Handle type(H5Dget_type(dataset));
+  const std::size_t bytes = H5Tget_size(type);
+  if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0 || bytes > kMaxText)
+    return std::nullopt;
+  std::string text(bytes, '\0');
+  if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()) < 0) return std::nullopt;
+  text.resize(std::min(text.find('\0'), text.size()));
+  return text;
 }
 
 std::vector<hsize_t> extent_of(hid_t dataset) {

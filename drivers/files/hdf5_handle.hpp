@@ -71,6 +71,10 @@ class QuietHdf5 {
                                                               const std::string& path,
                                                               std::size_t limit);
 
+/// A dataset of one finite number, or of one fixed-length text of at most a thousand bytes.
+[[nodiscard]] std::optional<double> read_number(hid_t location, const std::string& path);
+[[nodiscard]] std::optional<std::string> read_text(hid_t location, const std::string& path);
+
 /// Extent of a dataset; empty for a scalar, or what is no dataset.
 [[nodiscard]] std::vector<hsize_t> extent_of(hid_t dataset);
 

@@ -17,6 +17,9 @@ struct Hdf5Layout {
   std::string format;   // "hspy", "nexus", "hdf5"
   std::string dataset;  // its path
   double pixel_size_nm = 0.0;
+  double pixel_size_sigma_ratio = 0.0;
+  std::string pixel_size_source;
+  double scan_line_time_s = 0.0;
   double frame_period_s = 0.0;
   double exposure_s = 0.0;
   std::vector<std::int64_t> time_ns;

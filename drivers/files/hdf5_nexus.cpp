@@ -136,6 +136,22 @@ void read_frame_info(hid_t file, const std::string& group_path, hsize_t frames,
   }
 }
 
+/// What our own recordings say of the detector, so that a replay measures with the same scale and
+/// the same doubt of it; other writers leave these out.
+void read_detector(hid_t file, Hdf5Layout& layout) {
+  const std::string detector = "/entry/measurement/instrument/detector1/";
+  if (const auto line_s = read_number(file, detector + "scan_line_time"); line_s && *line_s > 0.0)
+    layout.scan_line_time_s = *line_s;
+  const auto pixel_nm = read_number(file, detector + "pixel_size_at_specimen");
+  // The axes are the same size, but for rounding.
+  if (!pixel_nm || !(std::abs(*pixel_nm - layout.pixel_size_nm) <= 1e-6 * layout.pixel_size_nm))
+    return;
+  layout.pixel_size_nm = *pixel_nm;
+  const auto sigma = read_number(file, detector + "pixel_size_sigma_ratio");
+  if (sigma && *sigma > 0.0 && *sigma <= 0.5) layout.pixel_size_sigma_ratio = *sigma;
+  layout.pixel_size_source = read_text(file, detector + "pixel_size_source").value_or("");
+}
+
 }  // namespace
 
 std::optional<Hdf5Layout> find_nexus(hid_t file) {
@@ -166,6 +182,7 @@ std::optional<Hdf5Layout> find_nexus(hid_t file) {
       layout.frame_period_s = time.step * time_in_s(time.units);
     }
   }
+  read_detector(file, layout);
   // Through the link of our own recordings, /entry/frames, to where frame_info lies beside.
   if (extent.size() == 3) {
     read_frame_info(file, path, extent[0], layout);

@@ -328,6 +328,9 @@ Result<std::unique_ptr<Hdf5Reader>> open_unprobed(const File& file) {
   info.geometry = *geometry;
   info.frame_count = shape->frames;
   info.pixel_size_nm = layout->pixel_size_nm;
+  info.pixel_size_sigma_ratio = layout->pixel_size_sigma_ratio;
+  info.pixel_size_source = layout->pixel_size_source;
+  info.scan_line_time_s = layout->scan_line_time_s;
   info.frame_period_s = layout->frame_period_s;
   info.exposure_s = layout->exposure_s;
   info.time_ns = std::move(layout->time_ns);

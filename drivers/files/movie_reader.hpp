@@ -25,10 +25,13 @@ struct MovieInfo {
   FrameGeometry geometry;         // of every frame, after conversion to a PixelType
   std::uint64_t frame_count = 0;  // all the file should have, those that cannot be read included
   double pixel_size_nm = 0.0;     // 0 = unknown, or not a length in real space
-  double frame_period_s = 0.0;    // 0 = unknown
-  double exposure_s = 0.0;        // 0 = unknown
-  std::vector<std::int64_t> time_ns;  // UTC since the Unix epoch, one per frame; or empty
-  std::vector<std::string> remarks;   // what was odd and how it was taken, for the log
+  double pixel_size_sigma_ratio = 0.0;  // relative sigma of it; 0 = unknown
+  std::string pixel_size_source;        // the calibration it is from, in words; empty = unknown
+  double scan_line_time_s = 0.0;        // from row to row; 0 = not scanned, or unknown
+  double frame_period_s = 0.0;          // 0 = unknown
+  double exposure_s = 0.0;              // 0 = unknown
+  std::vector<std::int64_t> time_ns;    // UTC since the Unix epoch, one per frame; or empty
+  std::vector<std::string> remarks;     // what was odd and how it was taken, for the log
 };
 
 /// Owner's thread only; two readers of the same file do not disturb each other.

@@ -29,7 +29,9 @@ struct DetectorConfiguration {
   std::uint64_t frame_count = 0;  // 0 = endless
   double scan_line_time_s = 0.0;  // from one row (y) to the next; 0 = all rows at once, or unknown
   double pixel_size_nm = 0.0;     // at the specimen, unbinned detector pixel; 0 = unknown
-  bool is_paced = true;           // frames come at their period and do not wait for us
+  double pixel_size_sigma_ratio = 0.0;  // relative sigma of it; 0 = unknown
+  std::string pixel_size_source;        // the calibration it is from, in words; empty = unknown
+  bool is_paced = true;                 // frames come at their period and do not wait for us
 };
 
 class Detector {

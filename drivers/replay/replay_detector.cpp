@@ -66,6 +66,9 @@ Result<DetectorConfiguration> ReplayDetector::configure(const DetectorSettings& 
   configuration_.frame_count =
       wanted.frame_count == 0 ? available_ : std::min(wanted.frame_count, available_);
   configuration_.pixel_size_nm = movie.pixel_size_nm;
+  configuration_.pixel_size_sigma_ratio = movie.pixel_size_sigma_ratio;
+  configuration_.pixel_size_source = movie.pixel_size_source;
+  configuration_.scan_line_time_s = movie.scan_line_time_s;
   configuration_.is_paced = pace_ > 0.0;
   has_started_ = false;
   state_ = DeviceState::configured;

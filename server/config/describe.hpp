@@ -114,6 +114,12 @@ void describe(Visitor& v, signal::DriftConfig& c) {
 }
 
 template <class Visitor>
+void describe(Visitor& v, LatticeSettings& c) {
+  v.indices("superlattice", c.superlattice, kMaxSuperlattice,
+            "fractional indices (h k) looked at in every frame; [] = none");
+}
+
+template <class Visitor>
 void describe(Visitor& v, SumConfig& c) {
   v.integer("frames", c.frames, {0, 1024},
             "last frames that are aligned, added and measured together, every frames/4; 0 = off");
@@ -148,6 +154,7 @@ void describe(Visitor& v, DetectorConfig& c) {
   v.table("prepare", c.line.prepare);
   v.table("detect", c.line.prepare.detect);
   v.table("drift", c.line.drift);
+  v.table("lattice", c.line.lattice);
   v.table("sum", c.line.sum);
 }
 
@@ -159,6 +166,8 @@ void describe(Visitor& v, AlertRule& c) {
   v.name("name", c.name, "unique; letters, digits, _ and -");
   v.require("quantity", "what is watched");
   v.choice("quantity", c.quantity, quantities, "what is watched");
+  v.choice("of", c.of, {"frame", "sum"},
+           "of each frame, or of the running sum (what is counted in frames is then in sums)");
   v.choice("kind", c.kind, {"limit", "change"},
            "limit: outside [below, above]; change: against its own baseline");
   v.number("above", c.above, kAnyOrInfinite, "limit: raised when the value is above");

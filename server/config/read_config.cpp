@@ -60,6 +60,32 @@ class KeyReader {
     value = {static_cast<int>(v[0]), static_cast<int>(v[1]), static_cast<int>(v[2]),
              static_cast<int>(v[3])};
   }
+  /// Fractional indices; a whole one is a reflection of the lattice itself, and (-h -k) is (h k).
+  void indices(std::string_view key, std::vector<Vector2>& value, std::size_t most,
+               std::string_view) {
+    std::vector<std::string> texts;
+    if (!in_.texts(key, texts)) return;
+    if (texts.size() > most)
+      return in_.mistake(key, fmt::format("{} places (expected at most {})", texts.size(), most));
+    std::vector<Vector2> found;
+    for (const std::string& text : texts) {
+      const auto index = parse_fractional_index(text);
+      if (!index) {
+        in_.mistake(key, index.error().message);
+        continue;
+      }
+      const auto is_same = [&](Vector2 other) {
+        return (other.x == index->x && other.y == index->y) ||
+               (other.x == -index->x && other.y == -index->y);
+      };
+      if (std::any_of(found.begin(), found.end(), is_same))
+        in_.mistake(key, fmt::format("\"{}\" is there twice (expected (h k) once, and not its "
+                                     "Friedel mate (-h -k))",
+                                     text));
+      found.push_back(*index);
+    }
+    value = std::move(found);
+  }
   /// Goes into file names and JSON without quoting.
   void name(std::string_view key, std::string& value, std::string_view) {
     in_.require(key, "a name");
@@ -106,6 +132,9 @@ void check(TableReader& in, const AlertRule& rule) {
   if (rule.kind == RuleKind::change && has_limit)
     in.mistake(std::isfinite(rule.above) ? "above" : "below",
                "has no meaning for kind \"change\" (expected kind = \"limit\")");
+  if (rule.of == RuleOf::sum && !is_of_sums(rule.quantity))
+    in.mistake("of", fmt::format("\"sum\" has no meaning for quantity {} (expected \"frame\")",
+                                 to_string(rule.quantity)));
   if (rule.below > rule.above)
     in.mistake("below", fmt::format("{} (expected at most above, {})", rule.below, rule.above));
   if (rule.d_min_nm >= rule.d_max_nm)
@@ -145,6 +174,13 @@ Config read_root(TableReader& root) {
   if (config.detectors.empty() && !root.has("detector"))
     root.mistake("detector", "missing (expected at least one [[detector]])");
   if (root.has("rule")) config.rules = read_list<AlertRule>(root, "rule");
+  const auto is_of_sum = [](const AlertRule& rule) { return rule.of == RuleOf::sum; };
+  const auto sums = [](const DetectorConfig& detector) { return detector.line.sum.is_on(); };
+  if (std::any_of(config.rules.begin(), config.rules.end(), is_of_sum) &&
+      std::none_of(config.detectors.begin(), config.detectors.end(), sums))
+    root.mistake("rule",
+                 "of = \"sum\", but no detector has a running sum (expected one with "
+                 "sum.frames above 0 and sum.when \"auto\" or \"always\")");
   root.finish();
   return config;
 }

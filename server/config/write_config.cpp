@@ -79,6 +79,13 @@ class KeyWriter {
   void region(std::string_view key, const signal::Region& r, std::string_view comment) {
     line(key, fmt::format("[{}, {}, {}, {}]", r.x, r.y, r.width, r.height), comment);
   }
+  void indices(std::string_view key, const std::vector<Vector2>& values, std::size_t most,
+               std::string_view comment) {
+    std::string list;
+    for (const Vector2 index : values)
+      list += (list.empty() ? "" : ", ") + quoted(to_fractional_index(index));
+    line(key, fmt::format("[{}]", list), comment, fmt::format("at most {}", most));
+  }
   template <class T>
   void table(std::string_view key, T& value) {
     const std::string path = path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);

@@ -402,7 +402,8 @@ void Daemon::Parts::configured(ConfiguredDetector& detector) {
                  line.pixel_size_nm, line.pixel_size_sigma_ratio, line.pixel_size_source);
   }
   // What will really happen is what is replied.
-  if (line.pixel_size_nm > 0.0) detector.configuration.pixel_size_nm = line.pixel_size_nm;
+  line.take_scale(detector.configuration);
+  detector.configuration.pixel_size_nm = line.pixel_size_nm;
 }
 
 Result<std::vector<std::unique_ptr<Sink>>> Daemon::Parts::make_sinks(

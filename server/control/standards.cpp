@@ -51,22 +51,31 @@ std::vector<signal::KnownSpacing> graphite(double a_nm, double c_nm) {
   return out;
 }
 
+/// "si" is meant as Si: no two differ by case alone.
+bool is_same_word(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
+}
+
 }  // namespace
 
 std::vector<Standard> standards() {
   return {
-      {"Si", "NIST SRM 640f: a = 0.543114 nm at 22.5 C; sigma: thin foils, room temperature", 1e-4,
-       cubic(0.543114, Centring::diamond)},
+      {"Si",
+       "NIST SRM 640f, certificate: a = 0.5431144 nm at 22.5 C; sigma: thin foils, room "
+       "temperature",
+       1e-4, cubic(0.5431144, Centring::diamond)},
       {"Au", "Swanson, Tatge, NBS Circular 539 I (1953) 33: a = 0.40786 nm; sigma: small particles",
        5e-4, cubic(0.40786, Centring::face_centred)},
       {"Al", "Swanson, Tatge, NBS Circular 539 I (1953) 11: a = 0.40494 nm; sigma: 10 K of warmth",
        3e-4, cubic(0.40494, Centring::face_centred)},
       {"graphite",
-       "Trucano, Chen, Nature 258 (1975) 136: a = 0.2464 nm, c = 0.6711 nm; sigma: "
+       "Trucano, Chen, Nature 258 (1975) 136: a = 0.2464(2) nm, c = 0.6711(4) nm; sigma: "
        "stacking disorder widens c",
        1e-3, graphite(0.2464, 0.6711)},
       {"SrTiO3",
-       "Swanson, Fuyat, NBS Circular 539 III (1954) 44: a = 0.3905 nm; sigma: oxygen "
+       "Swanson, Fuyat, Ugrinic, NBS Circular 539 III (1954) 44: a = 0.3905 nm; sigma: oxygen "
        "content",
        3e-4, cubic(0.3905, Centring::primitive)},
       {"NiO", "Swanson, Tatge, NBS Circular 539 I (1953) 47: a = 0.41769 nm; sigma: nickel content",
@@ -79,7 +88,7 @@ std::vector<Standard> standards() {
 Result<Standard> find_standard(std::string_view name) {
   std::string names;
   for (Standard& one : standards()) {
-    if (one.name == name) return std::move(one);
+    if (is_same_word(one.name, name)) return std::move(one);
     names += (names.empty() ? "" : ", ") + one.name;
   }
   return Error{ErrorCode::not_found,

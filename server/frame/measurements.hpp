@@ -136,6 +136,9 @@ struct SumMeasurement {
   FixedVector<Spot, kMaxSpots> spots;  // ids of their own; confirmed: seen in two sums that share
                                        // no frame; age in frames
   std::optional<double> crystallinity;
+  std::optional<Lattice> lattice;         // the main one; confirmed and age as of spots
+  std::optional<ScanAffine> scan_affine;  // of scanned frames, by their mean velocity; g and d are
+                                          // corrected by it
 };
 
 /// Stages of the chain, for their cost.

@@ -110,6 +110,8 @@ void fill(v1::SumMeasurement& out, const SumMeasurement& sum) {
   out.set_mean_counts(sum.mean_counts);
   for (const Spot& spot : sum.spots) fill(*out.add_spots(), spot);
   if (sum.crystallinity) out.set_crystallinity(*sum.crystallinity);
+  if (sum.lattice) fill(*out.mutable_lattice(), *sum.lattice);
+  if (sum.scan_affine) fill(*out.mutable_scan_affine(), *sum.scan_affine);
 }
 
 void fill(v1::AlertChange& out, const AlertEvent& event, const AlertRule& rule) {
@@ -120,6 +122,7 @@ void fill(v1::AlertChange& out, const AlertEvent& event, const AlertRule& rule) 
   out.set_unit(std::string(unit_of(rule.quantity)));
   out.set_since_seq(event.since_seq);
   out.set_spot_id(event.spot_id);
+  out.set_of(std::string(to_string(rule.of)));
 }
 
 void fill(v1::Edge& out, const DurationSummary& duration) {
@@ -163,6 +166,10 @@ std::string mistake_in(const v1::Rule& rule) {
   if (!quantity) return fmt::format("quantity \"{}\" is not known", rule.quantity());
   if (rule.kind() != "limit" && rule.kind() != "change")
     return fmt::format("kind \"{}\" (expected limit or change)", rule.kind());
+  if (!rule.of().empty() && rule.of() != "frame" && rule.of() != "sum")
+    return fmt::format("of \"{}\" (expected frame or sum)", rule.of());
+  if (rule.of() == "sum" && !is_of_sums(*quantity))
+    return fmt::format("of \"sum\" has no meaning for quantity {}", rule.quantity());
   if (auto mistake = mistake_in_limits(rule); !mistake.empty()) return mistake;
   if (!std::isfinite(rule.false_alarms_per_hour()) || rule.false_alarms_per_hour() < 0.0)
     return fmt::format("false_alarms_per_hour {} (expected more than 0, or 0 for the default)",
@@ -182,6 +189,7 @@ AlertRule rule_of(const v1::Rule& rule) {
   AlertRule out;
   out.name = rule.name();
   out.quantity = quantity_of(rule.quantity()).value_or(Quantity::spot_d_nm);
+  out.of = rule.of() == "sum" ? RuleOf::sum : RuleOf::frame;
   out.kind = rule.kind() == "limit" ? RuleKind::limit : RuleKind::change;
   if (rule.has_above()) out.above = rule.above();
   if (rule.has_below()) out.below = rule.below();
@@ -230,6 +238,7 @@ v1::Rule to_proto(const AlertRule& rule) {
   v1::Rule out;
   out.set_name(rule.name);
   out.set_quantity(std::string(to_string(rule.quantity)));
+  out.set_of(std::string(to_string(rule.of)));
   out.set_kind(rule.kind == RuleKind::limit ? "limit" : "change");
   if (std::isfinite(rule.above)) out.set_above(rule.above);
   if (std::isfinite(rule.below)) out.set_below(rule.below);
@@ -347,6 +356,7 @@ void fill(v1::Alert& out, const AlertEvent& event, const Frame& frame, const Run
   if (frame.header.time_ns != kUnknownTime) out.set_raised_ns(frame.header.time_ns);
   out.set_since_seq(event.since_seq);
   out.set_spot_id(event.spot_id);
+  out.set_of(std::string(to_string(rule.of)));
   out.set_active(true);
 }
 

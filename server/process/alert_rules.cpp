@@ -26,6 +26,8 @@ Result<void> check_rules(const std::vector<AlertRule>& rules) {
     };
     if (rule.name.empty()) return refuse("expected a name");
     if (!names.insert(rule.name).second) return refuse("the name is there twice");
+    if (rule.of == RuleOf::sum && !is_of_sums(rule.quantity))
+      return refuse(std::string(to_string(rule.quantity)) + " has no meaning of a running sum");
     if (std::isnan(rule.above) || std::isnan(rule.below) || !(rule.above >= rule.below))
       return refuse("expected above >= below");
     if (rule.kind == RuleKind::limit && !std::isfinite(rule.above) && !std::isfinite(rule.below))

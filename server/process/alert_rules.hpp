@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What is to be watched. A rule names a measured quantity and how it may not behave; rules about
-// spots watch every confirmed spot whose d lies in their range, each by itself.
+// spots watch every confirmed spot whose d lies in their range, each by itself. A rule is about the
+// measurements of each frame, or about those of the running sum.
 #pragma once
 
 #include <array>
@@ -30,13 +31,18 @@ enum class Quantity : std::uint8_t {
   spot_count,
   crystallinity,
   mean_counts,
+  spot_harmonic_ratio,
+  lattice_a_nm,
+  lattice_b_nm,
+  lattice_gamma_deg,
 };
-inline constexpr std::size_t kQuantities = 12;
+inline constexpr std::size_t kQuantities = 16;
 [[nodiscard]] constexpr std::string_view to_string(Quantity quantity) noexcept {
   constexpr std::string_view kNames[kQuantities] = {
-      "drift_x_px",    "drift_y_px", "drift_speed_px", "sigma_drift_px",
-      "drift_lost",    "spot_d_nm",  "spot_snr",       "spot_amplitude",
-      "spot_presence", "spot_count", "crystallinity",  "mean_counts"};
+      "drift_x_px",          "drift_y_px",   "drift_speed_px", "sigma_drift_px",
+      "drift_lost",          "spot_d_nm",    "spot_snr",       "spot_amplitude",
+      "spot_presence",       "spot_count",   "crystallinity",  "mean_counts",
+      "spot_harmonic_ratio", "lattice_a_nm", "lattice_b_nm",   "lattice_gamma_deg"};
   return kNames[static_cast<std::size_t>(quantity)];
 }
 [[nodiscard]] constexpr std::string_view unit_of(Quantity quantity) noexcept {
@@ -48,7 +54,11 @@ inline constexpr std::size_t kQuantities = 12;
     case Quantity::drift_speed_px:
       return "px/frame";
     case Quantity::spot_d_nm:
+    case Quantity::lattice_a_nm:
+    case Quantity::lattice_b_nm:
       return "nm";
+    case Quantity::lattice_gamma_deg:
+      return "deg";
     case Quantity::mean_counts:
       return "counts/px";
     default:
@@ -57,7 +67,19 @@ inline constexpr std::size_t kQuantities = 12;
 }
 [[nodiscard]] constexpr bool is_per_spot(Quantity quantity) noexcept {
   return quantity == Quantity::spot_d_nm || quantity == Quantity::spot_snr ||
-         quantity == Quantity::spot_amplitude || quantity == Quantity::spot_presence;
+         quantity == Quantity::spot_amplitude || quantity == Quantity::spot_presence ||
+         quantity == Quantity::spot_harmonic_ratio;
+}
+/// A running sum has it too.
+[[nodiscard]] constexpr bool is_of_sums(Quantity quantity) noexcept {
+  return quantity > Quantity::drift_lost;
+}
+
+/// Whose measurements a rule is about. A change in sums is judged by those that share no frame;
+/// what is counted in frames (dwell, a spot's coming and going) is counted in sums.
+enum class RuleOf : std::uint8_t { frame, sum };
+[[nodiscard]] constexpr std::string_view to_string(RuleOf of) noexcept {
+  return of == RuleOf::sum ? "sum" : "frame";
 }
 
 enum class RuleKind : std::uint8_t {
@@ -68,6 +90,7 @@ enum class RuleKind : std::uint8_t {
 struct AlertRule {
   std::string name;
   Quantity quantity = Quantity::spot_d_nm;
+  RuleOf of = RuleOf::frame;
   RuleKind kind = RuleKind::change;
   double above = std::numeric_limits<double>::infinity();   // limit: raised when value > above
   double below = -std::numeric_limits<double>::infinity();  // limit: raised when value < below

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "server/signal/running_sum.hpp"
+
 namespace latticed {
 
 namespace {
@@ -13,6 +15,8 @@ constexpr std::uint64_t kBaselineFrames = 16;
 constexpr std::uint32_t kFramesToAppear = 8;
 constexpr std::uint32_t kFramesToBeMissed = 16;
 constexpr double kPlainSnr = 8.0;
+constexpr std::uint32_t kParts = signal::RunningSum::kParts;  // of a sum, renewed in turn
+constexpr std::uint32_t kSumsGone = 8;  // so long without one, summing has ended
 constexpr std::uint32_t kFramesGone = 8;
 constexpr std::size_t kMostTold = 64;  // spots whose coming or going stays open, per rule
 // What film and edge can do to a spacing while the field drifts is no change of the crystal.
@@ -21,17 +25,22 @@ constexpr double kSystematicSigmas = 2.0;
 signal::ChangeConfig change_config(const AlertRule& rule, double period_s) {
   signal::ChangeConfig config;
   config.baseline_frames = static_cast<int>(kBaselineFrames);
+  // At least a hundred frames, or sums.
   config.mean_frames_between_false_alarms =
-      std::max(100.0, 3600.0 / (period_s > 0.0 ? period_s : 0.1) / rule.false_alarms_per_hour);
+      std::max(100.0, 3600.0 / period_s / rule.false_alarms_per_hour);
   return config;
 }
 
 }  // namespace
 
-AlertStage::RuleSet::RuleSet(const std::vector<AlertRule>& rules, double frame_period_s) {
+AlertStage::RuleSet::RuleSet(const std::vector<AlertRule>& rules, double frame_period_s,
+                             int frames_per_sum) {
   std::size_t all_series = 0;
+  const double frame_s = frame_period_s > 0.0 ? frame_period_s : 0.1;
   for (const AlertRule& rule : rules) {
-    const Watch blank{.change = signal::ChangeDetector(change_config(rule, frame_period_s))};
+    const double period_s =
+        rule.of == RuleOf::sum ? frame_s * std::max(1, frames_per_sum) : frame_s;
+    const Watch blank{.change = signal::ChangeDetector(change_config(rule, period_s))};
     const std::size_t series = is_per_spot(rule.quantity) ? 2 * kMaxSpots : 1;
     RuleState state{rule, 0, std::vector<Watch>(series, blank), {}};
     if (rule.quantity == Quantity::spot_presence) state.told.reserve(kMostTold);
@@ -42,10 +51,13 @@ AlertStage::RuleSet::RuleSet(const std::vector<AlertRule>& rules, double frame_p
   owed_.reserve(all_series);
 }
 
-AlertStage::AlertStage(const RuleBook& book, double frame_period_s) : book_(book) {
+AlertStage::AlertStage(const RuleBook& book, double frame_period_s, int frames_per_sum)
+    : book_(book),
+      frames_per_sum_(static_cast<std::uint32_t>(std::max(1, frames_per_sum))),
+      frames_from_sum_to_sum_((frames_per_sum_ + kParts - 1) / kParts) {
   std::vector<AlertRule> rules;
   for (std::size_t i = 0; i < book.size(); ++i) rules.push_back(book[i]);
-  set_ = RuleSet(rules, frame_period_s);
+  set_ = RuleSet(rules, frame_period_s, frames_per_sum);
   for (std::size_t i = 0; i < set_.rules_.size(); ++i)
     set_.rules_[i].number = static_cast<std::uint16_t>(i);
 }
@@ -84,16 +96,18 @@ bool AlertStage::replace_rules(RuleSet& rules) noexcept {
 }
 
 void AlertStage::restart() noexcept {
-  for (RuleState& state : set_.rules_) {
-    owe_what_is_open(state);
-    state.told.clear();
-    for (Watch& watch : state.watches) {
-      watch.change.reset();
-      watch = Watch{.change = watch.change};
-    }
-  }
-  accepted_frames_ = 0;
+  for (RuleState& state : set_.rules_) begin_anew(state);
+  accepted_frames_ = accepted_sums_ = 0;
   has_last_drift_ = false;
+}
+
+void AlertStage::begin_anew(RuleState& state) noexcept {
+  owe_what_is_open(state);
+  state.told.clear();
+  for (Watch& watch : state.watches) {
+    watch.change.reset();
+    watch = Watch{.change = watch.change};
+  }
 }
 
 void AlertStage::list_numbers(std::vector<std::uint16_t>& out) const {
@@ -160,14 +174,18 @@ bool AlertStage::tell_presence(RuleState& state, const Watch& watch, double pres
   return true;
 }
 
-void AlertStage::observe(RuleState& state, Watch& watch, double value, double sigma,
-                         double sigma_sys, std::uint64_t seq, Measurements& out) {
+void AlertStage::observe(RuleState& state, Watch& watch, const Value& measured,
+                         const Picture& picture, Measurements& out) {
+  const double value = measured.value;
+  double sigma = measured.sigma;
   if (!std::isfinite(value)) return;  // unknown: no evidence, and one would spoil a baseline
   const AlertRule& rule = state.rule;
   bool is_raised = watch.is_raised;
   if (rule.kind == RuleKind::change) {
-    is_raised = watch.change.add(value, seq, kSystematicSigmas * sigma_sys) ==
-                signal::ChangeDetector::State::changed;
+    if (!picture.is_evidence_of_change) return;
+    is_raised =
+        watch.change.add(value, picture.dated_seq, kSystematicSigmas * measured.sigma_sys) ==
+        signal::ChangeDetector::State::changed;
     if (is_raised && !watch.is_raised) watch.since_seq = watch.change.onset_seq();
     // The spread the change was judged by includes what one frame's own sigma does not know.
     sigma = watch.change.spread();
@@ -176,7 +194,7 @@ void AlertStage::observe(RuleState& state, Watch& watch, double value, double si
     const bool is_inside =
         value <= rule.above - rule.hysteresis && value >= rule.below + rule.hysteresis;
     if (!watch.is_raised) {
-      if (is_outside && watch.dwell == 0) watch.since_seq = seq;
+      if (is_outside && watch.dwell == 0) watch.since_seq = picture.dated_seq;
       watch.dwell = is_outside ? watch.dwell + 1 : 0;
       is_raised = watch.dwell >= rule.dwell_frames;
     } else if (is_inside) {
@@ -194,12 +212,13 @@ void AlertStage::watch_scalar(RuleState& state, std::uint64_t seq, Measurements&
   const DriftMeasurement& drift = out.drift;
   const bool is_sound = out.quality == FrameQuality::good && drift.state != DriftState::lost;
   Watch& watch = state.watches.front();
-  double value = 0.0, sigma = 0.0;
+  const Picture picture{.spots = out.spots, .seq = seq, .dated_seq = seq};
+  double value = 0.0, sigma = 0.0, sigma_sys = 0.0;
   switch (state.rule.quantity) {
     case Quantity::drift_lost:
       if (out.quality == FrameQuality::blanked) return;  // says nothing either way
       value = drift.state == DriftState::lost ? 1.0 : 0.0;
-      observe(state, watch, value, 0.0, 0.0, seq, out);
+      observe(state, watch, {value}, picture, out);
       return;
     case Quantity::drift_x_px:
       value = drift.drift_px.x, sigma = drift.sigma_drift_px.x;
@@ -223,38 +242,79 @@ void AlertStage::watch_scalar(RuleState& state, std::uint64_t seq, Measurements&
       if (!out.crystallinity) return;
       value = *out.crystallinity;
       break;
-    default:
-      return;
+    default: {
+      const auto found = lattice_value(state.rule.quantity, out.main_lattice());
+      if (!found) return;
+      value = found->value, sigma = found->sigma, sigma_sys = found->sigma_sys;
+    }
   }
-  if (is_sound) observe(state, watch, value, sigma, 0.0, seq, out);
+  if (is_sound) observe(state, watch, {value, sigma, sigma_sys}, picture, out);
+}
+
+// Of a confirmed lattice; nothing for what is no lattice's.
+std::optional<AlertStage::Value> AlertStage::lattice_value(Quantity quantity,
+                                                           const Lattice* lattice) noexcept {
+  if (!lattice || !lattice->is_confirmed) return std::nullopt;
+  switch (quantity) {
+    case Quantity::lattice_a_nm:
+      return Value{lattice->a_nm, lattice->sigma_a_nm, lattice->sigma_a_sys_nm};
+    case Quantity::lattice_b_nm:
+      return Value{lattice->b_nm, lattice->sigma_b_nm, lattice->sigma_b_sys_nm};
+    case Quantity::lattice_gamma_deg:
+      return Value{lattice->gamma_deg, lattice->sigma_gamma_deg, 0.0};
+    default:
+      return std::nullopt;
+  }
+}
+
+// What there is one of in a sum.
+void AlertStage::watch_sum(RuleState& state, const Picture& picture, Measurements& out) {
+  const SumMeasurement& sum = *out.sum;
+  std::optional<Value> value;
+  switch (state.rule.quantity) {
+    case Quantity::spot_count:
+      value = Value{static_cast<double>(sum.spots.size())};
+      break;
+    case Quantity::mean_counts:
+      value = Value{sum.mean_counts / sum.frames_added};  // of one frame, as without sums
+      break;
+    case Quantity::crystallinity:
+      if (sum.crystallinity) value = Value{*sum.crystallinity};
+      break;
+    default:
+      value = lattice_value(state.rule.quantity, sum.lattice ? &*sum.lattice : nullptr);
+  }
+  if (value) observe(state, state.watches.front(), *value, picture, out);
 }
 
 /// Calls act(spot, watch) for every confirmed spot in the rule's range.
 template <class Act>
-void AlertStage::for_each_watched(RuleState& state, std::uint64_t seq, const Measurements& out,
-                                  const Act& act) {
-  for (const Spot& spot : out.spots) {
+void AlertStage::for_each_watched(RuleState& state, const Picture& picture, const Act& act) {
+  for (const Spot& spot : picture.spots) {
     if (!spot.is_confirmed || spot.d_nm < state.rule.d_min_nm || spot.d_nm > state.rule.d_max_nm)
       continue;
-    Watch& watch = *find(state, spot.id, seq);
-    watch.last_seq = seq;
+    Watch& watch = *find(state, spot.id, picture.seq);
+    watch.last_seq = picture.seq;
     watch.frames_missed = 0;
     act(spot, watch);
   }
 }
 
-void AlertStage::watch_spots(RuleState& state, std::uint64_t seq, Measurements& out) {
-  for_each_watched(state, seq, out, [&](const Spot& spot, Watch& watch) {
+void AlertStage::watch_spots(RuleState& state, const Picture& picture, Measurements& out) {
+  for_each_watched(state, picture, [&](const Spot& spot, Watch& watch) {
     switch (state.rule.quantity) {
       case Quantity::spot_d_nm:
-        observe(state, watch, spot.d_nm, spot.sigma_d_nm, spot.sigma_d_sys_nm, seq, out);
+        observe(state, watch, {spot.d_nm, spot.sigma_d_nm, spot.sigma_d_sys_nm}, picture, out);
         break;
       case Quantity::spot_snr:
-        observe(state, watch, spot.snr, 1.0, 0.0, seq, out);
+        observe(state, watch, {spot.snr, 1.0}, picture, out);
         break;
       case Quantity::spot_amplitude:
-        observe(state, watch, spot.amplitude, spot.amplitude / std::max(spot.snr, 1e-9), 0.0, seq,
+        observe(state, watch, {spot.amplitude, spot.amplitude / std::max(spot.snr, 1e-9)}, picture,
                 out);
+        break;
+      case Quantity::spot_harmonic_ratio:  // unknown of a row's first order
+        observe(state, watch, {spot.harmonic_ratio, spot.sigma_harmonic_ratio}, picture, out);
         break;
       default:
         break;
@@ -262,19 +322,21 @@ void AlertStage::watch_spots(RuleState& state, std::uint64_t seq, Measurements& 
   });
   // A spot that is gone, or out of the rule's range, is not alarming any more. Its baseline stays.
   for (Watch& watch : state.watches) {
-    if (!watch.is_raised || watch.last_seq == seq || ++watch.frames_missed < kFramesGone) continue;
+    if (!watch.is_raised || watch.last_seq == picture.seq || ++watch.frames_missed < kFramesGone)
+      continue;
     if (!emit(state, watch, false, out)) continue;
     watch.is_raised = false;
     watch.dwell = 0;
   }
 }
 
-void AlertStage::watch_presence(RuleState& state, std::uint64_t seq, Measurements& out) {
-  for_each_watched(state, seq, out, [&](const Spot& spot, Watch& watch) {
+void AlertStage::watch_presence(RuleState& state, const Picture& picture, Measurements& out) {
+  for_each_watched(state, picture, [&](const Spot& spot, Watch& watch) {
     if (watch.frames_present == 0) {
-      watch.first_seq = seq >= spot.age_frames ? seq - spot.age_frames : 0;
+      watch.first_seq =
+          picture.dated_seq >= spot.age_frames ? picture.dated_seq - spot.age_frames : 0;
       // Its age began when it was first seen, a few frames before it was confirmed.
-      watch.is_known = accepted_frames_ <= kBaselineFrames + spot.age_frames;
+      watch.is_known = picture.accepted <= kBaselineFrames + spot.age_frames / picture.frames_apart;
     }
     ++watch.frames_present;
     watch.snr_mean += (spot.snr - watch.snr_mean) / std::min(watch.frames_present, 32u);
@@ -283,7 +345,7 @@ void AlertStage::watch_presence(RuleState& state, std::uint64_t seq, Measurement
     watch.is_known = watch.snr_mean <= kPlainSnr || tell_presence(state, watch, 1.0, out);
   });
   for (Watch& watch : state.watches) {
-    if (watch.spot_id == 0 || watch.last_seq == seq) continue;
+    if (watch.spot_id == 0 || watch.last_seq == picture.seq) continue;
     // Counted in frames that were looked at: a gap in the sequence is no evidence.
     if (++watch.frames_missed < kFramesGone) continue;
     watch.since_seq = watch.last_seq + 1;
@@ -291,6 +353,52 @@ void AlertStage::watch_presence(RuleState& state, std::uint64_t seq, Measurement
     // Presence 0: it is gone.
     if (is_missed && !tell_presence(state, watch, 0.0, out)) continue;
     watch = Watch{.change = watch.change};
+  }
+}
+
+void AlertStage::judge_frame(RuleState& state, const Frame& frame, Measurements& out) {
+  const bool is_sound = out.quality == FrameQuality::good && out.drift.state != DriftState::lost;
+  const Picture picture{
+      .spots = out.spots, .seq = frame.seq, .dated_seq = frame.seq, .accepted = accepted_frames_};
+  if (!is_per_spot(state.rule.quantity))
+    watch_scalar(state, frame.seq, out);
+  else if (is_sound && state.rule.quantity == Quantity::spot_presence)
+    watch_presence(state, picture, out);
+  else if (is_sound)
+    watch_spots(state, picture, out);
+}
+
+// A sum is made of sound frames, whatever the one is like that brought it.
+void AlertStage::judge_sums(const Frame& frame, Measurements& out) {
+  const auto is_of_sum = [](const RuleState& state) { return state.rule.of == RuleOf::sum; };
+  if (!out.sum) {
+    const std::uint64_t longest = frames_per_sum_ + kSumsGone * frames_from_sum_to_sum_;
+    if (accepted_sums_ == 0 || frame.seq - last_sum_seq_ <= longest || owes()) return;
+    // Summing has ended: nothing of it is watched any more. What comes later begins anew.
+    for (RuleState& state : set_.rules_)
+      if (is_of_sum(state)) begin_anew(state);
+    accepted_sums_ = 0;
+    return;
+  }
+  const SumMeasurement& sum = *out.sum;
+  const bool is_first = accepted_sums_ == 0;
+  ++accepted_sums_;
+  last_sum_seq_ = frame.seq;
+  const Picture picture{.spots = sum.spots,
+                        .seq = frame.seq,
+                        .dated_seq = static_cast<std::uint64_t>(std::llround(sum.effective_seq)),
+                        .frames_apart = frames_from_sum_to_sum_,
+                        .accepted = accepted_sums_,
+                        .is_evidence_of_change = is_first || sum.first_seq > change_judged_until_};
+  if (picture.is_evidence_of_change) change_judged_until_ = sum.last_seq;
+  for (RuleState& state : set_.rules_) {
+    if (!is_of_sum(state)) continue;
+    if (!is_per_spot(state.rule.quantity))
+      watch_sum(state, picture, out);
+    else if (state.rule.quantity == Quantity::spot_presence)
+      watch_presence(state, picture, out);
+    else
+      watch_spots(state, picture, out);
   }
 }
 
@@ -305,15 +413,9 @@ void AlertStage::process(const Frame& frame, const Prepared&, Measurements& out)
     last_drift_px_ = out.drift.drift_px;
   }
   has_last_drift_ = is_sound;
-  for (RuleState& state : set_.rules_) {
-    if (state.rule.quantity == Quantity::spot_presence) {
-      if (is_sound) watch_presence(state, frame.seq, out);
-    } else if (is_per_spot(state.rule.quantity)) {
-      if (is_sound) watch_spots(state, frame.seq, out);
-    } else {
-      watch_scalar(state, frame.seq, out);
-    }
-  }
+  for (RuleState& state : set_.rules_)
+    if (state.rule.of == RuleOf::frame) judge_frame(state, frame, out);
+  judge_sums(frame, out);
 }
 
 }  // namespace latticed

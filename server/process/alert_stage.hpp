@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Alert rules over the measurements of each frame. Frames with bad drift or bad quality do not
-// feed change detection: they are no evidence about the specimen. Rules may be replaced between two
+// feed change detection: they are no evidence about the specimen. Rules about running sums are
+// judged when a frame brings one. Rules may be replaced between two
 // frames; whatever was raised and is no longer watched is told as cleared, with the last value it
 // had.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "server/process/alert_rules.hpp"
@@ -39,8 +41,9 @@ class AlertStage final : public TrackStage {
   class RuleSet {
    public:
     RuleSet() = default;
-    /// Any thread. frame_period_s turns false alarms per hour into per frame; <= 0: taken as 0.1 s.
-    RuleSet(const std::vector<AlertRule>& rules, double frame_period_s);
+    /// Any thread. frame_period_s turns false alarms per hour into per frame (<= 0: taken as 0.1
+    /// s), and with the frames of a running sum into per sum.
+    RuleSet(const std::vector<AlertRule>& rules, double frame_period_s, int frames_per_sum = 16);
 
    private:
     friend class AlertStage;
@@ -50,7 +53,7 @@ class AlertStage final : public TrackStage {
   };
 
   /// Watches the rules of `book`, and adds to it what replace_rules() brings.
-  AlertStage(const RuleBook& book, double frame_period_s);
+  AlertStage(const RuleBook& book, double frame_period_s, int frames_per_sum = 16);
 
   [[nodiscard]] Stage stage() const noexcept override { return Stage::alert; }
   void process(const Frame& frame, const Prepared& prepared, Measurements& out) noexcept override;
@@ -69,14 +72,32 @@ class AlertStage final : public TrackStage {
   void list_numbers(std::vector<std::uint16_t>& out) const;
 
  private:
+  /// What rules judge: a frame's measurements, or a running sum's.
+  struct Picture {
+    const FixedVector<Spot, kMaxSpots>& spots;
+    std::uint64_t seq = 0;              // of the frame that brought it
+    std::uint64_t dated_seq = 0;        // that it stands for
+    std::uint32_t frames_apart = 1;     // from one to the next
+    std::uint64_t accepted = 0;         // so many so far
+    bool is_evidence_of_change = true;  // shares nothing with the last one that was
+  };
+  struct Value {
+    double value = 0.0, sigma = 0.0, sigma_sys = 0.0;
+  };
+
+  void judge_frame(RuleState& state, const Frame& frame, Measurements& out);
+  void judge_sums(const Frame& frame, Measurements& out);
   void watch_scalar(RuleState& state, std::uint64_t seq, Measurements& out);
-  void watch_spots(RuleState& state, std::uint64_t seq, Measurements& out);
-  void watch_presence(RuleState& state, std::uint64_t seq, Measurements& out);
-  void observe(RuleState& state, Watch& watch, double value, double sigma, double sigma_sys,
-               std::uint64_t seq, Measurements& out);
+  void watch_sum(RuleState& state, const Picture& picture, Measurements& out);
+  void watch_spots(RuleState& state, const Picture& picture, Measurements& out);
+  void watch_presence(RuleState& state, const Picture& picture, Measurements& out);
+  void observe(RuleState& state, Watch& watch, const Value& value, const Picture& picture,
+               Measurements& out);
+  [[nodiscard]] static std::optional<Value> lattice_value(Quantity quantity,
+                                                          const Lattice* lattice) noexcept;
+  void begin_anew(RuleState& state) noexcept;
   template <class Act>
-  void for_each_watched(RuleState& state, std::uint64_t seq, const Measurements& out,
-                        const Act& act);
+  void for_each_watched(RuleState& state, const Picture& picture, const Act& act);
   [[nodiscard]] static Watch* find(RuleState& state, std::uint32_t spot_id, std::uint64_t seq);
   /// False when this frame's list is full: the caller keeps its state and tells it with the next.
   [[nodiscard]] static bool emit(const RuleState& state, const Watch& watch, bool is_raised,
@@ -92,6 +113,10 @@ class AlertStage final : public TrackStage {
   bool has_last_drift_ = false;
   double drift_speed_px_ = 0.0;
   std::uint64_t accepted_frames_ = 0;
+  std::uint32_t frames_per_sum_, frames_from_sum_to_sum_;
+  std::uint64_t accepted_sums_ = 0;        // since they began
+  std::uint64_t last_sum_seq_ = 0;         // the frame that brought it
+  std::uint64_t change_judged_until_ = 0;  // the last frame of the sum that was evidence of change
 };
 
 }  // namespace latticed

@@ -62,8 +62,9 @@ LatticeStage::LatticeStage(const signal::FrameFft& fft, const FrameGeometry& geo
     return ((size - 1) / 2.0 - origin - (grid_.bin - 1) / 2.0) / grid_.bin;
   };
   centre_cells_ = {centre(geometry.width, grid_.x0), centre(geometry.height, grid_.y0)};
-  if (config_.superlattice.size() > kMaxSuperlattice) config_.superlattice.resize(kMaxSuperlattice);
-  lattices_.set_fractions(config_.superlattice);
+  auto& places = config_.settings.superlattice;
+  if (places.size() > kMaxSuperlattice) places.resize(kMaxSuperlattice);
+  lattices_.set_fractions(places);
 }
 
 double LatticeStage::bins_apart(Vector2 a, Vector2 b) const noexcept {
@@ -639,7 +640,7 @@ void LatticeStage::look_at_superlattice(const Prepared& prepared, Measurements& 
         strongest = out.spots[i].snr;
         outline = i;
       }
-    for (const Vector2 index : config_.superlattice) {
+    for (const Vector2 index : config_.settings.superlattice) {
       const Vector2 f = lattice.measured.at(index.x, index.y);
       const Vector2 seen = scan_.seen_of(f);
       const std::size_t ring = signal::ring_at(grid_, config_.min_fringes, seen);
@@ -682,9 +683,19 @@ double LatticeStage::structure_power(const Prepared& prepared) noexcept {
 }
 
 void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements& out) noexcept {
+  scan_.advance(out.drift);
+  measure_all(prepared, out);
+}
+
+void LatticeStage::process_sum(const Prepared& sum, const signal::MeanVelocity& velocity,
+                               Measurements& out) noexcept {
+  scan_.set_velocity(velocity);
+  measure_all(sum, out);
+}
+
+void LatticeStage::measure_all(const Prepared& prepared, Measurements& out) noexcept {
   bragg_power_ = 0.0;
   fits_.clear();
-  scan_.advance(out.drift);
   if (scan_.is_scanned()) out.scan_affine = scan_.affine();
   if (prepared.quality != FrameQuality::good) return;
   follow(prepared, out);

@@ -18,20 +18,22 @@
 
 namespace latticed {
 
+/// What a user may say about lattices.
+struct LatticeSettings {
+  /// Fractional indices (h, k) of the main lattice that are looked at in every frame, at most
+  /// kMaxSuperlattice; none of them whole. As given here: the three corners of a honeycomb's first
+  /// zone, and halves.
+  std::vector<Vector2> superlattice = {{1.0 / 3, 1.0 / 3}, {-2.0 / 3, 1.0 / 3}, {1.0 / 3, -2.0 / 3},
+                                       {1.0 / 2, 0.0},     {0.0, 1.0 / 2},      {1.0 / 2, 1.0 / 2}};
+};
+
 struct LatticeConfig {
   double min_fringes = 6.0;             // as in DetectConfig: where the rings of noise begin
   double pixel_size_nm = 0.0;           // raw pixel; 0 = unknown: lengths are then in raw pixels
   double pixel_size_sigma_ratio = 0.0;  // relative uncertainty of it, 0 to 0.5; goes into sigma_sys
   double scan_line_time_s = 0.0;        // from line to line; 0 = not scanned
   double frame_period_s = 0.0;          // 0 = unknown
-  /// Fractional indices that are looked at in every frame, at most kMaxSuperlattice.
-  std::vector<Vector2> superlattice = usual_superlattice();
-
-  /// The three corners of a honeycomb's first zone, and halves.
-  [[nodiscard]] static std::vector<Vector2> usual_superlattice() {
-    return {{1.0 / 3, 1.0 / 3}, {-2.0 / 3, 1.0 / 3}, {1.0 / 3, -2.0 / 3},
-            {1.0 / 2, 0.0},     {0.0, 1.0 / 2},      {1.0 / 2, 1.0 / 2}};
-  }
+  LatticeSettings settings = {};
 };
 
 class LatticeStage final : public TrackStage {
@@ -42,6 +44,10 @@ class LatticeStage final : public TrackStage {
   [[nodiscard]] Stage stage() const noexcept override { return Stage::lattice; }
   void process(const Frame& frame, const Prepared& prepared, Measurements& out) noexcept override;
   void skip(const Frame& lost) noexcept override;
+  /// The same of a sum of frames, in which the specimen had this mean velocity. A stage follows
+  /// frames or sums, not both.
+  void process_sum(const Prepared& sum, const signal::MeanVelocity& velocity,
+                   Measurements& out) noexcept;
 
   // Between two frames; none allocates.
   /// Follows the spot nearest to `g` (per nm, within `tolerance`), or what is there below the
@@ -84,6 +90,7 @@ class LatticeStage final : public TrackStage {
   static constexpr std::size_t kMaxRivals = 4;
   using Rivals = FixedVector<Vector2, kMaxRivals>;
 
+  void measure_all(const Prepared& prepared, Measurements& out) noexcept;
   [[nodiscard]] int nearest_track(const signal::Peak& peak, double* distance_bins) const noexcept;
   [[nodiscard]] double bins_apart(Vector2 a, Vector2 b) const noexcept;
   [[nodiscard]] Vector2 place_of(const Track& track) const noexcept;

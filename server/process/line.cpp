@@ -55,8 +55,8 @@ Result<std::unique_ptr<Line>> Line::make(Parts parts, Surroundings surroundings)
   run.epoch = line->surroundings_.epoch;
   run.detector = line->detector_->info();
   run.configuration = *configuration;
-  run.pixel_size_nm =
-      config.pixel_size_nm > 0.0 ? config.pixel_size_nm : configuration->pixel_size_nm;
+  line->config_.take_scale(*configuration);
+  run.pixel_size_nm = config.pixel_size_nm;
   run.pixel_size_sigma_ratio = config.pixel_size_sigma_ratio;
   run.pixel_size_source = config.pixel_size_source;
   run.frame_period_s =
@@ -85,7 +85,7 @@ AnalysisSetup::Wish Line::wish() const {
           config_.prepare,
           config_.drift,
           {config_.prepare.detect.min_fringes, run_.pixel_size_nm, config_.pixel_size_sigma_ratio,
-           run_.configuration.scan_line_time_s, run_.frame_period_s, config_.superlattice},
+           run_.configuration.scan_line_time_s, run_.frame_period_s, config_.lattice},
           config_.sum,
           maps_,
           surroundings_.workers};
@@ -102,7 +102,7 @@ Result<void> Line::allocate() {
         *detector_, run_.configuration,
         SourceConfig{config_.source_policy, run_.epoch, config_.first_seq}, *pixels_, *frames_,
         [ring = ring_.get()](FrameLease frame) { ring->push(std::move(frame)); });
-    alerts_ = std::make_unique<AlertStage>(run_.rules, run_.frame_period_s);
+    alerts_ = std::make_unique<AlertStage>(run_.rules, run_.frame_period_s, config_.sum.frames);
     return {};
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::resource_exhausted,
@@ -316,7 +316,7 @@ Result<std::shared_ptr<const AppliedChange>> Line::apply(TrackChange change,
 Result<void> Line::ready(PendingChange& change) const {
   if (const auto* rules = std::get_if<SetRules>(&change.record->change)) {
     if (auto ok = check_rules(rules->rules); !ok) return ok;
-    change.rules = AlertStage::RuleSet(rules->rules, run_.frame_period_s);
+    change.rules = AlertStage::RuleSet(rules->rules, run_.frame_period_s, config_.sum.frames);
     change.record->rule_numbers.reserve(rules->rules.size());
   } else if (const auto* spot = std::get_if<WatchSpot>(&change.record->change)) {
     if (!std::isfinite(spot->g_per_nm.x) || !std::isfinite(spot->g_per_nm.y) ||

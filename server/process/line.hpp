@@ -23,16 +23,25 @@ struct LineConfig {
   DetectorSettings detector;
   PrepareConfig prepare;
   signal::DriftConfig drift;
+  LatticeSettings lattice;
   SumConfig sum;
   double pixel_size_nm = 0.0;  // overrides what the detector says; 0 = as the detector says
   double pixel_size_sigma_ratio = 0.0;
   std::string pixel_size_source;  // a calibration, in words; empty = nobody measured it
   double frame_period_s = 0.0;    // likewise
-  std::vector<Vector2> superlattice = LatticeConfig::usual_superlattice();
-  int frame_slots = 16;  // raw frames in memory, 2 to 65536
+  int frame_slots = 16;           // raw frames in memory, 2 to 65536
   LossPolicy source_policy = LossPolicy::drop_newest;
   std::uint64_t first_seq = 0;
   std::vector<AlertRule> rules;
+
+  /// What is not said here about the pixel size is as the detector says: sigma and source only with
+  /// its own size, since of another one they say nothing.
+  void take_scale(const DetectorConfiguration& device) {
+    if (pixel_size_nm > 0.0) return;
+    pixel_size_nm = device.pixel_size_nm;
+    if (pixel_size_sigma_ratio == 0.0) pixel_size_sigma_ratio = device.pixel_size_sigma_ratio;
+    if (pixel_size_source.empty()) pixel_size_source = device.pixel_size_source;
+  }
 };
 
 class Line {

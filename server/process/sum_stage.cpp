@@ -36,6 +36,8 @@ SumStage::SumStage(const signal::FrameFft& fft, const FrameGeometry& geometry, c
       work_(detector_.make_workspace()),
       lattice_(fft, geometry, config.lattice) {
   prepared_.spectrum = signal::Spectrum(grid_.spectrum_size());
+  added_.resize(kParts * frames_per_part_);
+  row_.reserve(added_.size());
 }
 
 void SumStage::forget_frames() noexcept {
@@ -93,6 +95,11 @@ void SumStage::take(const Frame& frame, const Prepared& prepared,
     sum_.begin(open_, place);
   }
   sum_.add(open_, prepared.spectrum, place);
+  const Vector2 sigma = out.drift.sigma_drift_px;
+  added_[open_ * frames_per_part_ + tally.added] = {static_cast<double>(frame.seq),
+                                                    out.drift.drift_px,
+                                                    {sigma.x * sigma.x, sigma.y * sigma.y},
+                                                    out.mean_counts};
   ++tally.added;
   tally.last_seq = frame.seq;
   tally.mean_seq += (static_cast<double>(frame.seq) - tally.mean_seq) / tally.added;
@@ -121,11 +128,11 @@ void SumStage::process(const Frame& frame, const Prepared& prepared, Measurement
   judge(out);
   if (!is_summing_) return;
   // The oldest part is let go only when a frame comes that needs its place.
-  if (is_due_) measure(frame, out);
+  if (is_due_) measure(out);
   if (frames_in_part_ == 0) tallies_[open_] = {};
   take(frame, prepared, out);
   advance(1);
-  if (is_due_) measure(frame, out);
+  if (is_due_) measure(out);
 }
 
 void SumStage::skip(const Frame& lost) noexcept {
@@ -146,7 +153,19 @@ void SumStage::detect() noexcept {
   detector_.detect(prepared_.spectrum, work_, prepared_.peaks);
 }
 
-void SumStage::measure(const Frame& frame, Measurements& out) noexcept {
+// Oldest part first.
+signal::MeanVelocity SumStage::velocity(std::uint32_t parts) noexcept {
+  row_.clear();
+  for (std::size_t i = 0; i < kParts; ++i) {
+    const std::size_t p = (open_ + i) % kParts;
+    if ((parts & (1u << p)) == 0) continue;
+    const auto begin = added_.begin() + static_cast<std::ptrdiff_t>(p * frames_per_part_);
+    row_.insert(row_.end(), begin, begin + tallies_[p].added);
+  }
+  return signal::mean_velocity(row_);
+}
+
+void SumStage::measure(Measurements& out) noexcept {
   is_due_ = false;
   // Newest first: what lies too far from it is left out.
   std::uint32_t parts = 0;
@@ -193,12 +212,18 @@ void SumStage::measure(const Frame& frame, Measurements& out) noexcept {
   prepared_.statistics.mean = sum.mean_counts;
   seen_ = {};
   seen_.mean_counts = sum.mean_counts;
-  lattice_.process(frame, prepared_, seen_);
+  lattice_.process_sum(prepared_, velocity(parts), seen_);
   sum.crystallinity = seen_.crystallinity;
+  sum.scan_affine = seen_.scan_affine;
   for (Spot spot : seen_.spots) {
     spot.is_confirmed = spot.is_confirmed && spot.age_frames >= kParts;
     spot.age_frames *= static_cast<std::uint32_t>(frames_per_part_);
     sum.spots.push_back(spot);
+  }
+  if (const Lattice* lattice = seen_.main_lattice()) {
+    sum.lattice = *lattice;
+    sum.lattice->is_confirmed = lattice->is_confirmed && lattice->age_frames >= kParts;
+    sum.lattice->age_frames *= static_cast<std::uint32_t>(frames_per_part_);
   }
   out.sum = sum;
 }

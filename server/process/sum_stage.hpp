@@ -4,13 +4,17 @@
 // stage, which says whether single frames are too poor.
 //
 // Only frames that are locked and whose cell is not in doubt are added, the others are counted.
-// A lattice that changes within the K frames is smeared: the sum says which frames it is made of.
-// Sums that share frames share noise: a spot is confirmed when it is seen again in a sum that
+// Scanned frames are each distorted by their own velocity; the sum is corrected by the mean of
+// them. A lattice that changes within the K frames is smeared: the sum says which frames it is made
+// of. Sums that share frames share noise: a spot is confirmed when it is seen again in a sum that
 // shares no frame with the one it was first seen in.
 #pragma once
 
+#include <vector>
+
 #include "server/process/lattice_stage.hpp"
 #include "server/process/stage.hpp"
+#include "server/signal/mean_velocity.hpp"
 #include "server/signal/peak_detect.hpp"
 #include "server/signal/running_sum.hpp"
 
@@ -60,10 +64,11 @@ class SumStage final : public TrackStage {
 
   void judge(const Measurements& out) noexcept;
   void take(const Frame& frame, const Prepared& prepared, const Measurements& out) noexcept;
+  [[nodiscard]] signal::MeanVelocity velocity(std::uint32_t parts) noexcept;
   void advance(std::uint64_t frames) noexcept;
   void close_part() noexcept;
   void forget_frames() noexcept;
-  void measure(const Frame& frame, Measurements& out) noexcept;
+  void measure(Measurements& out) noexcept;
   void detect() noexcept;
   [[nodiscard]] bool is_near(Vector2 a, Vector2 b) const noexcept;
 
@@ -79,7 +84,9 @@ class SumStage final : public TrackStage {
   Measurements seen_;  // in the sum
 
   std::array<Tally, kParts> tallies_;
-  std::size_t open_ = 0;  // the part that frames go into
+  std::vector<signal::AddedFrame> added_;  // part by part, frames_per_part_ places each
+  std::vector<signal::AddedFrame> row_;    // those of a sum, in order
+  std::size_t open_ = 0;                   // the part that frames go into
   std::uint64_t frames_in_part_ = 0;
   std::uint64_t parts_closed_ = 0;   // since it began anew
   std::uint64_t frames_unused_ = 0;  // in a row

@@ -30,7 +30,8 @@ std::size_t AlertBoard::raised_so_far() const {
 
 std::string describe(const AlertEvent& alert, const RuleBook& rules) {
   const AlertRule& rule = rules[alert.rule];
-  const std::string spot = alert.spot_id ? fmt::format("spot {} at ", alert.spot_id) : "";
+  std::string spot = rule.of == RuleOf::sum ? "running sum, " : "";
+  if (alert.spot_id) spot += fmt::format("spot {} at ", alert.spot_id);
   const std::string_view unit = unit_of(rule.quantity);
   return fmt::format("{}: {}{:.5g} ± {:.2g}{}{} since frame {}", rule.name, spot, alert.value,
                      alert.sigma, unit == "1" ? "" : " ", unit == "1" ? "" : unit, alert.since_seq);

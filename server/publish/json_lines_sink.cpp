@@ -107,11 +107,13 @@ std::string sum_json(const SumMeasurement& sum, double pixel_size_nm) {
   return fmt::format(
       "{{\"frames_added\":{},\"frames_left_out\":{},\"first_seq\":{},\"last_seq\":{},"
       "\"effective_seq\":{},\"effective_time_ns\":{},\"drift_px\":[{},{}],\"mean_counts\":{},"
-      "\"spots\":{},\"crystallinity\":{}}}",
+      "\"spots\":{},\"crystallinity\":{},\"lattice\":{},\"scan_affine\":{}}}",
       sum.frames_added, sum.frames_left_out, sum.first_seq, sum.last_seq, Number{sum.effective_seq},
       sum.effective_time_ns ? std::to_string(*sum.effective_time_ns) : std::string("null"),
       Number{sum.drift_px.x}, Number{sum.drift_px.y}, Number{sum.mean_counts, 7},
-      spots_json(sum.spots, pixel_size_nm), Number{sum.crystallinity.value_or(NAN), 6});
+      spots_json(sum.spots, pixel_size_nm), Number{sum.crystallinity.value_or(NAN), 6},
+      sum.lattice ? lattice_json(*sum.lattice, pixel_size_nm) : std::string("null"),
+      affine_json(sum.scan_affine));
 }
 
 std::string alert_json(const AlertEvent& alert, const RunInfo& run) {
@@ -122,6 +124,7 @@ std::string alert_json(const AlertEvent& alert, const RunInfo& run) {
       rule.name, alert.is_raised ? "raised" : "cleared", Number{alert.value},
       unit_of(rule.quantity), Number{alert.sigma}, alert.since_seq);
   if (alert.spot_id) out += fmt::format(",\"spot_id\":{}", alert.spot_id);
+  if (rule.of == RuleOf::sum) out += ",\"of\":\"sum\"";
   return out + "}";
 }
 

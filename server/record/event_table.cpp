@@ -1,33 +1,44 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "server/record/event_table.hpp"
 
-#include <cstddef>
+#include <array>
 
 namespace latticed::record {
 
-EventTable EventTable::create(Hdf5Author& author, hid_t group) {
-  const Handle word = text_type(sizeof EventRow::kind), name = text_type(sizeof EventRow::source),
-               text = text_type(sizeof EventRow::text);
-  const Member members[] = {
-      {"time_ns", offsetof(EventRow, time_ns), H5T_NATIVE_INT64},
-      {"id", offsetof(EventRow, id), H5T_NATIVE_UINT64},
-      {"frame_first", offsetof(EventRow, frame_first), H5T_NATIVE_UINT64},
-      {"frame_last", offsetof(EventRow, frame_last), H5T_NATIVE_UINT64},
-      {"kind", offsetof(EventRow, kind), word},
-      {"severity", offsetof(EventRow, severity), word},
-      {"source", offsetof(EventRow, source), name},
-      {"part", offsetof(EventRow, part), H5T_NATIVE_UINT32},
-      {"parts", offsetof(EventRow, parts), H5T_NATIVE_UINT32},
-      {"text", offsetof(EventRow, text), text},
+namespace {
+
+template <std::size_t Bytes>
+std::array<char, Bytes> text(const char (&from)[Bytes]) {
+  return std::to_array(from);
+}
+
+const std::vector<Column<EventRow>>& columns() {
+  static const std::vector<Column<EventRow>> all = {
+      {"time_ns", [](const EventRow& row) { return row.time_ns; }},
+      {"id", [](const EventRow& row) { return row.id; }},
+      {"frame_first", [](const EventRow& row) { return row.frame_first; }},
+      {"frame_last", [](const EventRow& row) { return row.frame_last; }},
+      {"kind", [](const EventRow& row) { return text(row.kind); }},
+      {"severity", [](const EventRow& row) { return text(row.severity); }},
+      {"source", [](const EventRow& row) { return text(row.source); }},
+      {"part", [](const EventRow& row) { return row.part; }},
+      {"parts", [](const EventRow& row) { return row.parts; }},
+      {"text", [](const EventRow& row) { return text(row.text); }},
   };
+  return all;
+}
+
+}  // namespace
+
+EventTable EventTable::create(Hdf5Author& author, hid_t group) {
   EventTable table;
-  table.rows_ = make_compound_rows(
+  table.rows_ = DescribedTable<EventRow>::create(
       author, group,
-      {"events", sizeof(EventRow), 64,
+      {"events", 64,
        "what happened: kind is tag, span, alert, command, parameter or state; frame_first and "
        "frame_last are frame_ids, the largest integer: about no frame; a text longer than a row "
        "goes on in the next one with the same id"},
-      members);
+      columns());
   return table;
 }
 
@@ -40,21 +51,17 @@ void EventTable::add(const RecordedEvent& event) {
   fill_text(row.kind, to_string(event.kind));
   fill_text(row.severity, to_string(event.severity));
   fill_text(row.source, event.source);
-  const std::size_t first = waiting_.size();
+  std::vector<EventRow> parts;
   std::string_view left = event.text;
   do {
     left = fill_text(row.text, left);
-    row.part = static_cast<std::uint32_t>(waiting_.size() - first);
-    waiting_.push_back(row);
+    row.part = static_cast<std::uint32_t>(parts.size());
+    parts.push_back(row);
   } while (!left.empty());
-  for (std::size_t i = first; i < waiting_.size(); ++i)
-    waiting_[i].parts = static_cast<std::uint32_t>(waiting_.size() - first);
-}
-
-Result<void> EventTable::write() {
-  Result<void> ok = rows_.append(waiting_.data(), waiting_.size());
-  if (ok) waiting_.clear();
-  return ok;
+  for (EventRow& part : parts) {
+    part.parts = static_cast<std::uint32_t>(parts.size());
+    rows_.add(part);
+  }
 }
 
 }  // namespace latticed::record

@@ -3,9 +3,7 @@
 // configuration is kept whole.
 #pragma once
 
-#include <vector>
-
-#include "server/record/compound.hpp"
+#include "server/record/described_table.hpp"
 #include "server/record/recorded_event.hpp"
 
 namespace latticed::record {
@@ -22,14 +20,13 @@ class EventTable {
  public:
   static EventTable create(Hdf5Author& author, hid_t group);
   void add(const RecordedEvent& event);
-  Result<void> write();
+  Result<void> write() { return rows_.write(); }
   /// Events, not rows.
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
-  [[nodiscard]] bool has_news() const noexcept { return !waiting_.empty(); }
+  [[nodiscard]] bool has_news() const noexcept { return rows_.has_news(); }
 
  private:
-  Rows rows_;
-  std::vector<EventRow> waiting_;
+  DescribedTable<EventRow> rows_;
   std::uint64_t count_ = 0;
 };
 

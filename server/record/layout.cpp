@@ -120,6 +120,8 @@ class Layout {
       author_.number_field(detector, "pixel_size_sigma_ratio", run().pixel_size_sigma_ratio, "");
     if (!run().pixel_size_source.empty())
       author_.text_field(detector, "pixel_size_source", run().pixel_size_source);
+    if (run().configuration.scan_line_time_s > 0.0)
+      author_.number_field(detector, "scan_line_time", run().configuration.scan_line_time_s, "s");
     author_.number_field(detector, "frame_time", run().frame_period_s, "s");
     author_.boolean_field(detector, "frame_time_is_assumed", run().is_frame_period_assumed);
     if (run().configuration.exposure_s > 0.0)
@@ -152,7 +154,7 @@ class Layout {
     images(stack);
     const Handle info = author_.group(event, "frame_info", "NXcollection");
     tables_.frames = FrameTable::create(author_, info, stack, start_);
-    tables_.lost = LostTable::create(author_, event);
+    tables_.lost = make_lost_table(author_, event);
     const Handle instrument = author_.group(event, "instrument", "NXem_instrument");
     tables_.holders =
         HolderLogsWriter::create(author_, instrument, facts_.holders, facts_.started_ns);
@@ -214,17 +216,20 @@ class Layout {
     const Handle drift = process(all, "drift", 2);
     author_.text_field(drift, "results", under_event("frame_info"));
     const Handle lattice = process(all, "lattice", 3);
-    tables_.spots = SpotTable::create(
-        author_, lattice, "one row per reflection and frame; seq is frame_info/frame_id");
+    tables_.spots = make_spot_table(author_, lattice,
+                                    "one row per reflection and frame; seq is frame_info/frame_id");
     // HyperSpy 1.7 cannot read an empty dataset as metadata, but leaves what is in NXdata alone.
     const Handle found = author_.group(lattice, "found", "NXdata");
-    tables_.lattices = LatticeTable::create(author_, found);
-    tables_.superlattice = SuperlatticeTable::create(author_, found);
+    tables_.lattices = make_lattice_table(
+        author_, found, "one row per lattice and frame, from that frame's spots alone");
+    tables_.superlattice = make_superlattice_table(author_, found);
     const Handle sum = process(all, "running_sum", 4);
     const Handle sums = author_.group(sum, "found", "NXdata");
-    tables_.sums = SumTable::create(author_, sums);
-    tables_.sum_spots = SpotTable::create(
+    tables_.sums = make_sum_table(author_, sums);
+    tables_.sum_spots = make_spot_table(
         author_, sums, "one row per reflection and running sum; seq is that of sums");
+    tables_.sum_lattices = make_lattice_table(
+        author_, sums, "the main lattice of each running sum; seq is that of sums");
   }
 
   void latticed(hid_t entry) {

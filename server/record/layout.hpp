@@ -45,6 +45,7 @@ struct RecordingTables {
   SuperlatticeTable superlattice;
   SumTable sums;
   SpotTable sum_spots;
+  LatticeTable sum_lattices;
   LostTable lost;
   EventTable events;
   HolderLogsWriter holders;

@@ -131,7 +131,8 @@ std::uint64_t Recording::bytes() const noexcept {
 Result<void> Recording::add(const Frame& frame) {
   if (frame.change) add(event_of_change(frame));
   if (!frame.has_pixels()) {
-    tables_.lost.add(frame, images_);
+    tables_.lost.add({frame, images_});
+    lost_frames_ += frame.header.lost_count;
     follows_gap_ = true;
     return {};
   }
@@ -146,15 +147,17 @@ Result<void> Recording::add(const Frame& frame) {
     tables_.frames.add(row);
   }
   for (const Spot& spot : frame.measurements.spots)
-    tables_.spots.add(frame.seq, spot, facts_.run.pixel_size_nm);
+    tables_.spots.add({frame.seq, spot, facts_.run.pixel_size_nm});
   for (const Lattice& lattice : frame.measurements.lattices)
-    tables_.lattices.add(frame.seq, lattice, facts_.run.pixel_size_nm);
+    tables_.lattices.add({frame.seq, lattice, facts_.run.pixel_size_nm});
   for (const SuperlatticeSpot& spot : frame.measurements.superlattice)
-    tables_.superlattice.add(frame.seq, spot);
+    tables_.superlattice.add({frame.seq, spot});
   if (const auto& sum = frame.measurements.sum) {
-    tables_.sums.add(frame.seq, *sum);
+    tables_.sums.add({frame.seq, *sum});
     for (const Spot& spot : sum->spots)
-      tables_.sum_spots.add(frame.seq, spot, facts_.run.pixel_size_nm);
+      tables_.sum_spots.add({frame.seq, spot, facts_.run.pixel_size_nm});
+    if (sum->lattice)
+      tables_.sum_lattices.add({frame.seq, *sum->lattice, facts_.run.pixel_size_nm});
   }
   for (const AlertEvent& alert : frame.measurements.alerts)
     add(event_of(alert, frame, facts_.run.rules));
@@ -180,8 +183,8 @@ Result<void> Recording::add_image(const Frame& frame) {
 bool Recording::has_news() const {
   return tables_.frames.has_news() || tables_.spots.has_news() || tables_.lattices.has_news() ||
          tables_.superlattice.has_news() || tables_.sums.has_news() ||
-         tables_.sum_spots.has_news() || tables_.lost.has_news() || tables_.events.has_news() ||
-         tables_.holders.has_news();
+         tables_.sum_spots.has_news() || tables_.sum_lattices.has_news() ||
+         tables_.lost.has_news() || tables_.events.has_news() || tables_.holders.has_news();
 }
 
 Result<void> Recording::flush() {
@@ -193,6 +196,7 @@ Result<void> Recording::flush() {
   if (auto ok = tables_.superlattice.write(); !ok) return ok;
   if (auto ok = tables_.sums.write(); !ok) return ok;
   if (auto ok = tables_.sum_spots.write(); !ok) return ok;
+  if (auto ok = tables_.sum_lattices.write(); !ok) return ok;
   if (auto ok = tables_.lost.write(); !ok) return ok;
   if (auto ok = tables_.events.write(); !ok) return ok;
   return file_.flush();
@@ -202,7 +206,7 @@ RecordingTotals Recording::totals(const End& end) const {
   return {end.ended_ns,
           end.why,
           images_,
-          tables_.lost.frames(),
+          lost_frames_,
           tables_.events.count(),
           end.events_missed,
           tables_.holders.samples(),

@@ -46,7 +46,7 @@ class Recording {
   /// Where it is now.
   [[nodiscard]] const std::string& path() const noexcept { return part_path_; }
   [[nodiscard]] std::uint64_t images() const noexcept { return images_; }
-  [[nodiscard]] std::uint64_t lost() const noexcept { return tables_.lost.frames(); }
+  [[nodiscard]] std::uint64_t lost() const noexcept { return lost_frames_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept;
   [[nodiscard]] int descriptor() const noexcept { return file_.descriptor(); }
 
@@ -61,6 +61,7 @@ class Recording {
   RecordingTables tables_;  // after the file: closed before it
   HolderStates states_;
   std::uint64_t images_ = 0;
+  std::uint64_t lost_frames_ = 0;
   bool follows_gap_ = false;
 };
 

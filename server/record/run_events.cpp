@@ -18,6 +18,7 @@ json to_json(const AlertRule& rule, std::size_t number) {
   return {{"number", number},
           {"name", rule.name},
           {"quantity", to_string(rule.quantity)},
+          {"of", to_string(rule.of)},
           {"kind", rule.kind == RuleKind::limit ? "limit" : "change"},
           {"above", rule.above},
           {"below", rule.below},
@@ -78,6 +79,7 @@ RecordedEvent event_of(const AlertEvent& alert, const Frame& frame, const RuleBo
             {"since_seq", alert.since_seq},
             {"rule_number", alert.rule}};
   if (alert.spot_id) text["spot_id"] = alert.spot_id;
+  if (rule.of == RuleOf::sum) text["of"] = to_string(rule.of);
   RecordedEvent event;
   event.time_ns = frame.header.time_ns;
   event.frame_first = frame.seq;

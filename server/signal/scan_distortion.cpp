@@ -98,6 +98,13 @@ void ScanDistortion::find_velocity() noexcept {
   sigma_ = {x.sigma / frame_period_s_, y.sigma / frame_period_s_};
 }
 
+void ScanDistortion::set_velocity(const MeanVelocity& mean) noexcept {
+  is_known_ = mean.is_known && frame_period_s_ > 0.0;
+  if (!is_known_) return;
+  velocity_ = {mean.px_per_frame.x / frame_period_s_, mean.px_per_frame.y / frame_period_s_};
+  sigma_ = {mean.sigma.x / frame_period_s_, mean.sigma.y / frame_period_s_};
+}
+
 ScanAffine ScanDistortion::affine() const noexcept {
   if (!is_scanned() || !is_known_) return {};
   const double shear = velocity_.x * line_time_s_, stretch = velocity_.y * line_time_s_;

@@ -3,13 +3,15 @@
 // line the specimen moves on, so that the lattice is seen sheared and stretched along the slow
 // axis, r_true = A^-1 r_seen with A = I + v t e_y^T / (1 - v_y t), v the drift velocity and t the
 // time from line to line; reciprocal vectors obey g_true = A^T g_seen. Nothing is resampled. The
-// velocity is the slope of the last frames' drifts. Used by LatticeStage.
+// velocity is the slope of the last frames' drifts; that of a sum of frames is given. Used by
+// LatticeStage.
 #pragma once
 
 #include <cstddef>
 
 #include "server/base/fixed_vector.hpp"
 #include "server/frame/measurements.hpp"
+#include "server/signal/mean_velocity.hpp"
 
 namespace latticed::signal {
 
@@ -26,6 +28,9 @@ class ScanDistortion {
   /// `frames` passed without a measurement.
   void skip(std::size_t frames) noexcept;
   void restart() noexcept { places_.clear(); }
+  /// What is measured now is a sum of frames with this mean velocity; until the next call of
+  /// either.
+  void set_velocity(const MeanVelocity& mean) noexcept;
 
   /// A; the unit matrix while the velocity is not known yet.
   [[nodiscard]] ScanAffine affine() const noexcept;

@@ -89,7 +89,7 @@ def _config(series, socket, references):
     return "\n".join(["[pipeline]\nworkers = 1\npin_workers = false\n[output]\nview = false\n[[detector]]",
                       *(f"{key} = {json.dumps(value)}" for key, value in keys.items()),
                       "[detector.simulator]", f"socket = {json.dumps(str(socket))}",
-                      "[detector.prepare]", f"bin = {series.bin}"])
+                      "[detector.prepare]", f"bin = {series.bin}", series.more_keys()])
 
 
 def read_truth(path):

@@ -65,6 +65,10 @@ class Series:
         parts += [f"[[step]]\nt_s = {frame * PERIOD_S}\njump_nm = [{x:.6f}, {y:.6f}]" for frame, (x, y) in self.jumps()]
         return "\n".join(parts) + "\n"
 
+    def more_keys(self):
+        """TOML for latticed, beyond what every series has."""
+        return ""
+
     def _detector(self):
         out = (f'[[detector]]\nname = "camera"\nwidth = {self.size}\nheight = {self.size}\n'
                f"pixel_size_nm = {self.pixel_nm}\ndose_e_per_px = {self.dose}\n"

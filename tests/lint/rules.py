@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "server/signal": ["drivers/kit", "server/base", "server/frame"],
     "server/acquire": ["drivers/kit", "server/base", "server/frame"],
     "server/process": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/acquire"],
-    "server/config": ["drivers/*", "server/base", "server/process", "server/signal"],
+    "server/config": ["drivers/*", "server/base", "server/frame", "server/process", "server/signal"],
     "server/figure": ["drivers/kit", "server/base"],
     "server/publish": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
                        "server/figure"],

@@ -24,6 +24,7 @@ width = 384
 height = 384
 pixel_size_nm = {PIXEL_NM}
 dose_e_per_px = 60
+hot_pixels = 0
 [specimen]
 phase = "P2"
 layer_normal_deg = 28.0
@@ -113,6 +114,20 @@ class AStandardMendsThePixelSize(unittest.TestCase):
                 self.assertAlmostEqual(detector["pixel_size_at_specimen"][()], made.pixel_size_nm, places=12)
                 self.assertAlmostEqual(detector["pixel_size_sigma_ratio"][()], made.pixel_size_sigma_ratio, places=12)
                 self.assertIn(b"calibrated by spacings", detector["pixel_size_source"][()])
+
+            # Measured again from the recording: the same spacings with the same doubt. (Without hot pixels: a movie shows
+            # them to a replay, a live run without a reference does not know them.)
+            replayed = subprocess.run([harness.BIN / "latticed", "analyze", recording], capture_output=True, text=True,
+                                      timeout=harness.DEADLINE_S)
+            self.assertEqual(replayed.returncode, 0, replayed.stderr)
+            replayed = {entry["seq"]: entry for entry in map(json.loads, replayed.stdout.splitlines())}
+            self.assertEqual(len(replayed), len(measured))
+            for m in measured:
+                spots = {spot["id"]: spot for spot in replayed[m.seq]["spots"]}
+                self.assertEqual(set(spots), {spot.id for spot in m.spots}, m.seq)
+                for spot in m.spots:
+                    self.assertAlmostEqual(spots[spot.id]["d_nm"] / spot.d_nm, 1, places=6)
+                    self.assertAlmostEqual(spots[spot.id]["sigma_d_sys_nm"] / spot.sigma_d_sys_nm, 1, places=3)
 
             # Again, now from the mended scale: the same nominal size, the same answer.
             again = self.calibrate(lab, reflections, frame_count=32).calibration

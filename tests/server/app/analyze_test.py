@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`latticed analyze` as a process: good recordings, bad ones, bad options, and being ended."""
 import array
+import math
 import os
+import random
 import signal
 import subprocess
 import time
@@ -69,6 +71,29 @@ class Analyze(Programs):
         _, lines = self.analyze(movie, "--config", "c.toml")
         _, wider = self.analyze(movie, "--config", "c.toml", "--pixel-size-nm", "0.1")
         self.assertAlmostEqual(2 * lines[2]["spots"][0]["d_nm"], wider[2]["spots"][0]["d_nm"], places=6)
+
+    def test_looks_at_the_superlattice_places_of_a_configuration(self):
+        frames = []
+        for seed in range(2):
+            noise = random.Random(seed)
+            waves = [[120 * math.cos(2 * math.pi * (x * a + y * b)) for y in range(96) for x in range(96)]
+                     for a, b in ((1 / 6, 0.02), (0.03, 1 / 7))]
+            frames.append(array.array("H", (int(1000 + one + two + noise.gauss(0, 20)) for one, two in zip(*waves))))
+        movie = mrc(self.folder / "two.mrc", frames, 96, 96)
+        text = '[[detector]]\nname = "x"\ndriver = "replay"\nreplay.files = ["unused"]\nlattice.superlattice = {}\n'
+        wanted = {'["1/3 1/3", "1/2 0"]': [[1 / 3, 1 / 3], [0.5, 0]], "[]": []}
+        for places, indices in wanted.items():
+            (self.folder / "c.toml").write_text(text.format(places))
+            done, lines = self.analyze(movie, "--config", "c.toml", "--pixel-size-nm", "0.05")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIsNotNone(lines[1]["lattice"], lines[1])
+            seen = [place["index"] for place in lines[1]["superlattice"]]
+            self.assertEqual([[round(i, 5) for i in index] for index in seen],
+                             [[round(i, 5) for i in index] for index in indices])
+        (self.folder / "c.toml").write_text(text.format('["1 0"]'))
+        done, lines = self.analyze(movie, "--config", "c.toml")
+        self.assertEqual((done.returncode, lines), (2, []))
+        self.assertRegex(done.stderr, r'c.toml:5:24: detector\[0\].lattice.superlattice: "1 0" \(expected a fraction')
 
     def test_obeys_a_file_of_rules(self):
         (self.folder / "r.toml").write_text(

@@ -90,6 +90,38 @@ TEST(ReadConfig, KnowsTheRangeOfEveryNumber) {
         << wrong;
 }
 
+TEST(ReadConfig, TakesTheSuperlatticesPlaces) {
+  const auto config = parse_config(
+      std::string(kSimulator) + "[detector.lattice]\nsuperlattice = [\"1/4 1/2\", \"0.2 0\"]\n",
+      "c.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  const auto& places = config->detectors.at(0).line.lattice.superlattice;
+  ASSERT_EQ(places.size(), 2u);
+  EXPECT_EQ(places[0].x, 0.25);
+  EXPECT_EQ(places[0].y, 0.5);
+  EXPECT_EQ(places[1].x, 0.2);
+  const auto none = parse_config(std::string(kSimulator) + "lattice.superlattice = []\n", "c.toml");
+  ASSERT_TRUE(none) << none.error().message;
+  EXPECT_TRUE(none->detectors.at(0).line.lattice.superlattice.empty());
+}
+
+TEST(ReadConfig, NamesEveryWrongPlaceOfASuperlattice) {
+  const std::string wrong =
+      mistakes_of(std::string(kSimulator) +
+                  "lattice.superlattice = [\"1/3\", \"1 0\", \"1/2 0\", \"-1/2 0\", \"99/2 0\"]\n");
+  EXPECT_THAT(wrong,
+              HasSubstr("c.toml:5:24: detector[0].lattice.superlattice: \"1/3\" (expected two"));
+  EXPECT_THAT(wrong, HasSubstr("\"1 0\" (expected a fraction"));
+  EXPECT_THAT(wrong, HasSubstr("\"-1/2 0\" is there twice"));
+  EXPECT_THAT(wrong, HasSubstr("\"99/2 0\" (expected from -16 to 16)"));
+  std::string many = "lattice.superlattice = [";
+  for (int i = 1; i <= 13; ++i) many += "\"1/" + std::to_string(i + 1) + " 0\", ";
+  EXPECT_THAT(mistakes_of(std::string(kSimulator) + many + "]\n"),
+              HasSubstr("13 places (expected at most 12)"));
+  EXPECT_THAT(mistakes_of(std::string(kSimulator) + "lattice.superlattice = [0.5, 0.5]\n"),
+              HasSubstr("expected a text in quotes"));
+}
+
 TEST(ReadConfig, ReadsRulesAndNoRules) {
   const auto with = parse_config(std::string(kSimulator) +
                                      "[[rule]]\nname = \"drift\"\nquantity = \"drift_speed_px\"\n"
@@ -122,8 +154,21 @@ TEST(ReadConfig, RefusesRulesThatContradictThemselves) {
               HasSubstr("d_min_nm"));
   EXPECT_THAT(mistakes("quantity = \"mean_counts\"\nd_max_nm = 0.4\n"),
               HasSubstr("quantity of spots"));
+  EXPECT_THAT(mistakes("quantity = \"drift_x_px\"\nof = \"sum\"\n"),
+              HasSubstr("r.toml:4:6: rule[0].of: \"sum\" has no meaning for quantity drift_x_px"));
+  EXPECT_THAT(mistakes("quantity = \"spot_d_nm\"\nof = \"sums\"\n"),
+              HasSubstr("expected one of frame, sum"));
   EXPECT_THAT(mistakes(""), HasSubstr("rule[0].quantity: missing"));
   EXPECT_EQ(mistakes("quantity = \"spot_d_nm\"\nd_min_nm = 0.3\nd_max_nm = 0.4\n"), "none");
+}
+
+TEST(ReadConfig, ARuleAboutSumsNeedsADetectorThatHasSome) {
+  const std::string rule = "[[rule]]\nname = \"r\"\nquantity = \"spot_d_nm\"\nof = \"sum\"\n";
+  const auto with = parse_config(std::string(kSimulator) + rule, "c.toml");
+  ASSERT_TRUE(with) << with.error().message;
+  EXPECT_EQ(with->rules.at(0).of, RuleOf::sum);
+  EXPECT_THAT(mistakes_of(std::string(kSimulator) + "sum.when = \"never\"\n" + rule),
+              HasSubstr("no detector has a running sum"));
 }
 
 TEST(ReadConfig, ARulesFileHoldsRulesOnly) {

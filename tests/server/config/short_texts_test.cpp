@@ -30,6 +30,31 @@ TEST(FrameRange, IsWrittenAsItIsRead) {
     EXPECT_EQ(to_string(*parse_frame_range(text)), text);
 }
 
+TEST(FractionalIndex, ReadsFractionsAndNumbers) {
+  const auto index = parse_fractional_index("  1/3\t-0.25 ");
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_EQ(index->x, 1.0 / 3);
+  EXPECT_EQ(index->y, -0.25);
+  EXPECT_EQ(parse_fractional_index("-2/3 16")->x, -2.0 / 3);
+}
+
+TEST(FractionalIndex, RefusesWhatIsNoPlaceBetweenReflections) {
+  for (const char* text :
+       {"", "1/3", "1/3 1/2 0", "1/0 1/2", "1/-2 1/2", "a 1/2", "1/2, 1/2", "1.5/2 0", "nan 1/2",
+        "inf 1/2", "1e-1 0", "17/2 17", "0 0", "1 -2", "2/2 1", "1/ 2 0"})
+    EXPECT_FALSE(parse_fractional_index(text)) << text;
+}
+
+TEST(FractionalIndex, IsWrittenAsItIsRead) {
+  for (const char* text : {"1/3 1/3", "-2/3 1/3", "1/2 0", "0 1/7", "0.123 1/4", "1 -5/24"})
+    EXPECT_EQ(to_fractional_index(*parse_fractional_index(text)), text);
+  const Vector2 awkward{0.1 + 0.2, -1.0 / 31};
+  const auto back = parse_fractional_index(to_fractional_index(awkward));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->x, awkward.x);
+  EXPECT_EQ(back->y, awkward.y);
+}
+
 TEST(Region, ReadsFourWholeNumbers) {
   const auto region = parse_region("1,2,30,40");
   ASSERT_TRUE(region);

@@ -40,6 +40,7 @@ TEST(WriteConfig, KeepsAwkwardValues) {
   detector.line.pixel_size_nm = 0.1 + 0.2;
   detector.line.prepare.detect.false_alarms_per_frame = 1e-7;
   detector.line.prepare.region = {1, 2, 3, 4};
+  detector.line.lattice.superlattice = {{1.0 / 7, -0.123}};
   detector.simulator.timeout = std::chrono::milliseconds(1234);
   const Config back = read_back(to_toml(config));
   EXPECT_EQ(back.output.directory, config.output.directory);
@@ -53,6 +54,9 @@ TEST(WriteConfig, KeepsAwkwardValues) {
   EXPECT_EQ(b.line.pixel_size_nm, 0.1 + 0.2);
   EXPECT_EQ(b.line.prepare.detect.false_alarms_per_frame, 1e-7);
   EXPECT_EQ(b.line.prepare.region.width, 3);
+  ASSERT_EQ(b.line.lattice.superlattice.size(), 1u);
+  EXPECT_EQ(b.line.lattice.superlattice[0].x, 1.0 / 7);
+  EXPECT_EQ(b.line.lattice.superlattice[0].y, -0.123);
   EXPECT_EQ(b.simulator.timeout, std::chrono::milliseconds(1234));
 }
 

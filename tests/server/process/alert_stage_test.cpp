@@ -56,6 +56,20 @@ class AlertStageTest : public testing::Test {
     }
     return {in.alerts.begin(), in.alerts.end()};
   }
+  /// A frame that brings a sum of the last 16, as every fourth does.
+  void feed_sum(std::vector<Spot> spots, std::optional<Lattice> lattice = {}) {
+    for (int i = 0; i < 3; ++i) feed(sound());
+    Measurements in = sound();
+    SumMeasurement sum;
+    sum.frames_added = 16;
+    sum.first_seq = seq_ >= 15 ? seq_ - 15 : 0;
+    sum.last_seq = seq_;
+    sum.effective_seq = static_cast<double>(seq_) - 7.5;
+    sum.lattice = lattice;
+    for (const Spot& spot : spots) sum.spots.push_back(spot);
+    in.sum = sum;
+    feed(in);
+  }
   void feed_counts(double value) {
     Measurements in = sound();
     in.mean_counts = value;
@@ -446,6 +460,125 @@ TEST_F(AlertStageTest, ARunHasABoundedNumberOfRules) {
   EXPECT_FALSE(sut_->replace_rules(more));
   EXPECT_TRUE(sut_->replace_rules(known)) << "it is in the book";
   EXPECT_TRUE(sut_->replace_rules(known)) << "to and fro";
+}
+
+AlertRule of_sum(const char* name, Quantity quantity, RuleKind kind = RuleKind::change) {
+  return {.name = name, .quantity = quantity, .of = RuleOf::sum, .kind = kind};
+}
+
+// Frames have other spots with the same numbers.
+TEST_F(AlertStageTest, ARuleAboutSumsLooksAtNoFrame) {
+  AlertRule rule = of_sum("bright", Quantity::spot_snr, RuleKind::limit);
+  rule.above = 50.0;
+  rule.dwell_frames = 2;
+  rule.d_min_nm = 0.4;
+  use({rule});
+  for (int i = 0; i < 16; ++i) {
+    Measurements in = sound();
+    in.spots.push_back(spot(3, 0.5, 90.0));
+    feed(in);
+  }
+  EXPECT_THAT(words_, IsEmpty());
+  feed_sum({spot(3, 0.5, 90.0), spot(4, 0.3, 90.0)});
+  EXPECT_THAT(words_, IsEmpty());
+  feed_sum({spot(3, 0.5, 60.0)});  // the second in a row; it stands for 7.5 frames before each
+  EXPECT_THAT(words_, ElementsAre("bright raised 23 since 12"));
+  EXPECT_EQ(events_[0].spot_id, 3u);
+  feed_sum({spot(3, 0.5, 40.0)});
+  EXPECT_EQ(words_.back(), "bright cleared 27 since 12");
+}
+
+// Three of four sums repeat what the fourth has said: they are no further evidence.
+TEST_F(AlertStageTest, AChangeInSumsIsJudgedByThoseThatShareNoFrame) {
+  use({of_sum("strain", Quantity::spot_d_nm)});
+  double d_nm = 0.5;
+  const auto sums = [&](int count, double step) {
+    for (int i = 0; i < count; ++i) {
+      if (i % 4 == 0) d_nm = 0.5 + 1e-4 * noise_();
+      feed_sum({spot(1, d_nm + step)});
+    }
+  };
+  sums(120, 0.0);
+  EXPECT_THAT(words_, IsEmpty());
+  const std::uint64_t before = seq_;
+  sums(24, 1e-3);
+  ASSERT_EQ(words_.size(), 1u) << testing::PrintToString(words_);
+  EXPECT_TRUE(events_[0].is_raised);
+  // The baseline's wander may date it a few of the sums that count too early, never too late.
+  EXPECT_LE(events_[0].since_seq, before + 24);
+  EXPECT_GE(events_[0].since_seq + 8 * 16, before);
+  EXPECT_NEAR(events_[0].sigma, 1e-4, 5e-5);
+}
+
+TEST_F(AlertStageTest, ASpotThatComesIntoTheSumIsTold) {
+  use({of_sum("presence", Quantity::spot_presence)});
+  const auto aged = [&](std::uint32_t id, std::uint32_t age) {
+    Spot out = spot(id);
+    out.age_frames = age;
+    return out;
+  };
+  for (std::uint32_t i = 0; i < 40; ++i) feed_sum({aged(1, 4 * i)});
+  EXPECT_THAT(words_, IsEmpty());
+  for (std::uint32_t i = 0; i < 10; ++i) feed_sum({aged(1, 160 + 4 * i), aged(2, 16 + 4 * i)});
+  ASSERT_EQ(words_.size(), 1u);
+  EXPECT_EQ(events_[0].spot_id, 2u);
+  EXPECT_EQ(events_[0].value, 1.0);
+}
+
+TEST_F(AlertStageTest, WhatIsOpenIsClearedWhenSummingEnds) {
+  AlertRule rule = of_sum("many", Quantity::spot_count, RuleKind::limit);
+  rule.above = 0.5;
+  use({rule});
+  feed_sum({spot(1)});
+  ASSERT_EQ(words_.size(), 1u);
+  for (int i = 0; i < 60; ++i) feed(sound());
+  ASSERT_EQ(words_.size(), 2u);
+  EXPECT_FALSE(events_[1].is_raised);
+  feed_sum({spot(1)});
+  EXPECT_EQ(words_.size(), 3u);
+}
+
+TEST_F(AlertStageTest, WatchesTheCellOfFramesAndSums) {
+  AlertRule frames{.name = "cell", .quantity = Quantity::lattice_a_nm, .kind = RuleKind::limit};
+  frames.above = 0.3;
+  AlertRule sums = of_sum("summed_cell", Quantity::lattice_gamma_deg, RuleKind::limit);
+  sums.below = 89.0;
+  use({frames, sums});
+  Lattice lattice;
+  lattice.is_main = true;
+  lattice.a_nm = 0.31;
+  lattice.gamma_deg = 88.0;
+  Measurements in = sound();
+  (void)in.lattices.push_back(lattice);
+  feed(in);
+  feed_sum({}, lattice);
+  EXPECT_THAT(words_, IsEmpty());  // not confirmed
+  in.lattices[0].is_confirmed = lattice.is_confirmed = true;
+  feed(in);
+  feed_sum({}, lattice);
+  EXPECT_THAT(words_, ElementsAre("cell raised 5 since 5", "summed_cell raised 9 since 2"));
+  EXPECT_EQ(events_[0].value, 0.31);
+  EXPECT_EQ(events_[1].value, 88.0);
+}
+
+TEST_F(AlertStageTest, WatchesTheRatioOfARowsOrders) {
+  AlertRule rule{.name = "ordering", .quantity = Quantity::spot_harmonic_ratio};
+  rule.kind = RuleKind::limit;
+  rule.above = 0.5;
+  rule.d_max_nm = 0.3;
+  use({rule});
+  Spot second = spot(2, 0.25);
+  second.harmonic_order = 2;
+  second.harmonic_ratio = 0.6;
+  second.sigma_harmonic_ratio = 0.01;
+  Measurements in = sound();
+  in.spots.push_back(spot(1, 0.5));
+  in.spots.push_back(second);
+  feed(in);
+  ASSERT_EQ(words_.size(), 1u);
+  EXPECT_EQ(events_[0].spot_id, 2u);
+  EXPECT_EQ(events_[0].value, 0.6);
+  EXPECT_EQ(events_[0].sigma, 0.01);
 }
 
 }  // namespace

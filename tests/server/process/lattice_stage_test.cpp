@@ -311,6 +311,28 @@ TEST(LatticeStage, HasNoLatticeOnOneRow) {
   }
 }
 
+// A wave at a quarter, which nobody looks for unless told to.
+TEST(LatticeStage, LooksWhereItIsTold) {
+  Chain sut(256, 256, 1, {.pixel_size_nm = 0.02, .settings = {{{0.25, 0.0}, {0.0, 0.25}}}});
+  Scene scene{.counts = 40.0};
+  for (double turn : {0.2, 0.2 + kPi / 3, 0.2 + 2 * kPi / 3})
+    scene.lattice.push_back({{std::cos(turn) / 6.0, std::sin(turn) / 6.0}, 0.1, 0.7});
+  test::ShotNoise noise(43);
+  Measurements out = sut(noise(test::expect(scene)));
+  ASSERT_EQ(out.superlattice.size(), 2u);
+  ASSERT_TRUE(out.main_lattice());
+  const Vector2 g1 = out.main_lattice()->g1_per_nm, g2 = out.main_lattice()->g2_per_nm;
+  EXPECT_NEAR(out.superlattice[0].g_per_nm.x, g1.x / 4, 1e-9);
+  EXPECT_NEAR(out.superlattice[1].g_per_nm.y, g2.y / 4, 1e-9);
+  EXPECT_LT(out.superlattice[0].snr, 4.0);
+  scene.lattice.push_back({{0.02 * g1.x / 4, 0.02 * g1.y / 4}, 0.01, 0.3});
+  out = sut(noise(test::expect(scene)));
+  ASSERT_EQ(out.superlattice.size(), 2u);
+  EXPECT_GT(out.superlattice[0].snr, 6.0);
+  EXPECT_NEAR(out.superlattice[0].amplitude, 0.01, 4.0 * out.superlattice[0].sigma_amplitude);
+  EXPECT_LT(out.superlattice[1].snr, 4.0);
+}
+
 // Contrast 0.004 is far below detection; at a place that is known it is plain, and what it says of
 // noise is what noise does.
 TEST(LatticeStage, SeesASuperlatticeTooFaintToBeFound) {

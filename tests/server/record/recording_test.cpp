@@ -327,5 +327,23 @@ TEST_F(RecordingTest, ReferencesLieBesideTheRawImages) {
   EXPECT_EQ(file.column<std::uint16_t>(kImages).at(1), recorded_pixel(0, 0, 1));
 }
 
+TEST_F(RecordingTest, TellsAReplayTheScaleItsDoubtAndTheScan) {
+  RecordedRun run;
+  run.facts().run.pixel_size_nm = 0.0312345678901;
+  run.facts().run.pixel_size_sigma_ratio = 3.3e-4;
+  run.facts().run.pixel_size_source = "calibrated by Si";
+  run.facts().run.configuration.scan_line_time_s = 0.004;
+  auto recording = make(run);
+  ASSERT_TRUE(recording->add(*run.frame(0)));
+  ASSERT_TRUE(recording->add(*run.frame(1)));
+  const auto movie = open_movie(finished(*recording));
+  ASSERT_TRUE(movie) << movie.error().message;
+  const MovieInfo& info = (*movie)->info();
+  EXPECT_EQ(info.pixel_size_nm, 0.0312345678901);
+  EXPECT_EQ(info.pixel_size_sigma_ratio, 3.3e-4);
+  EXPECT_EQ(info.pixel_size_source, "calibrated by Si");
+  EXPECT_EQ(info.scan_line_time_s, 0.004);
+}
+
 }  // namespace
 }  // namespace latticed::test
