@@ -55,7 +55,7 @@ void add_calibrate_command(CLI::App& app, Desk& desk) {
       command->add_option("--standard", o->standard, "Si, Au, Al, graphite, SrTiO3, NiO or MgO");
   auto* spacings = command->add_option("--d", o->spacings_nm, "its spacings instead, nm")
                        ->delimiter(',')
-                       ->check(CLI::PositiveNumber)
+                       ->check(CLI::Range(0.01, 100.0))
                        ->excludes(standard);
   auto* sigma = command
                     ->add_option("--sigma", o->sigma_ratio,

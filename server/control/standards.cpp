@@ -51,6 +51,13 @@ std::vector<signal::KnownSpacing> graphite(double a_nm, double c_nm) {
   return out;
 }
 
+/// "si" is meant as Si: no two differ by case alone.
+bool is_same_word(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
+}
+
 }  // namespace
 
 std::vector<Standard> standards() {
@@ -81,7 +88,7 @@ std::vector<Standard> standards() {
 Result<Standard> find_standard(std::string_view name) {
   std::string names;
   for (Standard& one : standards()) {
-    if (one.name == name) return std::move(one);
+    if (is_same_word(one.name, name)) return std::move(one);
     names += (names.empty() ? "" : ", ") + one.name;
   }
   return Error{ErrorCode::not_found,

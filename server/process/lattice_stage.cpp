@@ -19,6 +19,8 @@ constexpr int kSeenToConfirm = 3;
 constexpr double kSmallestForcedSnr = 4.0;
 // A forced measurement may wander into noise; it counts only near where the spot was.
 constexpr double kForcedGateBins = 1.0;
+// And never further than this from where detection saw the spot last, or its lattice expects it.
+constexpr double kStrayBins = 1.5;
 constexpr double kUsualWatchBins = 3.0;  // of a watched spot, when nobody says how far it may be
 constexpr double kWidestWatchBins = 12.0;
 // A reflection's power lies within 3 bins of it, and rings are known to 8.
@@ -27,8 +29,12 @@ constexpr double kStructureMargin_bins = 12.0;
 constexpr double kMayBeAnother = 1.2;  // bins
 constexpr double kStreakAside = 1.0;   // bins: as near a streak pulls a spot
 constexpr double kRivalReach = 6.0;    // bins within which another spot disturbs
-constexpr double kBorrowBelow = 0.7;   // of the strongest spot's snr: its outline is the better one
+// Of its peak's snr: what a spot shows less under its lattice's outline is another crystal's.
+constexpr double kSameCrystal = 0.6;
+constexpr std::uint32_t kAskAgainFrames = 16;
+constexpr double kBorrowBelow = 0.7;  // of the strongest spot's snr: its outline is the better one
 constexpr double kBendMemory = 1.0 / 16;
+constexpr double kPlainBend = 10.0;  // of what noise makes of a frame's spread: exp(-10), by chance
 constexpr double kOverlapBins = 0.1;  // of spread
 constexpr int kHighestOrder = 6;
 constexpr double kRowTolerance = 0.5;  // bins
@@ -179,14 +185,22 @@ void LatticeStage::add_spot(Track& track, const signal::RefinedSpot& fit, const 
 // spot. One frame hardly sees it; the mean of the last frames does.
 void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot& spot) {
   if (!fit.is_fitted) return;
-  const double excess = fit.spot.spread - (1.0 + film) * fit.spot.spread_of_noise;
+  const double noise = (1.0 + film) * fit.spot.spread_of_noise;
+  const double excess = fit.spot.spread - noise;
   const double memory = std::max(kBendMemory, 1.0 / (1.0 + static_cast<double>(track.age_frames)));
   track.bend += memory * (excess - track.bend);
+  track.bend_across += memory * (fit.spot.spread_across - noise - track.bend_across);
+  // A crystal that is being cut off changes faster than that mean: what one frame shows plainly
+  // counts.
+  const bool is_plain = excess > kPlainBend * noise;
+  const double bend = std::max(track.bend, is_plain ? excess : 0.0);
   const double radius = std::hypot(fit.truth.x, fit.truth.y);
-  const double spread = std::sqrt(std::max(0.0, track.bend)) / radius;
+  const double spread = std::sqrt(std::max(0.0, bend)) / radius;
   spot.sigma_d_sys_nm = std::hypot(spot.sigma_d_sys_nm, spot.d_nm * spread);
   const double bin = std::hypot(fit.truth.x * grid_.width, fit.truth.y * grid_.height);
-  track.is_overlapped = spread * bin > kOverlapBins;
+  // Planes turned against each other have one d and two g: nothing for a lattice.
+  const double across = std::sqrt(std::max(0.0, track.bend_across)) / radius;
+  track.is_overlapped = std::max(spread, across) * bin > kOverlapBins;
   spot.is_overlapped = track.is_overlapped;
 }
 
@@ -212,14 +226,14 @@ LatticeStage::Rivals LatticeStage::rivals_of(const Track& track, Vector2 start,
 }
 
 // The slot of the strongest spot of the same lattice, when it is measured already and plainer.
-std::size_t LatticeStage::outline_for(const Track& track) const noexcept {
+std::size_t LatticeStage::outline_for(const Track& track, std::uint32_t lattice) const noexcept {
   std::size_t best = signal::RefineOptions::kOwnOutline;
-  if (track.lattice == 0) return best;
+  if (lattice == 0) return best;
   double strongest = track.snr / kBorrowBelow;
   for (std::size_t i = 0; i < fits_.size(); ++i) {
     if (fits_[i].track >= tracks_.size()) continue;
     const Track& other = tracks_[fits_[i].track];
-    if (other.lattice != track.lattice || other.is_overlapped || other.id == track.id ||
+    if (other.lattice != lattice || other.is_overlapped || other.id == track.id ||
         fits_[i].spot.snr <= strongest)
       continue;
     strongest = fits_[i].spot.snr;
@@ -228,32 +242,58 @@ std::size_t LatticeStage::outline_for(const Track& track) const noexcept {
   return best;
 }
 
-bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared, bool was_detected,
-                           Measurements& out) {
+// With the outline of its lattice's strongest spot, unless it shows less there than its peak has:
+// it then is another crystal's, whose spot happens to be at a place of this lattice.
+signal::RefinedSpot LatticeStage::refine(Track& track, Vector2 start, const Prepared& prepared,
+                                         const signal::Peak* peak, std::size_t slot) {
+  const auto white = static_cast<double>(prepared.peaks.noise.white);
   const Rivals rivals = rivals_of(track, start, prepared.peaks);
-  const signal::RefineOptions options{
-      .slot = out.spots.size(),
-      .outline = rivals.empty() ? outline_for(track) : signal::RefineOptions::kOwnOutline,
-      .rivals = {rivals.begin(), rivals.size()},
-      .noise_ratio = streak_ratio(start, prepared)};
-  const signal::RefinedSpot fit = refiner_.refine(
-      prepared.spectrum, start, static_cast<double>(prepared.peaks.noise.white), options);
+  signal::RefineOptions options{.slot = slot,
+                                .rivals = {rivals.begin(), rivals.size()},
+                                .noise_ratio = streak_ratio(start, prepared)};
+  const bool is_asked_again = track.not_of != 0 && peak && track.age_frames % kAskAgainFrames == 0;
+  const std::uint32_t lattice = is_asked_again ? track.not_of : track.lattice;
+  if (rivals.empty()) {
+    options.outline = outline_for(track, lattice);
+    const signal::RefinedSpot fit = refiner_.refine(prepared.spectrum, start, white, options);
+    if (options.outline == signal::RefineOptions::kOwnOutline || !peak) return fit;
+    const double of_peak = static_cast<double>(peak->snr) * std::sqrt(ring_ratio(start, prepared));
+    if (fit.is_valid && fit.snr * std::sqrt(options.noise_ratio) >= kSameCrystal * of_peak) {
+      if (is_asked_again) track.not_of = 0;
+      return fit;
+    }
+    track.not_of = lattice;
+  }
+  options.outline = signal::RefineOptions::kOwnOutline;
+  return refiner_.refine(prepared.spectrum, start, white, options);
+}
+
+bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared,
+                           const signal::Peak* peak, Measurements& out) {
+  const signal::RefinedSpot fit = refine(track, start, prepared, peak, out.spots.size());
   if (!fit.is_valid || signal::ring_at(grid_, config_.min_fringes, fit.frequency) == signal::kRings)
     return false;
-  if (!was_detected) {
+  if (!peak) {
     const double moved = bins_apart(fit.frequency, track.frequency);
     const double gate =
         track.is_watched
             ? std::max(kForcedGateBins, track.tolerance * std::max(grid_.width, grid_.height))
             : kForcedGateBins;
-    if (fit.snr < kSmallestForcedSnr || moved > gate) return false;
+    // Over the film, too, whose speckle is otherwise followed where a crystal has been.
+    const double snr = fit.snr / std::sqrt(ring_ratio(fit.frequency, prepared));
+    const bool has_strayed = !track.is_watched &&
+                             bins_apart(fit.frequency, track.last_detected) > kStrayBins &&
+                             bins_apart(fit.frequency, place_of(track)) > kStrayBins;
+    if (snr < kSmallestForcedSnr || moved > gate || has_strayed) return false;
+  } else {
+    track.last_detected = fit.frequency;
   }
   track.frequency = fit.frequency;
   track.snr = fit.snr;
   track.seen |= 1u;
   if (std::popcount(track.seen & ((1u << kWindow) - 1)) >= kSeenToConfirm)
     track.is_confirmed = true;
-  const double noise = 49.0 * static_cast<double>(prepared.peaks.noise.white);
+  const double noise = 49.0 * quiet_level(prepared.peaks);
   bragg_power_ += std::max(0.0, fit.power - noise);
   add_spot(track, fit, prepared, out);
   return true;
@@ -296,25 +336,27 @@ void LatticeStage::follow_one(Track& track, std::size_t index, const Prepared& p
                               Measurements& out) {
   const Vector2 place = place_of(track);
   const int p = peak_of_track_[index];
+  const signal::Peak* const shown =
+      p >= 0 ? &prepared.peaks.peaks[static_cast<std::size_t>(p)] : nullptr;
   Vector2 start = place;
   if (p >= 0) {
-    const signal::Peak& peak = prepared.peaks.peaks[static_cast<std::size_t>(p)];
+    const signal::Peak& peak = *shown;
     Vector2 at{static_cast<double>(peak.kx) / grid_.width,
                static_cast<double>(peak.ky) / grid_.height};
     if (at.x * place.x + at.y * place.y < 0.0) at = {-at.x, -at.y};
     const double apart = bins_apart(at, place);
     // What has outgrown this spot nearby is not this spot, as long as it is still there.
     if (apart > kMayBeAnother && track.is_confirmed &&
-        measure(track, place, prepared, false, out)) {
+        measure(track, place, prepared, nullptr, out)) {
       peak_used_[static_cast<std::size_t>(p)] = 0;
       return;
     }
     if (apart > 0.75) start = at;
   }
   if (track.is_watched)
-    measure_watched(track, start, prepared, p >= 0, out);
+    measure_watched(track, start, prepared, shown, out);
   else if (p >= 0 || track.is_confirmed)
-    (void)measure(track, start, prepared, p >= 0, out);
+    (void)measure(track, start, prepared, shown, out);
 }
 
 void LatticeStage::follow(const Prepared& prepared, Measurements& out) {
@@ -366,10 +408,10 @@ Vector2 LatticeStage::strongest_near(const signal::Spectrum& spectrum, Vector2 p
 // Somebody wants to know, so there is an answer in every frame: a fit where there is a maximum to
 // be told from noise, else what is at the spot's last place; d is then known as well as the place.
 void LatticeStage::measure_watched(Track& track, Vector2 start, const Prepared& prepared,
-                                   bool was_detected, Measurements& out) {
+                                   const signal::Peak* peak, Measurements& out) {
   const double white = static_cast<double>(prepared.peaks.noise.white);
-  if (!was_detected) start = strongest_near(prepared.spectrum, track.frequency, track.tolerance);
-  if (measure(track, start, prepared, was_detected, out)) return;
+  if (!peak) start = strongest_near(prepared.spectrum, track.frequency, track.tolerance);
+  if (measure(track, start, prepared, peak, out)) return;
   if ((track.seen & ((1u << kWindow) - 1)) == 0) track.is_confirmed = false;
   add_spot(track, refiner_.demodulate(prepared.spectrum, track.frequency, white), prepared, out);
   Spot& spot = out.spots.back();
@@ -418,6 +460,7 @@ bool LatticeStage::forget(std::uint32_t id) noexcept {
   for (Track& track : tracks_) {
     if (track.id != id || !track.is_watched) continue;
     track.is_watched = false;
+    track.last_detected = track.frequency;
     return true;
   }
   return false;
@@ -464,14 +507,14 @@ void LatticeStage::begin_new(const Prepared& prepared, Measurements& out) {
     if (!tracks_.push_back(track)) return;
     Track& added = tracks_.back();
     const double bragg_before = bragg_power_;
-    bool is_measured = measure(added, added.frequency, prepared, true, out);
+    bool is_measured = measure(added, added.frequency, prepared, &peaks[p], out);
     const Vector2 f = added.frequency;
     if (is_measured && (f.x < 0.0 || (f.x == 0.0 && f.y < 0.0))) {
       // One of a Friedel pair is listed, the one to the right; the peak was on the axis.
       out.spots.resize(out.spots.size() - 1);
       fits_.resize(fits_.size() - 1);
       bragg_power_ = bragg_before;
-      is_measured = measure(added, {-f.x, -f.y}, prepared, true, out);
+      is_measured = measure(added, {-f.x, -f.y}, prepared, &peaks[p], out);
     }
     if (is_measured)
       ++next_id_;
@@ -548,7 +591,8 @@ void LatticeStage::find_lattices(Measurements& out) {
                    .amplitude = spot.amplitude,
                    .snr = spot.snr,
                    // A watched spot that shows nothing has no place of its own.
-                   .is_doubtful = spot.is_overlapped || !fits_[i].is_fitted};
+                   .is_doubtful = spot.is_overlapped || !fits_[i].is_fitted,
+                   .not_of = tracks_[fits_[i].track].not_of};
   }
   lattices_.measure({samples_.data(), out.spots.size()});
   for (std::size_t i = 0; i < out.spots.size(); ++i) {
@@ -663,6 +707,19 @@ void LatticeStage::look_at_superlattice(const Prepared& prepared, Measurements& 
   }
 }
 
+// Noise a bin from all bins of the outermost rings. RingNoise::white is from the medians of
+// samples, which spots do not move but whose error, times all bins of the band, was most of what
+// moved crystallinity; the middle of six means bears spots in two rings.
+double LatticeStage::quiet_level(const signal::PeakList& peaks) noexcept {
+  std::array<double, 6> mean{};
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    const std::size_t ring = signal::kRings - 1 - i;
+    mean[i] = peaks.ring_bins[ring] > 0 ? peaks.ring_power[ring] / peaks.ring_bins[ring] : 0.0;
+  }
+  std::sort(mean.begin(), mean.end());
+  return 0.5 * (mean[2] + mean[3]);
+}
+
 // What is no noise, as far out as there have been reflections: beyond that only noise would be
 // added up, and how badly its level is known. Without any reflection: in the whole band.
 double LatticeStage::structure_power(const Prepared& prepared) noexcept {
@@ -679,7 +736,7 @@ double LatticeStage::structure_power(const Prepared& prepared) noexcept {
     power += prepared.peaks.ring_power[ring];
     bins += prepared.peaks.ring_bins[ring];
   }
-  return power - bins * static_cast<double>(prepared.peaks.noise.white);
+  return power - bins * quiet_level(prepared.peaks);
 }
 
 void LatticeStage::process(const Frame&, const Prepared& prepared, Measurements& out) noexcept {

@@ -64,17 +64,19 @@ class LatticeStage final : public TrackStage {
  private:
   struct Track {
     std::uint32_t id = 0;
-    Vector2 frequency;       // cycles per cell, as seen (a scan's distortion not removed)
-    std::uint32_t seen = 0;  // one bit per frame, newest lowest
+    Vector2 frequency;        // cycles per cell, as seen (a scan's distortion not removed)
+    Vector2 last_detected{};  // where a peak showed it last
+    std::uint32_t seen = 0;   // one bit per frame, newest lowest
     std::uint32_t age_frames = 0;
     double snr = 0.0;  // of the last frame that showed it
     bool is_confirmed = false;
     bool is_watched = false;
     bool is_overlapped = false;
+    std::uint32_t not_of = 0;   // a lattice at whose place it is, but not where its crystal is
     double tolerance = 0.0;     // cycles per cell; of a watched one
     std::uint32_t lattice = 0;  // by the last frame that showed it
     int h = 0, k = 0;
-    double bend = 0.0;                     // running mean, see doubt_overlap()
+    double bend = 0.0, bend_across = 0.0;  // running means, see doubt_overlap()
     signal::RandomWalkFilter<2> filter{};  // of its true frequency
   };
   /// A spot of this frame, beside what is reported of it: its slot has the same number.
@@ -99,16 +101,19 @@ class LatticeStage final : public TrackStage {
   void follow(const Prepared& prepared, Measurements& out);
   void follow_one(Track& track, std::size_t index, const Prepared& prepared, Measurements& out);
   void drop_gone() noexcept;
-  void measure_watched(Track& track, Vector2 start, const Prepared& prepared, bool was_detected,
-                       Measurements& out);
+  void measure_watched(Track& track, Vector2 start, const Prepared& prepared,
+                       const signal::Peak* peak, Measurements& out);
   [[nodiscard]] Vector2 strongest_near(const signal::Spectrum& spectrum, Vector2 place,
                                        double reach) const noexcept;
   [[nodiscard]] Rivals rivals_of(const Track& track, Vector2 start,
                                  const signal::PeakList& peaks) const noexcept;
-  [[nodiscard]] std::size_t outline_for(const Track& track) const noexcept;
+  [[nodiscard]] std::size_t outline_for(const Track& track, std::uint32_t lattice) const noexcept;
   void begin_new(const Prepared& prepared, Measurements& out);
+  [[nodiscard]] signal::RefinedSpot refine(Track& track, Vector2 start, const Prepared& prepared,
+                                           const signal::Peak* peak, std::size_t slot);
+  /// peak: that shows it in this frame; null: none.
   [[nodiscard]] bool measure(Track& track, Vector2 start, const Prepared& prepared,
-                             bool was_detected, Measurements& out);
+                             const signal::Peak* peak, Measurements& out);
   void add_spot(Track& track, const signal::RefinedSpot& fit, const Prepared& prepared,
                 Measurements& out);
   void doubt_overlap(Track& track, const Fit& fit, double film, Spot& spot);
@@ -122,6 +127,7 @@ class LatticeStage final : public TrackStage {
   void report(const signal::TrackedLattice& lattice, Measurements& out) const;
   void filter_spots(Measurements& out);
   void look_at_superlattice(const Prepared& prepared, Measurements& out);
+  [[nodiscard]] static double quiet_level(const signal::PeakList& peaks) noexcept;
   [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
   [[nodiscard]] double streak_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;

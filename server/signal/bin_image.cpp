@@ -71,6 +71,7 @@ LATTICED_HOT void see_row(const std::uint16_t* raw, int width, Extremes16& seen)
 
 // Two neighbours as one word: their sum needs no shuffle.
 typedef std::uint32_t Neighbours __attribute__((aligned(2), may_alias));
+typedef std::uint32_t Word __attribute__((may_alias));  // in memory that holds floats else
 [[gnu::always_inline]] inline const Neighbours* neighbours_of(const std::uint16_t* raw) {
   return reinterpret_cast<const Neighbours*>(raw);
 }
@@ -90,8 +91,7 @@ LATTICED_HOT void bin_2_u16(const std::uint16_t* top, const std::uint16_t* botto
 }
 
 // Four rows, `pairs` = 2 x cells; `sums` is scratch for as many.
-LATTICED_HOT void bin_4_u16(const std::uint16_t* const* rows, int cells, std::uint32_t* sums,
-                            float* out) {
+LATTICED_HOT void bin_4_u16(const std::uint16_t* const* rows, int cells, Word* sums, float* out) {
   const Neighbours *a = neighbours_of(rows[0]), *b = neighbours_of(rows[1]),
                    *c = neighbours_of(rows[2]), *d = neighbours_of(rows[3]);
   for (int x = 0; x < 2 * cells; ++x)
@@ -205,7 +205,7 @@ struct Binner {
       else if (grid.bin == 2)
         bin_2_u16(rows[0], rows[1], grid.width, cell_row(y));
       else
-        bin_4_u16(rows, grid.width, reinterpret_cast<Neighbours*>(scratch.data()), cell_row(y));
+        bin_4_u16(rows, grid.width, reinterpret_cast<Word*>(scratch.data()), cell_row(y));
       compact.take_off_dark(y, cell_row(y));
     }
   }

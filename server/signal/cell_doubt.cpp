@@ -9,7 +9,7 @@ namespace latticed::signal {
 
 namespace {
 
-constexpr double kRarestStep_nats = 12.0;
+constexpr double kRarestStep_nats = 14.0;
 constexpr double kAmplitudeSigma = 0.15;
 constexpr double kOutOfQuestion_nats = 40.0;
 

@@ -17,7 +17,7 @@
 namespace latticed::signal {
 
 /// How likely a step of this length was, nats, 0 or less: steps are as long as usual, but for rare
-/// ones that go anywhere (a Student distribution of two degrees of freedom, cut at -12 nats).
+/// ones that go anywhere (a Student distribution of two degrees of freedom, cut at -14 nats).
 [[nodiscard]] double step_nats(double step_cells, double usual_step_cells) noexcept;
 
 /// What aperiodic content says for a place: J found there, J expected if all of it were there. How
@@ -28,7 +28,7 @@ namespace latticed::signal {
 class CellDoubt {
  public:
   static constexpr std::size_t kMostPlaces = 16;
-  static constexpr double kSure_nats = 12.0;  // wrong once in 160 000
+  static constexpr double kSure_nats = 10.0;  // wrong once in 22 000
 
   struct Place {
     Vector2 offset_cells;  // from where the tracker goes on

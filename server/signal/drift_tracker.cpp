@@ -20,8 +20,8 @@ constexpr double kStripeBlend = 1.0 / 16.0;
 constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr int kMemoryAfterJump = 8;         // frames
-constexpr double kLongestLag = 0.1;           // of the field: the template's mean behind the frame
-constexpr int kShortestMemory = 4;            // frames
+constexpr double kLongestLag = 0.3;         // of the field: the template's mean behind the frame
+constexpr int kShortestMemory = 4;          // frames
 constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in the template
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
@@ -37,7 +37,7 @@ constexpr double kWeakSignificance = 12.0;
 // Of the slope of film and edge, in standard deviations: one cell too far is 9 of them on a
 // particle at 2 e/px. A false alarm costs a search, no flag.
 constexpr double kStrangePull = 6.0;
-constexpr double kStrangeStep = 6.0;          // of the usual step, where nothing tells the cell
+constexpr double kStrangeStep = 6.0;          // of the usual step
 constexpr double kSmallestStep_cells = 0.25;  // steps below are never unusual
 constexpr double kSmallestShare = 0.25;       // of the field, to compare two frames by
 constexpr double kImpossible_nats = -1e6;
@@ -210,12 +210,11 @@ DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
   return verdict;
 }
 
-// A step of whole cells. Where nothing but the lattice tells the place, a step that is unlike all
-// before may be another cell's remainder.
+// A step of a cell, or one unlike all before: it may be another cell's remainder, or that of a cell
+// that shows in the template but not yet among a frame's reflections.
 bool DriftTracker::is_leap(double step) const noexcept {
-  if (bins_.shortest_period_cells() <= 0.0) return false;
-  return step > 0.9 * half_cell() ||
-         (!has_aperiodic(kPlainAperiodicJ) &&
+  return bins_.shortest_period_cells() > 0.0 &&
+         (step > 0.9 * half_cell() ||
           step > std::max(kStrangeStep * usual_step(), 0.3 * half_cell()));
 }
 
@@ -256,7 +255,7 @@ void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const Ma
         {frame, template_, template_noise_, white_, bins_, is_aperiodic, template_mean_}, apart,
         std::span{found}.subspan(count, kPlacesEach));
   }
-  const Vector2 from = near.is_peak ? near.shift_cells : predicted;
+  const Vector2 from = near.shift_cells;
   const double usual = usual_step();
   const auto add = [&](Vector2 place) {
     if (shared_part(place) < kSmallestShare) return;
@@ -265,6 +264,8 @@ void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const Ma
   };
   doubt_.open();
   add(from);
+  const MatchResult here = match_near(used_labels_, predicted);
+  if (here.is_peak) add(here.shift_cells);
   Vector2 best = from;
   double best_nats = std::numeric_limits<double>::lowest();
   for (const FieldPlace& place : std::span{found}.first(count)) {
@@ -359,6 +360,10 @@ bool DriftTracker::weigh_places(MatchResult& match) {
     if (!is_tempered)
       for (const std::size_t l : {std::size_t{0}, kShapes})
         doubt_misfit_[l] = misfit_of(matches[best], l);
+  }
+  if (best_nats <= kImpossible_nats) {  // none of them: the field is searched anew
+    doubt_.close();
+    return true;
   }
   const Expectation& texture = list_.expected(0);
   const Expectation& shapes = list_.expected(kShapes);
@@ -632,8 +637,8 @@ void DriftTracker::follow_lattice(const Spectrum& frame, const MatchResult& matc
 int DriftTracker::longest_memory() const noexcept {
   const double lag = std::max(std::abs(velocity_.x) / grid_.width,
                               std::abs(velocity_.y) / grid_.height);  // of the field, per frame
-  return std::clamp(static_cast<int>(std::min(kLongestLag / std::max(lag, 1e-9), 1e4)), kShortestMemory,
-                    config_.template_memory_frames);
+  return std::clamp(static_cast<int>(std::min(kLongestLag / std::max(lag, 1e-9), 1e4)),
+                    kShortestMemory, config_.template_memory_frames);
 }
 
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
@@ -744,7 +749,17 @@ MatchResult DriftTracker::match_expected(const Spectrum& frame, Vector2 predicte
                bins_.finest_period_cells() > 0.0 ? bins_.finest_period_cells() / 3.0 : 1.0);
   const Vector2 start = grid_search_.best(list_, used_labels_, predicted, step, ramps_);
   const MatchResult other = match_near(used_labels_, start);
-  return other.is_peak && other.sums.j > match.sums.j ? reweighed(frame, other) : match;
+  // J is a log-likelihood: a step is as good as J and how usual it is.
+  const double usual = usual_step();
+  const auto nats = [&](const MatchResult& m) {
+    return m.sums.j +
+           step_nats(std::hypot(m.shift_cells.x - predicted.x, m.shift_cells.y - predicted.y),
+                     usual);
+  };
+  const bool is_here = std::hypot(other.shift_cells.x - predicted.x,
+                                  other.shift_cells.y - predicted.y) <= half_cell();
+  const bool is_better = other.is_peak && is_here && (!match.is_peak || nats(other) > nats(match));
+  return is_better ? reweighed(frame, other) : match;
 }
 
 // The frame matches nothing.
@@ -821,6 +836,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const Vector2 predicted{shift_.x + velocity_.x, shift_.y + velocity_.y};
   MatchResult match = match_expected(frame, predicted);
   Verdict verdict = judge(match);
+  if (!match.is_peak) match.shift_cells = predicted;
   const double apart =
       std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
   if (!doubt_.is_open() && (!verdict.is_accepted || is_cell_strange(match) || is_leap(apart)))

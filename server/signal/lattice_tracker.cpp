@@ -78,6 +78,7 @@ void LatticeTracker::assign(std::span<LatticeSample> samples, Reach reach) const
     double nearest = reach == Reach::lost ? kLostGateBins : kGateBins;
     sample.lattice = 0;
     for (const TrackedLattice& lattice : lattices_) {
+      if (lattice.id == sample.not_of) continue;
       if (reach == Reach::lost && lattice.is_measured) continue;
       const LatticeBasis basis = lattice.is_measured ? lattice.measured : lattice.predicted();
       const Vector2 index = basis.index_of(sample.frequency);

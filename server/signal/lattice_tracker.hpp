@@ -23,7 +23,8 @@ struct LatticeSample {
   Vector2 frequency;       // cycles per cell
   Covariance2 covariance;  // of it
   double amplitude = 0.0, snr = 0.0;
-  bool is_doubtful = false;   // unresolved: belongs to a lattice, but is not fitted
+  bool is_doubtful = false;  // unresolved: belongs to a lattice, but is not fitted
+  std::uint32_t not_of = 0;  // a lattice it does not belong to, wherever it is; 0 = any may have it
   std::uint32_t lattice = 0;  // 0 = none
   int h = 0, k = 0;
 };

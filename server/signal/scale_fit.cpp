@@ -170,10 +170,12 @@ Result<ScaleFit> fit_scale(std::span<const MeasuredSpacing> measured,
   for (const Candidate& rival : found)
     if (std::abs(std::log(rival.scale / best.scale)) > kDistinct &&
         rival.score > kRival * best.score)
-      return Error{ErrorCode::failed_precondition,
-                   fmt::format("ambiguous: a pixel of {:.5g} nm and one of {:.5g} nm explain the "
-                               "reflections alike ({:.2f} and {:.2f} of {})",
-                               best.scale, rival.scale, best.score, rival.score, measured.size())};
+      return Error{
+          ErrorCode::failed_precondition,
+          fmt::format("ambiguous: a pixel of {:.5g} nm and one of {:.5g} nm explain the "
+                      "reflections alike ({:.2f} and {:.2f} of {}): is it this standard, and are "
+                      "enough of its reflections in view?",
+                      best.scale, rival.scale, best.score, rival.score, measured.size())};
 
   // Twice: the first scale is that of a single pair.
   ScaleFit out;

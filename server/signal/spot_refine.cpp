@@ -478,7 +478,9 @@ void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, double snr,
   const double along_x = 2.0 * a * gx + b * gy, along_y = b * gx + 2.0 * c * gy;
   const double length = std::hypot(out->frequency.x, out->frequency.y) / radius;  // of a bin
   const double scale = length * length / (kTwoPi * kTwoPi);
+  const double across_x = -2.0 * a * gy + b * gx, across_y = -b * gy + 2.0 * c * gx;
   out->spread = scale * v * (along_x * along_x + along_y * along_y);
+  out->spread_across = scale * v * (across_x * across_x + across_y * across_y);
   // Each moment's noise has the variance of its mean square over twice the squared snr.
   out->spread_of_noise = scale * (4.0 / kEven + 1.0) / (2.0 * snr * snr * v);
 }

@@ -33,10 +33,11 @@ struct RefinedSpot {
   double snr = 0.0;                  // matched amplitude over its noise
   double power = 0.0;                // |F|^2 summed over the bins within 3 of the spot
   double extent = 0.0;               // part of the field the crystal fills, 0..1
-  // Mean square by which the frequency's length differs over the crystal, from the curvature of the
-  // fringe's phase, and what noise alone makes of it; (cycles per cell)^2. Two crystals whose spots
-  // have run into one, or strain, make it large.
-  double spread = 0.0, spread_of_noise = 0.0;
+  // Mean square by which the frequency differs over the crystal along itself (its length) and
+  // across (its direction), from the curvature of the fringe's phase, and what noise alone makes of
+  // either; (cycles per cell)^2. Two crystals whose spots have run into one, or strain, make them
+  // large.
+  double spread = 0.0, spread_across = 0.0, spread_of_noise = 0.0;
   bool is_valid = false;  // Newton converged within a bin and a half of where it began
 };
 

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numbers>
+
 #include "tests/clients/latticectl/replies.hpp"
 
 namespace latticed::latticectl {
@@ -130,6 +132,33 @@ TEST(Render, ShowsAnAlertWithItsOnsetAndWhoHasSeenIt) {
   *list.add_alerts() = *alert;
   list.set_forgotten(5);
   EXPECT_THAT(to_text(list), HasSubstr("5 older alerts are no longer kept"));
+}
+
+TEST(Render, ShowsACalibrationByItsAxesAndWarnsOfASingleReflection) {
+  v1::CalibrationReply reply;
+  auto* c = reply.mutable_calibration();
+  c->set_detector("haadf");
+  c->set_pixel_size_nm(0.03);
+  c->set_pixel_size_sigma_ratio(1e-4);
+  c->set_frame_count(64);
+  c->add_spacings()->set_name("111");
+  EXPECT_THAT(to_text(reply), HasSubstr("from 1 reflection of 64 frames"));
+  EXPECT_THAT(to_text(reply), HasSubstr("ONE REFLECTION ALONE"));
+  c->add_spacings()->set_name("200");
+  c->set_unmatched(1);
+  c->set_ellipticity_ratio(0.01);  // longer along 22.5 degrees
+  c->set_sigma_ellipticity_ratio(0.001);
+  c->set_ellipticity_direction_rad(std::numbers::pi / 8);
+  const std::string text = to_text(reply);
+  EXPECT_THAT(text, Not(HasSubstr("ALONE")));
+  EXPECT_THAT(text, HasSubstr("1 is none of the standard's"));
+  // 0.03 (1 +- 0.01 / sqrt 2), and 90 degrees less 2 x 0.01 / sqrt 2 rad.
+  EXPECT_THAT(text, HasSubstr("along x 0.0302121, along y 0.0297879 nm/px, 89.19"));
+  v1::ListCalibrationsReply list;
+  *list.add_calibrations() = *c;
+  EXPECT_THAT(to_text(list), HasSubstr("none is used"));
+  list.mutable_calibrations(0)->set_in_use(true);
+  EXPECT_THAT(to_text(list), HasSubstr("* is used from the next configure on"));
 }
 
 TEST(Render, ShowsSessionTagsAndTracking) {

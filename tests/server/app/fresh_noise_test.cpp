@@ -52,7 +52,7 @@ TEST(FreshNoise, OfAnotherNumberHasNothingInCommon) {
   const Image picture = even(20000);
   const Image image = expose(picture, 3);
   const double variance = covariance(image, image);
-  for (const std::uint64_t other : {0, 1, 2, 4, 17, 333})
+  for (const std::uint64_t other : {0u, 1u, 2u, 4u, 17u, 333u})
     EXPECT_NEAR(covariance(image, expose(picture, other)), 0.0, 5.0 * variance / 256.0);
 }
 

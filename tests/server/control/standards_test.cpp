@@ -53,6 +53,15 @@ TEST(Standards, SayWhereTheyAreFromAndHowSureTheyAre) {
   }
 }
 
+TEST(Standards, AreFoundHoweverTheyAreSpelled) {
+  for (const char* name : {"si", "SI", "Graphite", "srtio3"}) {
+    const auto standard = find_standard(name);
+    ASSERT_TRUE(standard) << name;
+    EXPECT_NE(standard->name, name);
+  }
+  EXPECT_FALSE(find_standard("S"));
+}
+
 TEST(Standards, NameThoseThereAre) {
   const auto none = find_standard("unobtainium");
   ASSERT_FALSE(none);

@@ -73,7 +73,7 @@ TEST(CompactMaps, AreOffByNoMoreThanTheRoundingOfTheGain) {
     ASSERT_TRUE(sut.is_used());
     const std::vector<float> cells = binned(c, sut);
     for (std::size_t i = 0; i < cells.size(); ++i) {
-      const auto& [dark, gain, hot] = c.maps;
+      const std::vector<float>&dark = c.maps.dark, &gain = c.maps.gain;
       const double exact = sum_of_cell(c, i, [&](std::size_t p) {
         return (static_cast<double>(c.raw[p]) - static_cast<double>(dark[p])) *
                static_cast<double>(gain[p]);

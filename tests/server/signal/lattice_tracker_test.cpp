@@ -66,6 +66,20 @@ TEST(LatticeTracker, MeasuresFromTheFirstFrameAndConfirmsAtTheThird) {
   }
 }
 
+TEST(LatticeTracker, DoesNotTakeASpotThatIsSaidNotToBeIts) {
+  LatticeTracker sut = tracker();
+  Field field(3);
+  for (int frame = 0; frame < 6; ++frame) {
+    auto samples = field.all(basis(1.0));
+    field.add(samples, basis(1.0), 2, 1, 0.1);
+    samples.back().not_of = frame >= 3 ? 1 : 0;
+    sut.measure(samples);
+    ASSERT_EQ(sut.lattices().size(), 1u);
+    EXPECT_EQ(sut.lattices()[0].spots, frame >= 3 ? 4u : 5u);
+    EXPECT_EQ(samples.back().lattice, frame >= 3 ? 0u : 1u);
+  }
+}
+
 TEST(LatticeTracker, KeepsItsIdentityWhileTheLatticeSwellsAndSpotsComeAndGo) {
   LatticeTracker sut = tracker();
   Field field(2);
