@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Steady drift by two fields' widths over film and lattice.
 
-Known to fail, and to be mended: a lattice that fills the field and moves fast is matched with an error of 0.3 % of the
-way, and a place that was once learnt wrongly is not doubted later."""
+Known to fail, and to be mended (decision 7, Open): a lattice that fills the field and moves fast is matched with an error that
+grows with the way."""
 import unittest
 
 import bad_input as bad
