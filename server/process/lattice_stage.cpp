@@ -199,7 +199,9 @@ void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot
   spot.sigma_d_sys_nm = std::hypot(spot.sigma_d_sys_nm, spot.d_nm * spread);
   const double bin = std::hypot(fit.truth.x * grid_.width, fit.truth.y * grid_.height);
   // Planes turned against each other have one d and two g: nothing for a lattice.
-  const double across = std::sqrt(std::max(0.0, track.bend_across)) / radius;
+  // A faint spot's mean still has noise in it, twice which is no sign.
+  const double of_noise = 2.0 * noise * std::sqrt(memory);
+  const double across = std::sqrt(std::max(0.0, track.bend_across - of_noise)) / radius;
   track.is_overlapped = std::max(spread, across) * bin > kOverlapBins;
   spot.is_overlapped = track.is_overlapped;
 }
