@@ -98,18 +98,15 @@ void CellDoubt::go_on_from_leader() noexcept {
 Vector2 CellDoubt::spread(Vector2 far_cells) const noexcept {
   if (places_.empty()) return far_cells;
   const Place& best = places_[leader()];
-  const double most = std::max(evidence(best), elsewhere_evidence());
-  double total = std::exp(elsewhere_evidence() - most);
-  Vector2 sum{total * far_cells.x * far_cells.x, total * far_cells.y * far_cells.y};
+  const double least = std::max(evidence(best), elsewhere_evidence()) - kSure_nats;
+  Vector2 out;
+  if (elsewhere_evidence() >= least) out = far_cells;
   for (const Place& place : places_) {
-    const double weight = std::exp(evidence(place) - most);
-    const double dx = place.offset_cells.x - best.offset_cells.x,
-                 dy = place.offset_cells.y - best.offset_cells.y;
-    total += weight;
-    sum.x += weight * dx * dx;
-    sum.y += weight * dy * dy;
+    if (evidence(place) < least) continue;
+    out.x = std::max(out.x, std::abs(place.offset_cells.x - best.offset_cells.x));
+    out.y = std::max(out.y, std::abs(place.offset_cells.y - best.offset_cells.y));
   }
-  return {std::sqrt(sum.x / total), std::sqrt(sum.y / total)};
+  return out;
 }
 
 }  // namespace latticed::signal

@@ -27,7 +27,7 @@ namespace latticed::signal {
 
 class CellDoubt {
  public:
-  static constexpr std::size_t kMostPlaces = 16;
+  static constexpr std::size_t kMostPlaces = 18;
   static constexpr double kSure_nats = 10.0;  // wrong once in 22 000
 
   struct Place {
@@ -48,7 +48,7 @@ class CellDoubt {
   /// One frame. nats[i]: for place i; offsets[i]: where it was found. misfit, 1 or more: variance
   /// of the frame's residual over that of shot noise, which `nats` are tempered by already. What is
   /// above 1 is the same in every frame (content that is in no template), so it does not average
-  /// out. elsewhere: the specimen may be where nothing of the aperiodic content is shared.
+  /// out. may_be_elsewhere: where nothing of the aperiodic content is shared; once said, it holds.
   void weigh(std::span<const double> nats, std::span<const Vector2> offsets, double misfit,
              bool may_be_elsewhere) noexcept;
 
@@ -58,7 +58,8 @@ class CellDoubt {
   [[nodiscard]] double lead_nats() const noexcept;
   /// From now on offsets count from the leader's; those that are out of the question are dropped.
   void go_on_from_leader() noexcept;
-  /// Standard deviation of the place, over all that may be; `far_cells` stands for elsewhere.
+  /// How far the places that are not excluded lie from the leader; `far_cells` stands for
+  /// elsewhere.
   [[nodiscard]] Vector2 spread(Vector2 far_cells) const noexcept;
 
  private:

@@ -37,10 +37,11 @@ constexpr double kWeakSignificance = 12.0;
 // Of the slope of film and edge, in standard deviations: one cell too far is 9 of them on a
 // particle at 2 e/px. A false alarm costs a search, no flag.
 constexpr double kStrangePull = 6.0;
+constexpr double kMostScatter = 1.5;          // what the pull is held to at most
 constexpr double kStrangeStep = 6.0;          // of the usual step
 constexpr double kSmallestStep_cells = 0.25;  // steps below are never unusual
 constexpr double kSmallestShare = 0.25;       // of the field, to compare two frames by
-constexpr double kImpossible_nats = -1e6;
+constexpr double kVeto_nats = 20.0;           // below the worst of the places that are possible
 constexpr int kPatience = 48;          // lost or doubtful frames before a new template is begun
 constexpr int kWeighEvery = 8;         // frames: weights follow the template's slow change
 constexpr int kAnchorEvery = 4;        // frames: the template wanders slowly
@@ -233,10 +234,14 @@ bool DriftTracker::is_cell_strange(const MatchResult& match) const {
 
 // The slope of the likelihood of film and edge, in its standard deviations.
 Vector2 DriftTracker::aperiodic_pull(const MatchResult& match) const {
+  const Vector2 window = window_.log_slope(
+      {match.shift_cells.x - template_mean_.x, match.shift_cells.y - template_mean_.y});
   double gx = 0.0, gy = 0.0, vx = 0.0, vy = 0.0;
   for (const std::size_t l : {std::size_t{0}, kShapes}) {
     const double variance = 1.0 + template_noise_ / list_.label_noise(l);
-    gx += match.labels[l].gx, gy += match.labels[l].gy;
+    // What the window makes of a field that has moved is no pull.
+    gx += match.labels[l].gx - match.labels[l].j * window.x;
+    gy += match.labels[l].gy - match.labels[l].j * window.y;
     vx += variance * list_.expected(l).gxx, vy += variance * list_.expected(l).gyy;
   }
   return {gx / std::sqrt(std::max(vx, 1e-30)), gy / std::sqrt(std::max(vy, 1e-30))};
@@ -247,13 +252,15 @@ Vector2 DriftTracker::aperiodic_pull(const MatchResult& match) const {
 // cell, hundreds of them), and the cells around the best.
 void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const MatchResult& near) {
   std::array<FieldPlace, 2 * kPlacesEach> found;
+  list_.write_back(template_);
+  const double noise = std::max(template_noise_, full_noise_);
   std::size_t count = 0;
   const double apart = std::max(2.0, 0.5 * half_cell());
   for (const bool is_aperiodic : {true, false}) {
     if (is_aperiodic && !has_aperiodic(kPlainAperiodicJ)) continue;
-    count += field_search_.find(
-        {frame, template_, template_noise_, white_, bins_, is_aperiodic, template_mean_}, apart,
-        std::span{found}.subspan(count, kPlacesEach));
+    count +=
+        field_search_.find({frame, template_, noise, white_, bins_, is_aperiodic, template_mean_},
+                           apart, std::span{found}.subspan(count, kPlacesEach));
   }
   const Vector2 from = near.shift_cells;
   const double usual = usual_step();
@@ -263,11 +270,12 @@ void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const Ma
     (void)doubt_.add({place.x - from.x, place.y - from.y}, step_nats(step, usual), 1.0);
   };
   doubt_.open();
+  doubt_misfit_.fill(1.0);
   add(from);
   const MatchResult here = match_near(used_labels_, predicted);
   if (here.is_peak) add(here.shift_cells);
   Vector2 best = from;
-  double best_nats = std::numeric_limits<double>::lowest();
+  double best_nats = near.is_peak ? place_nats(near) : std::numeric_limits<double>::lowest();
   for (const FieldPlace& place : std::span{found}.first(count)) {
     const MatchResult match = match_near(used_labels_, place.shift_cells);
     if (!match.is_peak) continue;
@@ -342,29 +350,31 @@ bool DriftTracker::weigh_places(MatchResult& match) {
   best_fit = std::min(best_fit, lattice_j);  // little shared is badly known
   // How badly film and edge fit at the place where they fit best tempers what they say.
   doubt_misfit_.fill(1.0);
-  std::size_t best = 0;
-  double best_nats = std::numeric_limits<double>::lowest();
+  std::size_t best = places.size();
+  double best_nats = std::numeric_limits<double>::lowest(), worst_nats = 0.0;
+  std::array<bool, CellDoubt::kMostPlaces> is_possible{};
   for (const bool is_tempered : {false, true}) {
+    worst_nats = std::numeric_limits<double>::max();
     for (std::size_t i = 0; i < places.size(); ++i) {
-      const bool is_possible =
-          matches[i].is_peak && shared_part(matches[i].shift_cells) >= kSmallestShare &&
-          fit(matches[i]) >= kPlausibleFit * best_fit &&
-          std::hypot(matches[i].shift_cells.x - from.x - places[i].offset_cells.x,
-                     matches[i].shift_cells.y - from.y - places[i].offset_cells.y) < half_cell();
-      nats[i] = is_possible ? place_nats(matches[i]) : kImpossible_nats;
-      offsets[i] = is_possible ? Vector2{matches[i].shift_cells.x - from.x,
-                                         matches[i].shift_cells.y - from.y}
-                               : places[i].offset_cells;
+      const MatchResult& m = matches[i];
+      const Vector2 offset = places[i].offset_cells;
+      const Vector2 found{m.shift_cells.x - from.x, m.shift_cells.y - from.y};
+      is_possible[i] = m.is_peak && shared_part(m.shift_cells) >= kSmallestShare &&
+                       fit(m) >= kPlausibleFit * best_fit &&
+                       std::hypot(found.x - offset.x, found.y - offset.y) < half_cell();
+      offsets[i] = is_possible[i] ? found : offset;
+      if (!is_possible[i]) continue;
+      nats[i] = place_nats(m);
+      worst_nats = std::min(worst_nats, nats[i]);
       if (!is_tempered && nats[i] > best_nats) best = i, best_nats = nats[i];
     }
+    if (best == places.size()) return true;  // none of them shows in this frame: no evidence
     if (!is_tempered)
       for (const std::size_t l : {std::size_t{0}, kShapes})
         doubt_misfit_[l] = misfit_of(matches[best], l);
   }
-  if (best_nats <= kImpossible_nats) {  // none of them: the field is searched anew
-    doubt_.close();
-    return true;
-  }
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (!is_possible[i]) nats[i] = worst_nats - kVeto_nats;
   const Expectation& texture = list_.expected(0);
   const Expectation& shapes = list_.expected(kShapes);
   const double misfit = (doubt_misfit_[0] * texture.j + doubt_misfit_[kShapes] * shapes.j) /
@@ -381,7 +391,8 @@ bool DriftTracker::weigh_places(MatchResult& match) {
   doubt_.weigh({nats.data(), places.size()}, {offsets.data(), places.size()}, misfit,
                may_be_elsewhere);
   const std::size_t leader = doubt_.leader();
-  if (matches[leader].is_peak) match = matches[leader];
+  if (!is_possible[leader]) return true;  // known from other frames, not to be seen in this one
+  match = matches[leader];
   const bool is_decided = doubt_.lead_nats() > CellDoubt::kSure_nats;
   doubt_.go_on_from_leader();
   if (is_decided) doubt_.close();
@@ -437,6 +448,7 @@ double DriftTracker::reflections_match(const MatchResult& match) const {
 // field, and further. That doubt is part of all that follows.
 void DriftTracker::doubt_place(Vector2 sigma) noexcept {
   origin_sigma_ = {std::hypot(origin_sigma_.x, sigma.x), std::hypot(origin_sigma_.y, sigma.y)};
+  last_sigma_ = {std::hypot(last_sigma_.x, sigma.x), std::hypot(last_sigma_.y, sigma.y)};
 }
 
 // What fits badly in this very frame (scan distortion, a changing crystal) counts less: one step of
@@ -660,7 +672,7 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   const Vector2 change{pull.x - usual_pull_.x, pull.y - usual_pull_.y};
   usual_pull_ = {usual_pull_.x + 0.1 * change.x, usual_pull_.y + 0.1 * change.y};
   usual_pull_scatter_ +=
-      0.1 * (std::min(std::hypot(change.x, change.y), kStrangePull) - usual_pull_scatter_);
+      0.1 * (std::min(0.8 * std::hypot(change.x, change.y), kMostScatter) - usual_pull_scatter_);
 
   ++frames_learnt_;
   memory_ = std::min(memory_ + 1, longest_memory());
@@ -765,6 +777,8 @@ MatchResult DriftTracker::match_expected(const Spectrum& frame, Vector2 predicte
 // The frame matches nothing.
 DriftMeasurement DriftTracker::lose(const Spectrum& frame, const RingNoise& noise,
                                     std::span<const Peak> peaks, double match) {
+  // What is in doubt counts from where the tracker goes on, and that has just been lost.
+  doubt_.close();
   DriftMeasurement lost = skip();
   lost.match = match;
   if (frames_lost_ <= kPatience) return lost;
@@ -815,8 +829,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const bool is_first = frames_learnt_ == 0;
   if (is_first) begin(frame, noise, peaks);
   const bool is_due =
-      frames_since_renewal_ >= 32 ||
-      (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_)));
+      !doubt_.is_open() && frames_lost_ == 0 &&
+      (frames_since_renewal_ >= 32 ||
+       (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_))));
   if (!is_first && is_due) renew_list(noise, peaks);
   ++frames_since_renewal_;
 
@@ -864,7 +879,11 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     // A doubt that stays: film or edge have changed for good, or the specimen has gone where
     // nothing of them is left. The field is learnt anew, and nobody knows which it was.
     const Vector2 spread = doubt_.spread({0.5 * grid_.width, 0.5 * grid_.height});
-    restart({out.drift_px, out.sigma_drift_px, velocity_, innovation_});
+    restart({out.drift_px,
+             {std::hypot(out.sigma_drift_px.x, out.sigma_drift_sys_px.x),
+              std::hypot(out.sigma_drift_px.y, out.sigma_drift_sys_px.y)},
+             velocity_,
+             innovation_});
     doubt_place(spread);
     begin(frame, noise, peaks);
   } else if (!is_ambiguous) {

@@ -12,7 +12,6 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "server/frame/measurements.hpp"
@@ -81,6 +80,7 @@ class DriftTracker {
   [[nodiscard]] bool is_cell_strange(const MatchResult& match) const;
   [[nodiscard]] bool is_leap(double step) const noexcept;
   static constexpr std::size_t kPlacesEach = 4;  // of the whole field, from either surface
+  static_assert(CellDoubt::kMostPlaces >= 2 + 2 * kPlacesEach + 8);  // near, here, found, around
   void open_doubt(const Spectrum& frame, Vector2 predicted, const MatchResult& near);
   [[nodiscard]] double place_nats(const MatchResult& match) const;
   [[nodiscard]] double shared_part(Vector2 shift) const noexcept;
@@ -154,7 +154,7 @@ class DriftTracker {
   double usual_pull_scatter_ = 1.0;        // and of its distance from that
   CellDoubt doubt_;
   std::array<double, kLabels> doubt_misfit_{};  // of film and edge where they fit best
-  double innovation_ = 0.0;                     // running rms of |measured - predicted|, cells
+  double innovation_ = 0.0;                     // running mean of |measured - predicted|, cells
 
   // Scratch of one frame.
   PhaseRamps ramps_;

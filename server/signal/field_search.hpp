@@ -6,7 +6,6 @@
 // allocation after the constructor.
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -51,7 +50,7 @@ class FieldSearch {
   AlignedBuffer<Complex> surface_half_;
   AlignedBuffer<float> surface_;
   std::vector<float> powers_;          // of one column's rows, and one more at either end
-  std::vector<float> one_over_share_;  // by row: how much of the field is not shared
+  std::vector<float> one_over_share_;  // by row: over the part of the field that is shared
 };
 
 }  // namespace latticed::signal

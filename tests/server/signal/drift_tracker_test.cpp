@@ -188,6 +188,28 @@ TEST(DriftTracker, DecidesAnUncertainCellByFurtherFrames) {
   EXPECT_LE(late, runs / 8);
 }
 
+// A frame that matches nothing, in the middle of a doubt: what was in doubt before it is not mixed
+// up.
+TEST(DriftTracker, ALostFrameWithinADoubtMixesNothingUp) {
+  const auto waves = test::layered_lattice();
+  const Vector2 g1 = waves[1].f, g2 = waves[0].f;
+  const double det = g1.x * g2.y - g1.y * g2.x;
+  const Vector2 cell{g2.y / det, -g2.x / det};
+  const Scene nothing{.counts = 2.0};
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    const Scene scene = particle_on_film(2.0, 0.08);
+    DriftRun sut(scene, seed);
+    for (int i = 0; i < 24; ++i) (void)sut(scene, {});
+    const Vector2 jump{1.95 * cell.x, 1.95 * cell.y};
+    for (int i = 0; i < 12; ++i) {
+      const DriftMeasurement measured = i % 2 ? sut(nothing, {}) : sut(scene, jump);
+      EXPECT_TRUE(is_flagged(measured) || off(measured, jump) < 1.0)
+          << "seed " << seed << ", frame " << i << ": silently " << off(measured, jump)
+          << " px away";
+    }
+  }
+}
+
 // The whole-field search is periodic in the field: a specimen that has wandered further than that
 // must not be found a field's width away.
 TEST(DriftTracker, ReacquiresFarFromWhereItBegan) {
