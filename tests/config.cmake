@@ -18,7 +18,7 @@ foreach(name analyze acquire bench check_config)
   add_test(NAME server/app/${name}_test
     COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/server/app/${name}_test.py)
   set_tests_properties(server/app/${name}_test PROPERTIES TIMEOUT 1200
-    ENVIRONMENT "LATTICED=$<TARGET_FILE:latticed>;SIM_WORLD=$<TARGET_FILE:sim-world>")
+    ENVIRONMENT "LATTICED=$<TARGET_FILE:latticed>;SIM_WORLD=$<TARGET_FILE:sim-world>;LATTICED_SANITIZED=${LATTICED_SANITIZE}")
 endforeach()
 
 # GCC 12 sees std::regex's own temporaries as uninitialised under sanitizers (GCC bug 105562).
