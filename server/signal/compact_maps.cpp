@@ -106,8 +106,9 @@ CompactMaps::CompactMaps(const AnalysisGrid& grid, const FrameGeometry& geometry
         const std::size_t pixel = y * width_ + x;
         const double gain = maps.gain.empty() ? 1.0 : static_cast<double>(maps.gain[pixel]);
         const double steps = std::round(gain / kGainStep);
-        const double rounded = std::clamp(steps, 0.0, 65535.0) * kGainStep;
-        is_exception |= !(steps >= 0.0 && steps <= 65535.0);
+        const bool fits = steps >= 0.0 && steps <= 65535.0;  // a NaN does not
+        const double rounded = fits ? steps * kGainStep : 0.0;
+        is_exception |= !fits;
         if (has_gain()) gain_[pixel] = static_cast<std::uint16_t>(rounded / kGainStep);
         // By the rounded gain: what it is off by then multiplies the light alone.
         if (!maps.dark.empty()) dark += static_cast<double>(maps.dark[pixel]) * rounded;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Correction maps for uint16 frames in a quarter of the memory, for one analysis grid. A cell is
+// Correction maps for uint16 frames, of which a frame reads a quarter to three quarters of what
+// float maps would cost it, for one analysis grid. A cell is
 //   sum (raw - dark) gain = sum raw gain - sum dark gain,
 // so the dark is one number a cell, and the gain is kept as 16-bit fixed point. Products and their
 // sums are whole numbers: a cell is rounded where it becomes a float and where the dark is taken
