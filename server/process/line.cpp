@@ -316,6 +316,12 @@ Result<std::shared_ptr<const AppliedChange>> Line::apply(TrackChange change,
 Result<void> Line::ready(PendingChange& change) const {
   if (const auto* rules = std::get_if<SetRules>(&change.record->change)) {
     if (auto ok = check_rules(rules->rules); !ok) return ok;
+    for (const AlertRule& rule : rules->rules)
+      if (rule.of == RuleOf::sum && !config_.sum.is_on())
+        return Error{ErrorCode::failed_precondition,
+                     "rule " + rule.name + ": of = \"sum\", but detector " + run_.detector.name +
+                         " has no running sum (expected [detector.sum] with frames above 0 and "
+                         "when other than \"never\")"};
     change.rules = AlertStage::RuleSet(rules->rules, run_.frame_period_s, config_.sum.frames);
     change.record->rule_numbers.reserve(rules->rules.size());
   } else if (const auto* spot = std::get_if<WatchSpot>(&change.record->change)) {

@@ -46,8 +46,9 @@ Axis along(std::span<const AddedFrame> frames, double weights, Part part) {
 
 // Variance a frame of the random walk along x and y, taken for alike: one direction's few frames
 // say little. A drift is the mean place in its frame. Steps between means over whole frames have
-// two thirds of the walk's variance, and a sixth of it in common with the next step; so the mean
-// square of their differences is that variance, and six times that of a drift.
+// two thirds of the walk's variance, over n frames n - 1/3 of it, and a sixth of it in common with
+// the next step. So the mean square of the difference of two velocities is, from frame to frame,
+// that variance and six times that of a drift; over gaps it is less.
 double walk_variance(std::span<const AddedFrame> frames) noexcept {
   double sum = 0.0, count = 0.0;
   for (std::size_t j = 1; j + 1 < frames.size(); ++j) {
@@ -57,8 +58,14 @@ double walk_variance(std::span<const AddedFrame> frames) noexcept {
                      (here.drift_px.x - before.drift_px.x) / first;
     const double y = (after.drift_px.y - here.drift_px.y) / second -
                      (here.drift_px.y - before.drift_px.y) / first;
-    sum += x * x + y * y - 6.0 * (here.variance_px2.x + here.variance_px2.y);
-    count += 2.0;
+    const double to = 1.0 / first, from = 1.0 / second;
+    const auto both = [](Vector2 variance) { return variance.x + variance.y; };
+    const double noise = to * to * both(before.variance_px2) +
+                         (to + from) * (to + from) * both(here.variance_px2) +
+                         from * from * both(after.variance_px2);
+    sum += x * x + y * y - noise;
+    count += 2.0 *
+             ((first - 1.0 / 3.0) * to * to + (second - 1.0 / 3.0) * from * from - to * from / 3.0);
   }
   return count > 0.0 ? std::max(0.0, sum / count) : 0.0;
 }

@@ -51,7 +51,13 @@ int run(int width, int height, int bin) {
   const auto started = steady_now();
   if (!pipeline.start()) return 2;
   frames.play();
-  while ((*line)->measured() == 0) std::this_thread::sleep_for(100us);
+  while ((*line)->measured() == 0) {
+    if (steady_now() - started > 30s) {
+      std::fprintf(stderr, "start_bench: no frame was measured within 30 s of the start\n");
+      return 1;
+    }
+    std::this_thread::sleep_for(100us);
+  }
   const double first_ms = ms_since(started);
   frames.finish();
   if (!pipeline.wait()) return 2;

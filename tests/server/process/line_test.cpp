@@ -58,7 +58,8 @@ struct Pictures {
 /// A run over the pictures, as fast as it goes unless its script waits.
 class Played {
  public:
-  explicit Played(Script script, std::vector<AlertRule> rules = {}, int workers = 3) {
+  explicit Played(Script script, std::vector<AlertRule> rules = {}, int workers = 3,
+                  SumWhen sum_when = SumWhen::automatic) {
     (void)Pictures::get();  // drawn now, not while the source waits for its first frame
     Line::Parts parts;
     auto made = std::make_unique<ScriptedDetector>(
@@ -73,6 +74,7 @@ class Played {
     parts.config.frame_slots = 8;
     parts.config.pixel_size_nm = kPixel_nm;
     parts.config.rules = std::move(rules);
+    parts.config.sum.when = sum_when;
     parts.sinks.push_back(std::make_unique<CollectingSink>(seen));
     pipeline = std::make_unique<Pipeline>(PipelineConfig{.workers = workers, .pin_workers = false});
     line = *pipeline->add(std::move(parts), 1);
@@ -179,6 +181,16 @@ TEST(LineChanges, RulesThatMakeNoSenseAreRefused) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
   EXPECT_THAT(refused.error().message, HasSubstr("alert rule \"bad\": dwell_frames 0"));
+}
+
+TEST(LineChanges, RulesAboutSumsAreRefusedWhereThereAreNone) {
+  Played sut(endless(), {}, 3, SumWhen::never);
+  AlertRule of_sums = counts_above("of sums", 10.0);
+  of_sums.of = RuleOf::sum;
+  of_sums.quantity = Quantity::spot_d_nm;
+  const auto refused = sut.line->apply(SetRules{{of_sums}}, kPatience);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("no running sum"));
 }
 
 // ---- tracking

@@ -116,5 +116,26 @@ TEST(MeanVelocity, KnowsHowFarAWalkIsNotSeen) {
   }
 }
 
+// What frames that were left out do not show is more, not less: the walk's variance comes from
+// steps of any length.
+TEST(MeanVelocity, KnowsItWhereFramesWereLeftOut) {
+  const auto mean_sigma = [](int every) {
+    Walk along_x(0.3, 0.05), along_y(0.3, 0.05);
+    for (int i = 0; i < 100; ++i) (void)along_y.normal();
+    double sum = 0.0, ignored = 0.0;
+    constexpr int kRuns = 300, kFrames = 16;
+    for (int run = 0; run < kRuns; ++run) {
+      std::vector<AddedFrame> frames;
+      for (int frame = 0; frame < kFrames * every; ++frame) {
+        const double x = along_x.next(ignored), y = along_y.next(ignored);
+        if (frame % every == 0) frames.push_back(at(frame, x, y, 0.05));
+      }
+      sum += mean_velocity(frames).sigma.x;
+    }
+    return sum / kRuns;
+  };
+  EXPECT_NEAR(mean_sigma(3) / mean_sigma(1), 1.0, 0.15);  // 0.6 with the coefficients of no gap
+}
+
 }  // namespace
 }  // namespace latticed::signal
