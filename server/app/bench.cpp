@@ -359,7 +359,8 @@ class Run {
     const auto cpu_began = process_cpu();
     const auto began = steady_now();
     detector_->play();
-    while (line_->measured() + lost() < measured + lost_before + detector_->block() &&
+    while ((!detector_->is_played() ||
+            line_->measured() + lost() < measured + lost_before + detector_->block()) &&
            !line_->has_ended())
       std::this_thread::sleep_for(kPoll);
     totals_.wall += steady_now() - began;

@@ -32,6 +32,10 @@ void BlockDetector::play() noexcept {
   changed_.ring();
 }
 
+bool BlockDetector::is_played() const noexcept {
+  return read_.load(std::memory_order_acquire) == allowed_.load(std::memory_order_relaxed);
+}
+
 void BlockDetector::finish() noexcept {
   is_last_.store(true, std::memory_order_release);
   changed_.ring();
@@ -118,11 +122,16 @@ Result<FrameHeader> BlockDetector::read_frame(std::span<std::byte> pixels,
     if (now >= deadline) return Error{ErrorCode::timeout, {}};
     changed_.wait(seen, wait);
   }
-  if (auto lost = overrun()) return *lost;
-  const auto from = frame(next_ % block_);
-  std::memcpy(pixels.data(), from.data(), from.size());
-  const FrameHeader out = header(FrameKind::frame);
-  ++next_;
+  FrameHeader out;
+  if (auto lost = overrun()) {
+    out = *lost;
+  } else {
+    const auto from = frame(next_ % block_);
+    std::memcpy(pixels.data(), from.data(), from.size());
+    out = header(FrameKind::frame);
+    ++next_;
+  }
+  read_.store(next_, std::memory_order_release);
   return out;
 }
 

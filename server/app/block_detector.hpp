@@ -20,14 +20,16 @@ class BlockDetector final : public Detector {
   /// All of `configuration` but the number of frames holds. `rate_hz` 0: as fast as they are read.
   BlockDetector(const DetectorConfiguration& configuration, std::size_t frames, double rate_hz);
 
-  // Its owner, while the detector waits: before the first play(), and when every frame of the last
-  // block was read.
+  // Its owner's. The frames while the detector waits: before the first play(), and while
+  // is_played().
   [[nodiscard]] std::size_t block() const noexcept { return block_; }
   [[nodiscard]] std::span<std::byte> frame(std::size_t i) noexcept {
     return {memory_.data() + i * configuration_.geometry.bytes(), configuration_.geometry.bytes()};
   }
   /// The block may be read.
   void play() noexcept;
+  /// Every frame that may be read was read or lost: their memory is the owner's again.
+  [[nodiscard]] bool is_played() const noexcept;
   /// No block follows: once the last is read, the end is.
   void finish() noexcept;
 
@@ -55,7 +57,8 @@ class BlockDetector final : public Detector {
   std::atomic<std::int64_t> block_began_ns_{0};  // steady clock
   std::atomic<bool> is_last_{false}, is_stopped_{false};
   Doorbell changed_;
-  std::uint64_t next_ = 0;  // read_frame's
+  std::uint64_t next_ = 0;              // read_frame's
+  std::atomic<std::uint64_t> read_{0};  // next_, for the owner
 };
 
 }  // namespace latticed

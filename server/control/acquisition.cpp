@@ -67,16 +67,21 @@ Result<void> Acquisition::is_open(std::string_view verb) const {
   return {};
 }
 
-void Acquisition::set_state(RunState next) {
+// All that a state says changes under one lock: nobody may see a fault without the detectors at
+// fault.
+void Acquisition::set_state(RunState next, const std::vector<std::string>& faulty) {
   {
     const std::lock_guard lock(mutex_);
-    if (state_ == next) return;
+    if (state_ == next && faulty.empty()) return;
     state_ = next;
     DeviceState device = DeviceState::closed;
     if (next == RunState::configured) device = DeviceState::configured;
     if (next == RunState::armed) device = DeviceState::armed;
     if (next == RunState::running) device = DeviceState::running;
-    for (KnownDetector& known : known_) known.state = device;
+    for (KnownDetector& known : known_)
+      known.state = std::find(faulty.begin(), faulty.end(), known.name) == faulty.end()
+                        ? device
+                        : DeviceState::fault;
   }
   changed_.notify_all();
   spdlog::info("acquisition is {}", to_string(next));
@@ -90,11 +95,7 @@ void Acquisition::fail(const std::string& fault, const std::vector<std::string>&
     fault_ = fault;
   }
   configured_.clear();
-  set_state(RunState::fault);
-  const std::lock_guard lock(mutex_);
-  for (KnownDetector& known : known_)
-    if (std::find(detectors.begin(), detectors.end(), known.name) != detectors.end())
-      known.state = DeviceState::fault;
+  set_state(RunState::fault, detectors);
 }
 
 DetectorSettings Acquisition::settings_of(const std::string& detector) const {

@@ -150,7 +150,7 @@ class Acquisition {
  private:
   Error wrong_state(std::string_view verb, std::string_view expected) const;
   Result<void> is_open(std::string_view verb) const;
-  void set_state(RunState state);
+  void set_state(RunState state, const std::vector<std::string>& faulty = {});
   void release_run();
   void fail(const std::string& fault, const std::vector<std::string>& detectors);
   void watch(const std::shared_ptr<Run>& run, std::function<void(Result<void>)> ended);

@@ -51,8 +51,10 @@ TEST(BlockDetector, GivesEveryFrameOfEveryBlockOnceAndThenWaits) {
   Played played;
   for (std::uint8_t block = 0; block < 3; ++block) {
     played.fill(static_cast<std::uint8_t>(10 * block));
+    EXPECT_TRUE(played.sut.is_played());
     played.sut.play();
     for (std::size_t i = 0; i < kBlock; ++i) {
+      EXPECT_FALSE(played.sut.is_played());
       const auto got = played.read();
       ASSERT_TRUE(got);
       EXPECT_EQ(got->kind, FrameKind::frame);
@@ -62,6 +64,7 @@ TEST(BlockDetector, GivesEveryFrameOfEveryBlockOnceAndThenWaits) {
       EXPECT_EQ(played.pixels,
                 std::vector<std::byte>(played.pixels.size(), std::byte(10 * block + i)));
     }
+    EXPECT_TRUE(played.sut.is_played());
     EXPECT_FALSE(played.read(1ms));
   }
 }

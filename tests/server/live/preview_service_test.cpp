@@ -147,9 +147,10 @@ TEST_F(PreviewServiceTest, AClientThatDoesNotReadGetsFewerAndIsTold) {
     return std::uint64_t{0};
   };
   ASSERT_TRUE(happens([&] { return missed() >= 3; }));
-  auto images = slow.read_until([](const auto& image) { return image.skipped() > 0; });
-  ASSERT_FALSE(images.empty());
-  EXPECT_GE(images.back().skipped(), 3u);
+  // On a slow machine an image or two may still go out between the skipped ones.
+  std::uint64_t told = 0;
+  (void)slow.read_until([&](const auto& image) { return (told += image.skipped()) >= 3; });
+  EXPECT_GE(told, 3u);
   run.end();
 }
 
