@@ -9,7 +9,7 @@ latticed_add_test(server/base/log_test LINKS latticed::base spdlog::spdlog nlohm
 latticed_add_test(server/base/screen_test LINKS latticed::base)
 latticed_add_test(server/publish/alert_log_sink_test LINKS latticed::publish)
 
-foreach(name block_detector fresh_noise)
+foreach(name block_detector fresh_noise movie)
   latticed_add_test(server/app/${name}_test LINKS latticed::bench_frames)
 endforeach()
 

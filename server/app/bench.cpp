@@ -28,6 +28,7 @@
 #include "server/app/block_detector.hpp"
 #include "server/app/commands.hpp"
 #include "server/app/fresh_noise.hpp"
+#include "server/app/movie.hpp"
 #include "server/base/stage_clock.hpp"
 #include "server/process/pipeline.hpp"
 #include "server/signal/frame_fft.hpp"
@@ -194,11 +195,6 @@ class Floor {
   std::chrono::nanoseconds wall_{0};
 };
 
-struct Movie {
-  DetectorConfiguration configuration;
-  std::vector<std::vector<std::uint16_t>> pictures;
-};
-
 /// The world's pictures. They are in our memory: the world may end.
 Result<Movie> take_pictures(const std::string& socket) {
   SimDetectorOptions sim;
@@ -206,19 +202,7 @@ Result<Movie> take_pictures(const std::string& socket) {
   sim.timeout = 300s;  // the world renders its frames before it listens
   auto detector = SimDetector::open(sim);
   if (!detector) return detector.error();
-  DetectorSettings wanted;
-  wanted.frame_count = kPictures;
-  auto configuration = (*detector)->configure(wanted);
-  if (!configuration) return configuration.error();
-  if (auto ok = (*detector)->arm(); !ok) return ok.error();
-  if (auto ok = (*detector)->start(); !ok) return ok.error();
-  Movie movie{*configuration, {}};
-  while (movie.pictures.size() < kPictures) {
-    auto& picture = movie.pictures.emplace_back(configuration->geometry.pixels());
-    auto got = (*detector)->read_frame(std::as_writable_bytes(std::span(picture)), 5000ms);
-    if (!got) return got.error();
-  }
-  return movie;
+  return take_movie(**detector, kPictures);
 }
 
 /// 0 .. count-1 .. 0 .. : neighbours in time stay neighbours in space, so drift has no jumps.
@@ -328,6 +312,7 @@ class Run {
       play_block();
       const Totals warm = std::exchange(totals_, {});
       const auto stages = line_->stage_cpu();
+      const auto latency = line_->latency().counts();
       while (totals_.wall < std::chrono::duration<double>(options_.seconds) &&
              !line_->has_ended()) {
         floor.measure(kFloorSlice);
@@ -337,6 +322,7 @@ class Run {
       totals_.lost += warm.lost;
       totals_.stages = line_->stage_cpu();
       for (std::size_t s = 0; s < kStages; ++s) totals_.stages[s] -= stages[s];
+      totals_.latency = line_->latency().summary_since(latency);
       totals_.ended_mb = resident_mb();
       detector_->finish();
     });
@@ -346,7 +332,6 @@ class Run {
     totals_.locked = locked_;
     totals_.run = line_->measured();
     totals_.armed_mb = armed_mb;
-    totals_.latency = line_->latency().summary();
     return totals_;
   }
 

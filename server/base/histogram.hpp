@@ -28,7 +28,18 @@ class DurationHistogram {
     if (ns > max_ns_.load(std::memory_order_relaxed)) max_ns_.store(ns, std::memory_order_relaxed);
   }
 
-  [[nodiscard]] DurationSummary summary() const noexcept;
+  /// How often each duration has come so far.
+  struct Counts {
+    static constexpr std::size_t kBuckets = 304;
+    std::array<std::uint64_t, kBuckets> buckets{};
+    std::uint64_t count = 0, sum_ns = 0, max_ns = 0;
+  };
+  [[nodiscard]] Counts counts() const noexcept;
+
+  [[nodiscard]] DurationSummary summary() const noexcept { return summary_since({}); }
+  /// Of what was recorded after `before`. Its maximum is exact if nothing before was longer, and
+  /// otherwise the upper edge of its bucket.
+  [[nodiscard]] DurationSummary summary_since(const Counts& before) const noexcept;
 
  private:
   static constexpr unsigned kSub = 8;  // buckets a power of two
@@ -42,9 +53,12 @@ class DurationHistogram {
     const auto index = static_cast<std::size_t>(power * kSub + (ns >> power));
     return index < kBuckets ? index : kBuckets - 1;
   }
-  static double middle_ns(std::size_t bucket) noexcept;
+  struct Edges {
+    double low_ns, high_ns;
+  };
+  static Edges edges_of(std::size_t bucket) noexcept;
 
-  static constexpr std::size_t kBuckets = 304;
+  static constexpr std::size_t kBuckets = Counts::kBuckets;
   std::array<std::atomic<std::uint64_t>, kBuckets> buckets_{};
   std::atomic<std::uint64_t> count_{0}, sum_ns_{0}, max_ns_{0};
 };

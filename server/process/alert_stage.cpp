@@ -295,6 +295,7 @@ void AlertStage::for_each_watched(RuleState& state, const Picture& picture, cons
       continue;
     Watch& watch = *find(state, spot.id, picture.seq);
     watch.last_seq = picture.seq;
+    watch.last_dated_seq = picture.dated_seq;
     watch.frames_missed = 0;
     act(spot, watch);
   }
@@ -348,7 +349,7 @@ void AlertStage::watch_presence(RuleState& state, const Picture& picture, Measur
     if (watch.spot_id == 0 || watch.last_seq == picture.seq) continue;
     // Counted in frames that were looked at: a gap in the sequence is no evidence.
     if (++watch.frames_missed < kFramesGone) continue;
-    watch.since_seq = watch.last_seq + 1;
+    watch.since_seq = watch.last_dated_seq + 1;
     const bool is_missed = watch.frames_present >= kFramesToBeMissed && watch.snr_mean > kPlainSnr;
     // Presence 0: it is gone.
     if (is_missed && !tell_presence(state, watch, 0.0, out)) continue;

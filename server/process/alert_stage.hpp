@@ -23,6 +23,7 @@ class AlertStage final : public TrackStage {
     int dwell = 0;
     bool is_raised = false;
     std::uint64_t since_seq = 0, last_seq = 0, first_seq = 0;
+    std::uint64_t last_dated_seq = 0;  // that its last picture stood for
     std::uint32_t frames_present = 0;
     std::uint32_t frames_missed = 0;  // accepted frames in a row without it
     double snr_mean = 0.0;

@@ -78,7 +78,7 @@ class DescribedTable {
     table.rows_ = make_compound_rows(
         author, group, {layout.name, table.row_bytes_, layout.chunk_rows, layout.meaning.c_str()},
         members);
-    table.waiting_.reserve(kExpectedRows * table.row_bytes_);
+    table.waiting_.reserve(layout.chunk_rows * table.row_bytes_);  // more is grown into
     return table;
   }
 
@@ -101,7 +101,6 @@ class DescribedTable {
   [[nodiscard]] bool has_news() const noexcept { return !waiting_.empty(); }
 
  private:
-  static constexpr std::size_t kExpectedRows = 4096;  // between two writes; more is grown into
   [[nodiscard]] std::size_t waiting_rows() const noexcept {
     return row_bytes_ == 0 ? 0 : waiting_.size() / row_bytes_;
   }

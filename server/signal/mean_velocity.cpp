@@ -16,6 +16,11 @@ constexpr double kUnseenInFrame = 0.5;
 // Before the first mid-exposure and after the last one half a frame each is extrapolated.
 constexpr double kUnseenAtEnds = 1.0;
 
+// A frame taken after the beam has gone may have a mean below 0: its dark is subtracted.
+double weight_of(const AddedFrame& frame) noexcept {
+  return frame.mean_counts > 0.0 ? frame.mean_counts : 0.0;
+}
+
 struct Axis {
   double velocity = 0.0, noise_variance = 0.0;
 };
@@ -27,7 +32,7 @@ Axis along(std::span<const AddedFrame> frames, double weights, Part part) {
   const auto share =
       [&](std::size_t i) {  // of frame i's velocity, over its time from left to right
         const std::size_t left = i == 0 ? 0 : i - 1, right = std::min(i + 1, n - 1);
-        return frames[i].mean_counts / weights / (frames[right].seq - frames[left].seq);
+        return weight_of(frames[i]) / weights / (frames[right].seq - frames[left].seq);
       };
   Axis out;
   for (std::size_t j = 0; j < n; ++j) {
@@ -74,7 +79,7 @@ double walk_variance(std::span<const AddedFrame> frames) noexcept {
 
 MeanVelocity mean_velocity(std::span<const AddedFrame> frames) noexcept {
   double weights = 0.0;
-  for (const AddedFrame& frame : frames) weights += frame.mean_counts;
+  for (const AddedFrame& frame : frames) weights += weight_of(frame);
   if (frames.size() < 2 || !(weights > 0.0)) return {};
   const Axis x = along(frames, weights, [](Vector2 v) { return v.x; });
   const Axis y = along(frames, weights, [](Vector2 v) { return v.y; });

@@ -15,7 +15,7 @@ struct AddedFrame {
   double seq = 0.0;
   Vector2 drift_px;        // raw px
   Vector2 variance_px2;    // of it
-  double mean_counts = 0;  // its weight in the sum, above 0
+  double mean_counts = 0;  // its weight in the sum; what is not above 0 has none
 };
 
 struct MeanVelocity {
@@ -30,7 +30,8 @@ struct MeanVelocity {
 /// `sigma` has two parts: the drifts' own, and what mean places do not tell of a specimen
 /// that wanders (random walk): a frame sees the slope of the path within itself. The walk's
 /// variance a frame is taken from how its steps differ from one to the next (von Neumann 1941),
-/// less the drifts' own. Unknown with fewer than two frames.
+/// less the drifts' own. Unknown with fewer than two frames,
+/// and where none has a weight.
 [[nodiscard]] MeanVelocity mean_velocity(std::span<const AddedFrame> frames) noexcept;
 
 }  // namespace latticed::signal

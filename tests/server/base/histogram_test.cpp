@@ -71,6 +71,24 @@ TEST(DurationHistogram, NeverTellsAQuantileAboveTheLargest) {
   EXPECT_LE(sut.summary().p99_ms, sut.summary().max_ms);
 }
 
+TEST(DurationHistogram, TellsWhatCameAfterACertainPointAlone) {
+  DurationHistogram sut;
+  for (int i = 0; i < 100; ++i) sut.record(1s);
+  const auto before = sut.counts();
+  EXPECT_EQ(sut.summary_since(before).count, 0u);
+  EXPECT_EQ(sut.summary_since(before).max_ms, 0.0);
+  for (int i = 1; i <= 1000; ++i) sut.record(std::chrono::microseconds(i));
+  const DurationSummary got = sut.summary_since(before);
+  EXPECT_EQ(got.count, 1000u);
+  EXPECT_NEAR(got.mean_ms, 0.5005, 1e-9);
+  EXPECT_NEAR(got.p50_ms, 0.5, kBucket * 0.5);
+  EXPECT_NEAR(got.p99_ms, 0.99, kBucket * 0.99);
+  EXPECT_GE(got.max_ms, 1.0);  // a longer one came before: known to a bucket
+  EXPECT_LE(got.max_ms, 1.0 + kBucket);
+  sut.record(3s);
+  EXPECT_DOUBLE_EQ(sut.summary_since(before).max_ms, 3000.0);
+}
+
 TEST(DurationHistogram, CanBeReadWhileItIsWritten) {
   DurationHistogram sut;
   std::atomic<bool> is_done{false};

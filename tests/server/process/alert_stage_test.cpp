@@ -525,6 +525,20 @@ TEST_F(AlertStageTest, ASpotThatComesIntoTheSumIsTold) {
   EXPECT_EQ(events_[0].value, 1.0);
 }
 
+// Coming and going are both of the frames that sums stand for, 7.5 before those that bring them.
+TEST_F(AlertStageTest, ASpotThatGoesOutOfTheSumIsDatedByTheFrameTheSumStandsFor) {
+  use({of_sum("presence", Quantity::spot_presence)});
+  for (int i = 0; i < 40; ++i) feed_sum({spot(1), spot(2)});
+  const auto last_dated =
+      static_cast<std::uint64_t>(std::llround(static_cast<double>(seq_ - 1) - 7.5));
+  EXPECT_THAT(words_, IsEmpty());
+  for (int i = 0; i < 8; ++i) feed_sum({spot(1)});
+  ASSERT_EQ(words_.size(), 1u);
+  EXPECT_EQ(events_[0].spot_id, 2u);
+  EXPECT_EQ(events_[0].value, 0.0);
+  EXPECT_EQ(events_[0].since_seq, last_dated + 1);
+}
+
 TEST_F(AlertStageTest, WhatIsOpenIsClearedWhenSummingEnds) {
   AlertRule rule = of_sum("many", Quantity::spot_count, RuleKind::limit);
   rule.above = 0.5;

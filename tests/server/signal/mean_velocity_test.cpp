@@ -33,6 +33,21 @@ TEST(MeanVelocity, IsTheVelocityWhereThatIsConstantAlsoOverGaps) {
   EXPECT_NEAR(sut.sigma.x, 0.0, 1e-12);
 }
 
+// A dark subtracted from a frame without light may leave a mean below 0.
+TEST(MeanVelocity, AFrameWithoutLightHasNoWeightAndIsStillAPlace) {
+  std::vector<AddedFrame> frames, lit;
+  for (int i = 0; i < 20; ++i) {
+    frames.push_back(at(i, 0.05 * i * i, 0.0, 0.1, i % 4 == 1 ? -0.9 : 1.0));
+    lit.push_back(at(i, 0.05 * i * i, 0.0, 0.1, i % 4 == 1 ? 0.0 : 1.0));
+  }
+  const MeanVelocity got = mean_velocity(frames), wanted = mean_velocity(lit);
+  ASSERT_TRUE(got.is_known);
+  EXPECT_EQ(got.px_per_frame.x, wanted.px_per_frame.x);
+  EXPECT_EQ(got.sigma.x, wanted.sigma.x);
+  for (AddedFrame& frame : frames) frame.mean_counts = -0.1;
+  EXPECT_FALSE(mean_velocity(frames).is_known);
+}
+
 // Half of the electrons in the faster half.
 TEST(MeanVelocity, WeighsFramesByTheirElectrons) {
   std::vector<AddedFrame> frames;
