@@ -88,15 +88,20 @@ double LatticeStage::ring_ratio(Vector2 f, const Prepared& prepared) const noexc
   return std::max(1.0, static_cast<double>(noise.mean_power[ring] / noise.white));
 }
 
-// Noise and the streak of a straight edge that passes here, over the noise floor.
-double LatticeStage::streak_ratio(Vector2 f, const Prepared& prepared) const noexcept {
-  const auto white = static_cast<double>(prepared.peaks.noise.white);
-  if (!(white > 0.0)) return 1.0;
+// The streak of a straight edge that passes here.
+signal::StreakGauge::Level LatticeStage::streak_at(Vector2 f,
+                                                   const Prepared& prepared) const noexcept {
   const Vector2 bins{f.x * grid_.width, f.y * grid_.height};
   const auto& spots = prepared.peaks.peaks;
   const std::span<const signal::Peak> known{spots.begin(), spots.size()};
   const signal::StreakGauge::Frame frame{prepared.spectrum, prepared.peaks.noise, known, known};
-  return 1.0 + streaks_.near(frame, bins, kStreakAside).power / white;
+  return streaks_.near(frame, bins, kStreakAside);
+}
+
+// Noise and such a streak, over the noise floor.
+double LatticeStage::streak_ratio(Vector2 f, const Prepared& prepared) const noexcept {
+  const auto white = static_cast<double>(prepared.peaks.noise.white);
+  return white > 0.0 ? 1.0 + streak_at(f, prepared).power / white : 1.0;
 }
 
 int LatticeStage::nearest_track(const signal::Peak& peak, double* distance_bins) const noexcept {
@@ -171,7 +176,7 @@ void LatticeStage::add_spot(Track& track, const signal::RefinedSpot& fit, const 
   doubt_overlap(track, own, film, spot);
   spot.amplitude = amplitude_of(std::abs(fit.coefficient), fit.frequency, out);
   const auto white = static_cast<double>(prepared.peaks.noise.white);
-  spot.sigma_amplitude = amplitude_of(std::sqrt(0.5 * white), fit.frequency, out);
+  spot.sigma_amplitude = amplitude_of(std::sqrt(0.5 * white * fit.noise_ratio), fit.frequency, out);
   const Vector2 f = fit.frequency;
   const double phase =
       std::arg(fit.coefficient) + kTwoPi * (f.x * centre_cells_.x + f.y * centre_cells_.y);
@@ -415,7 +420,10 @@ void LatticeStage::measure_watched(Track& track, Vector2 start, const Prepared& 
   if (!peak) start = strongest_near(prepared.spectrum, track.frequency, track.tolerance);
   if (measure(track, start, prepared, peak, out)) return;
   if ((track.seen & ((1u << kWindow) - 1)) == 0) track.is_confirmed = false;
-  add_spot(track, refiner_.demodulate(prepared.spectrum, track.frequency, white), prepared, out);
+  const signal::RefineOptions options{.slot = out.spots.size(),
+                                      .noise_ratio = streak_ratio(track.frequency, prepared)};
+  add_spot(track, refiner_.demodulate(prepared.spectrum, track.frequency, white, options), prepared,
+           out);
   Spot& spot = out.spots.back();
   // Uniform over a disc of this radius: half of it is the standard deviation along g.
   spot.sigma_d_nm =
@@ -534,8 +542,11 @@ void LatticeStage::find_rows(const Prepared& prepared, Measurements& out) {
     const double radius = std::hypot(q.x, q.y);
     if (base.harmonic_order != 1 || base.sigma_d_nm <= 0.0) continue;
     FixedVector<signal::RowMember, kHighestOrder> members;
-    // What is more than one crystal's has no part in the row's q.
-    if (!base.is_overlapped) (void)members.push_back({b, 1});
+    // What is more than one crystal's has no part in the row's q, nor what shows no maximum.
+    const auto has_part = [&](std::size_t i) {
+      return !out.spots[i].is_overlapped && fits_[i].is_fitted;
+    };
+    if (has_part(b)) (void)members.push_back({b, 1});
     for (std::size_t o = 0; o < out.spots.size(); ++o) {
       Spot& other = out.spots[o];
       const Vector2 f = fits_[o].truth;
@@ -545,7 +556,7 @@ void LatticeStage::find_rows(const Prepared& prepared, Measurements& out) {
         continue;
       if (bins_apart(f, {n * q.x, n * q.y}) > kRowTolerance) continue;
       const int sign = f.x * q.x + f.y * q.y < 0.0 ? -1 : 1;
-      if (!other.is_overlapped) (void)members.push_back({o, sign * n});
+      if (has_part(o)) (void)members.push_back({o, sign * n});
       other.harmonic_order = static_cast<std::uint8_t>(n);
       other.harmonic_of = base.id;
       other.harmonic_ratio = other.amplitude / base.amplitude;
@@ -693,8 +704,10 @@ void LatticeStage::look_at_superlattice(const Prepared& prepared, Measurements& 
       if (ring == signal::kRings) continue;
       const auto noise = static_cast<double>(
           std::max(prepared.peaks.noise.mean_power[ring], prepared.peaks.noise.white));
+      const signal::StreakGauge::Level streak = streak_at(seen, prepared);
+      const double all = noise + streak.power;
       const signal::RefinedSpot there = refiner_.demodulate(
-          prepared.spectrum, seen, noise, {.slot = kScratchSlot, .outline = outline});
+          prepared.spectrum, seen, all, {.slot = kScratchSlot, .outline = outline});
       SuperlatticeSpot to;
       to.lattice = lattice.id;
       to.index = index;
@@ -702,7 +715,7 @@ void LatticeStage::look_at_superlattice(const Prepared& prepared, Measurements& 
       to.amplitude = amplitude_of(std::abs(there.coefficient), seen, out);
       to.snr = there.snr;
       to.sigma_amplitude = to.snr > 0.0 ? to.amplitude / (to.snr * std::numbers::sqrt2) : 0.0;
-      to.false_alarm = std::exp(-to.snr * to.snr);
+      to.false_alarm = signal::StreakGauge::false_alarm(to.snr * to.snr * all, noise, streak);
       if (!out.superlattice.push_back(to)) return;
     }
     return;  // of the main lattice

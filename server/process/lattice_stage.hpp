@@ -129,6 +129,8 @@ class LatticeStage final : public TrackStage {
   void look_at_superlattice(const Prepared& prepared, Measurements& out);
   [[nodiscard]] static double quiet_level(const signal::PeakList& peaks) noexcept;
   [[nodiscard]] double structure_power(const Prepared& prepared) noexcept;
+  [[nodiscard]] signal::StreakGauge::Level streak_at(Vector2 f,
+                                                     const Prepared& prepared) const noexcept;
   [[nodiscard]] double streak_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
   [[nodiscard]] double ring_ratio(Vector2 frequency, const Prepared& prepared) const noexcept;
 

@@ -488,6 +488,7 @@ void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, double snr,
 RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double white,
                                 const RefineOptions& options) {
   RefinedSpot out;
+  out.noise_ratio = options.noise_ratio;
   Slot& slot = slots_[options.slot];
   slot.kx0 = static_cast<int>(std::lround(start.x * grid_.width));
   slot.ky0 = static_cast<int>(std::lround(start.y * grid_.height));
@@ -614,6 +615,7 @@ std::complex<double> SpotRefiner::plain_coefficient(const Slot& slot, double off
 RefinedSpot SpotRefiner::demodulate(const Spectrum& spectrum, Vector2 frequency, double white,
                                     const RefineOptions& options) {
   RefinedSpot out;
+  out.noise_ratio = options.noise_ratio;
   Slot& slot = slots_[options.slot];
   slot.kx0 = static_cast<int>(std::lround(frequency.x * grid_.width));
   slot.ky0 = static_cast<int>(std::lround(frequency.y * grid_.height));

@@ -31,6 +31,7 @@ struct RefinedSpot {
   double var_xx = 0.0, var_xy = 0.0, var_yy = 0.0;  // of frequency, this frame's noise
   std::complex<double> coefficient;  // sum of w I exp(-2 pi i f.r), r from the grid's cell (0, 0)
   double snr = 0.0;                  // matched amplitude over its noise
+  double noise_ratio = 1.0;          // that noise over `white`, as it was told in RefineOptions
   double power = 0.0;                // |F|^2 summed over the bins within 3 of the spot
   double extent = 0.0;               // part of the field the crystal fills, 0..1
   // Mean square by which the frequency differs over the crystal along itself (its length) and

@@ -33,22 +33,11 @@ constexpr double kLevelOverRank = 2.0;
 constexpr double kNoiseTop = 2.0;
 constexpr double kFaintest = 0.5;  // of the ring's mean
 
-// The mean of exp(-t x level) where the level is kLevelOverRank times the r-th smallest of n
-// exponential variables (Renyi 1953): what a maximum of a streak that is as uneven as noise does.
-double exceeded(double t, std::size_t samples) {
-  double product = 1.0;
-  for (std::size_t i = 0; i <= samples / kRankDivisor; ++i) {
-    const auto rate = static_cast<double>(samples - i);
-    product *= rate / (rate + kLevelOverRank * t);
-  }
-  return product;
-}
-
 double threshold_for(std::size_t samples, double probability) {
   double low = 0.0, high = 1e9;
   for (int i = 0; i < 80; ++i) {
     const double middle = 0.5 * (low + high);
-    (exceeded(middle, samples) > probability ? low : high) = middle;
+    (StreakGauge::exceeded(middle, samples) > probability ? low : high) = middle;
   }
   return high;
 }
@@ -61,28 +50,32 @@ bool are_orders(double a, double b) {
   return false;
 }
 
+// A real image's maximum and its Friedel mate: one of the two is what is asked for.
+template <typename Test>
+bool is_either_of_pair(const Peak& peak, Test is_it) {
+  const Vector2 at{static_cast<double>(peak.kx), static_cast<double>(peak.ky)};
+  return is_it(at) || is_it(Vector2{-at.x, -at.y});
+}
+
 // `at` is in the lobe of a known spot that is an order of the row of the place looked at, `own`.
 bool is_of_the_row(std::span<const Peak> spots, Vector2 own, Vector2 at) {
   const double radius = std::hypot(own.x, own.y);
-  for (const Peak& spot : spots)
-    for (const double sign : {1.0, -1.0})
-      if (std::hypot(at.x - sign * spot.kx, at.y - sign * spot.ky) < kSpotBins &&
-          are_orders(radius, std::hypot(spot.kx, spot.ky)))
-        return true;
-  return false;
+  return std::any_of(spots.begin(), spots.end(), [&](const Peak& spot) {
+    return is_either_of_pair(
+               spot, [&](Vector2 k) { return std::hypot(at.x - k.x, at.y - k.y) < kSpotBins; }) &&
+           are_orders(radius, std::hypot(spot.kx, spot.ky));
+  });
 }
 
 // `at`, of this power, is in the feet of a maximum that is not the one at the place looked at.
 bool is_of_feet(std::span<const Peak> maxima, Vector2 own, Vector2 at, double power) {
-  for (const Peak& peak : maxima)
-    for (const double sign : {1.0, -1.0}) {
-      const double x = sign * peak.kx, y = sign * peak.ky;
-      if (std::hypot(own.x - x, own.y - y) >= kOwnBins &&
-          power < kFeet * static_cast<double>(peak.power) &&
-          std::hypot(at.x - x, at.y - y) < kFeetBins)
-        return true;
-    }
-  return false;
+  return std::any_of(maxima.begin(), maxima.end(), [&](const Peak& peak) {
+    return power < kFeet * static_cast<double>(peak.power) &&
+           is_either_of_pair(peak, [&](Vector2 k) {
+             return std::hypot(own.x - k.x, own.y - k.y) >= kOwnBins &&
+                    std::hypot(at.x - k.x, at.y - k.y) < kFeetBins;
+           });
+  });
 }
 
 }  // namespace
@@ -99,6 +92,22 @@ StreakGauge::StreakGauge(const AnalysisGrid& grid, double min_fringes, double fa
   threshold_.fill(std::numeric_limits<double>::infinity());
   for (std::size_t n = kFewestSamples; n <= kMostSamples; ++n)
     threshold_[n] = threshold_for(n, probability);
+}
+
+double StreakGauge::exceeded(double t, std::size_t samples) noexcept {
+  double product = 1.0;
+  for (std::size_t i = 0; i <= samples / kRankDivisor; ++i) {
+    const auto rate = static_cast<double>(samples - i);
+    product *= rate / (rate + kLevelOverRank * t);
+  }
+  return product;
+}
+
+double StreakGauge::false_alarm(double power, double noise, const Level& streak) noexcept {
+  const double all = noise + streak.power;
+  if (streak.samples == 0) return std::exp(-power / all);
+  return std::exp(-power / all * (noise / all)) *
+         exceeded(power / all * (streak.power / all), streak.samples);
 }
 
 double StreakGauge::power_of(const Spectrum& spectrum, int kx, int ky,
@@ -158,7 +167,8 @@ StreakGauge::Level StreakGauge::through(const Frame& frame, Vector2 bins,
   };
   const double own_mean = mean_at(frame, bins, window);
   if (!(own_mean > 0.0)) return {};
-  // As it would be at the place, if it fell as 1/k^4: sharp edges do as 1/k^2, soft ones faster.
+  // As it would be at the place, if it fell as 1/k^3: sharp edges do as 1/k^2, soft ones faster.
+  // 1/k^4 makes a superlattice's place on the streak of edges 2 px wide snr 1.6, 1/k^2 0.7.
   // Along the axes, where the taper's ends lie: 1/k^6.
   const bool is_on_axis = std::abs(minor) <= kAxisBins;
   std::array<double, kMostSamples> level;
@@ -192,8 +202,8 @@ StreakGauge::Level StreakGauge::through(const Frame& frame, Vector2 bins,
       return;
     }
     if (is_of_the_row(frame.spots, bins, place)) return;
-    const double squared = r * r / (radius * radius);
-    const double fall = is_on_axis ? squared * squared * squared : squared * squared;
+    const double ratio = r / radius, cubed = ratio * ratio * ratio;
+    const double fall = is_on_axis ? cubed * cubed : cubed;
     level[count++] = is_of_feet(frame.maxima, bins, place, excess) ? 0.0 : excess * fall;
   };
 

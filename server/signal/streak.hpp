@@ -54,6 +54,14 @@ class StreakGauge {
                            const Window& window) const noexcept;
   /// T for a level from so many samples; infinite where they are too few to tell.
   [[nodiscard]] double threshold(std::size_t samples) const noexcept { return threshold_[samples]; }
+  /// The probability that a place of a streak that is as uneven as noise has more than t times its
+  /// level from so many samples: the mean of exp(-t level) for a true mean of 1, where the level is
+  /// twice the r-th smallest of n exponential variables (Renyi 1953).
+  [[nodiscard]] static double exceeded(double t, std::size_t samples) noexcept;
+  /// The same for one known place of noise (E|F|^2, known) and a streak (a Level, of which the
+  /// samples say how well it is known) together: that they give this power or more. `power` and
+  /// `noise` are in the unit of streak.power; noise above 0.
+  [[nodiscard]] static double false_alarm(double power, double noise, const Level& streak) noexcept;
 
  private:
   [[nodiscard]] Level through(const Frame& frame, Vector2 bins,

@@ -3,39 +3,26 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
+#include "sim/random/counter_random.hpp"
 #include "tests/support/analysed_frame.hpp"
+#include "tests/support/bar.hpp"
 #include "tests/support/synthetic_scene.hpp"
 
 namespace latticed::signal {
 namespace {
 
+using test::Bar;
 using test::FrameAnalysis;
 using test::Scene;
 using test::Wave;
+using test::with_bar;
 
 constexpr int kSize = 256;
-
-/// A bar across the field: its width and how soft its edges are in pixels, the direction of their
-/// normal, how much brighter than the field it is.
-struct Bar {
-  double direction = 0.35, position = 0.0, width = 50.0, edge = 2.0, brightness = 3.0;
-};
-
-std::vector<float> with_bar(std::vector<float> image, const Bar& bar) {
-  for (int y = 0; y < kSize; ++y)
-    for (int x = 0; x < kSize; ++x) {
-      const double along = (x - 0.5 * kSize) * std::cos(bar.direction) +
-                           (y - 0.5 * kSize) * std::sin(bar.direction) - bar.position;
-      const double cover = 0.5 * (std::tanh((along + 0.5 * bar.width) / bar.edge) -
-                                  std::tanh((along - 0.5 * bar.width) / bar.edge));
-      float& pixel = image[static_cast<std::size_t>(y * kSize + x)];
-      pixel *= static_cast<float>(1.0 + (bar.brightness - 1.0) * cover);
-    }
-  return image;
-}
 
 std::vector<float> empty_beam(double counts) {
   return std::vector<float>(static_cast<std::size_t>(kSize) * kSize, static_cast<float>(counts));
@@ -59,8 +46,9 @@ TEST(StreakGauge, MeasuresTheStreakOfAnEdge) {
   double length = 0.0;
   for (float w : analysis.fft().taper_y()) length += static_cast<double>(w);
   for (double kx : {30.0, 50.0, 70.0}) {
-    const Prepared& prepared = analysis(with_bar(
-        empty_beam(100.0), {.direction = 0.0, .position = 200.0, .width = 400.0, .edge = 0.3}));
+    const Prepared& prepared =
+        analysis(with_bar(empty_beam(100.0), kSize,
+                          {.direction = 0.0, .position = 200.0, .width = 400.0, .edge = 0.3}));
     const double f = kx / kSize;
     const double expected = std::pow(200.0 * length / (2.0 * M_PI * f), 2.0);
     const StreakGauge::Level level = sut.near(frame_of(prepared), {kx, 0.0}, 0.5);
@@ -101,6 +89,31 @@ TEST(StreakGauge, ThresholdFallsWithSamplesAndNeedsSome) {
   EXPECT_GT(sut.threshold(StreakGauge::kMostSamples), 5.0);
 }
 
+// The samples of a level and the place are drawn as the formula says: the share of places beyond
+// false_alarm's p is p, whatever the streak is to the noise and however few samples it is from.
+TEST(StreakGauge, FalseAlarmIsTheShareOfPlacesThatExceedIt) {
+  sim::RandomStream random(3, sim::Purpose::film);
+  const auto exponential = [&] { return -std::log(1.0 - random.uniform()); };
+  for (std::size_t samples : {6u, 12u, 40u})
+    for (double noise : {100.0, 1.0, 0.01}) {
+      int below_a_tenth = 0, below_a_hundredth = 0;
+      constexpr int kDraws = 20000;
+      for (int i = 0; i < kDraws; ++i) {
+        std::vector<double> line(samples);
+        for (double& value : line) value = exponential();
+        std::sort(line.begin(), line.end());
+        const StreakGauge::Level level{2.0 * line[samples / 3], samples};
+        const double p = StreakGauge::false_alarm((noise + 1.0) * exponential(), noise, level);
+        below_a_tenth += p < 0.1 ? 1 : 0;
+        below_a_hundredth += p < 0.01 ? 1 : 0;
+      }
+      std::printf("%zu samples, noise %.2f: %.4f below 0.1, %.4f below 0.01\n", samples, noise,
+                  1.0 * below_a_tenth / kDraws, 1.0 * below_a_hundredth / kDraws);
+      EXPECT_NEAR(1.0 * below_a_tenth / kDraws, 0.1, 0.05);
+      EXPECT_LT(1.0 * below_a_hundredth / kDraws, 0.02);
+    }
+}
+
 // Through the detector: bars of any width, softness and direction make no spots, where all maxima
 // above the rings would be some 800. Within two bins of an axis, where the taper's ends lie, a few
 // pass.
@@ -114,7 +127,7 @@ TEST(StreakGauge, LetsNoMaximumOfAStreakPass) {
       for (double edge : {0.5, 4.0})
         for (double brightness : {0.0, 3.0}) {
           const Bar bar{direction, width > 300.0 ? 180.0 : 21.0, width, edge, brightness};
-          const Prepared& prepared = analysis(noise(with_bar(empty_beam(20.0), bar)));
+          const Prepared& prepared = analysis(noise(with_bar(empty_beam(20.0), kSize, bar)));
           for (const Peak& peak : prepared.peaks.peaks)
             (std::min(peak.kx, std::abs(peak.ky)) > 2 ? alarms : on_axes) += 1;
           const Vector2 place{20.0 * std::cos(direction), 20.0 * std::sin(direction)};
@@ -136,7 +149,7 @@ TEST(StreakGauge, LeavesAReflectionThatStandsOutOfTheStreak) {
   scene.lattice = {{f, 0.2, 0.4}};
   test::ShotNoise noise(17);
   const Prepared& prepared =
-      analysis(noise(with_bar(test::expect(scene), {.edge = 4.0, .brightness = 2.0})));
+      analysis(noise(with_bar(test::expect(scene), kSize, {.edge = 4.0, .brightness = 2.0})));
   bool is_seen = false;
   for (const Peak& peak : prepared.peaks.peaks)
     is_seen = is_seen || std::hypot(peak.kx - f.x * kSize, peak.ky - f.y * kSize) < 1.5;
