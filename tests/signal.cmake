@@ -4,7 +4,7 @@ foreach(name analysis_grid taper bin_image frame_fft lane_fft change_detector co
   latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
 endforeach()
 foreach(name hot_pixels mean_velocity scale_fit peak_detect spot_refine cell_doubt drift_bins drift_leak
-        drift_match drift_tracker field_search running_sum streak)
+        drift_match drift_tracker field_search filling_lattice running_sum streak)
   latticed_add_test(server/signal/${name}_test LINKS latticed::process latticed::sim_specimen)
 endforeach()
 foreach(name lattice_stage drift_stage sum_stage)

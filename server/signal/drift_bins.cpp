@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "server/base/hot.hpp"
+#include "server/signal/filling_lattice.hpp"
 
 namespace latticed::signal {
 
@@ -18,6 +19,8 @@ constexpr double kLowFringes = 14.0;  // fewer across the field: shapes, not tex
 // the lattice.
 constexpr double kWings_bins = 5.0;
 constexpr double kWingPower = 4.0;
+constexpr double kMostTails = 0.1;   // of a block's power
+constexpr double kAboveNoise = 2.4;  // four standard deviations of a block's
 
 LATTICED_HOT float block_score(const Complex* block, float noise, float fx2, const float* fy2,
                                float* power_out) {
@@ -100,6 +103,38 @@ void DriftBins::choose(const Spectrum& mean, const BinNoise& noise, bool is_youn
   std::sort(scored_.begin(), scored_.end(),
             [](const Scored& a, const Scored& b) { return a.block < b.block; });
   order_blocks();
+}
+
+void DriftBins::leave_to_texture(const std::array<FillingReflection, kLabels>& filling,
+                                 const WindowPeak& window, const Spectrum& mean,
+                                 double mean_noise) {
+  const auto per_column = static_cast<std::uint32_t>(per_column_);
+  for (const Scored& scored : scored_) {
+    std::uint8_t& label = label_of_block_[scored.block];
+    if (!filling[label].is_filling) continue;
+    const MatchBlock block{static_cast<std::int32_t>(scored.block / per_column),
+                           static_cast<std::int32_t>(scored.block % per_column) * kBlock};
+    if (is_texture(block, filling[label], window, mean, mean_noise)) label = 0;
+  }
+  order_blocks();
+}
+
+bool DriftBins::is_texture(MatchBlock block, const FillingReflection& lattice,
+                           const WindowPeak& window, const Spectrum& mean,
+                           double mean_noise) const {
+  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
+  const double sign =
+      block.kx * lattice.g.x / grid_.width + middle * lattice.g.y / grid_.height < 0 ? -1.0 : 1.0;
+  double power = 0.0, tails = 0.0;
+  for (int row = block.row; row < std::min(block.row + kBlock, grid_.height); ++row) {
+    const double dx = block.kx - sign * lattice.g.x * grid_.width,
+                 dy = grid_.signed_ky(row) - sign * lattice.g.y * grid_.height;
+    if (std::max(std::abs(dx), std::abs(dy)) <= kCore_bins) return false;
+    const double tail = window.at(dx, dy);
+    tails += lattice.power * tail * tail;
+    power += static_cast<double>(std::norm(mean[grid_.at(block.kx, row)]));
+  }
+  return power > kBlock * mean_noise * kAboveNoise && tails < kMostTails * power;
 }
 
 // Translations that leave the plainest reflections where they are: two non-collinear ones span a

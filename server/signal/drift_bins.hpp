@@ -22,6 +22,8 @@
 
 namespace latticed::signal {
 
+class WindowPeak;
+
 /// Noise powers the choice is made with, per bin.
 struct BinNoise {
   double of_template = 0.0;
@@ -38,6 +40,12 @@ class DriftBins {
   /// chosen by its own noise: there the choice is stricter.
   void choose(const Spectrum& mean, const BinNoise& noise, bool is_young,
               std::span<const Peak> peaks);
+
+  /// Blocks about reflections of a lattice that fills the field go to the texture where that is
+  /// more than the window's tails: beyond the core they would be nobody's. `filling` by label,
+  /// `mean` and its noise as chosen from.
+  void leave_to_texture(const std::array<FillingReflection, kLabels>& filling,
+                        const WindowPeak& window, const Spectrum& mean, double mean_noise);
 
   /// Sorted by label, in memory order within one; label l's are begin()[l] .. begin()[l + 1] - 1.
   [[nodiscard]] std::span<const MatchBlock> blocks() const noexcept { return chosen_; }
@@ -80,6 +88,9 @@ class DriftBins {
   void measure_cell();
   void label_neighbourhoods(std::span<const Peak> peaks);
   [[nodiscard]] bool is_strong(MatchBlock block, double power, const BinNoise& noise) const;
+  [[nodiscard]] bool is_texture(MatchBlock block, const FillingReflection& lattice,
+                                const WindowPeak& window, const Spectrum& mean,
+                                double mean_noise) const;
   void order_blocks();
 
   AnalysisGrid grid_;

@@ -12,6 +12,7 @@ namespace latticed::signal {
 namespace {
 
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
+constexpr std::size_t kMostCoreBins = 64;
 
 struct LaneSums {
   float j[kBlock], ji[kBlock], gx[kBlock], gy[kBlock], hxx[kBlock], hxy[kBlock], hyy[kBlock];
@@ -90,6 +91,20 @@ LATTICED_HOT void update_blocks(const MatchBlock* blocks, std::size_t count, con
   }
 }
 
+// The same where all bins turn alike.
+LATTICED_HOT void update_block(const MatchBlock& block, const Complex* frame,
+                               std::size_t column_stride, Complex turn, float blend, float* t_re,
+                               float* t_im) {
+  const float* f =
+      reinterpret_cast<const float*>(frame + static_cast<std::size_t>(block.kx) * column_stride +
+                                     static_cast<std::size_t>(block.row));
+  const float er = turn.real(), ei = turn.imag();
+  for (int i = 0; i < kBlock; ++i) {
+    t_re[i] += blend * (f[2 * i] * er - f[2 * i + 1] * ei - t_re[i]);
+    t_im[i] += blend * (f[2 * i] * ei + f[2 * i + 1] * er - t_im[i]);
+  }
+}
+
 struct BlockPower {
   double p0 = 0.0, p1 = 0.0, p2 = 0.0;  // sums of |T|^2, ky |T|^2, ky^2 |T|^2
 };
@@ -116,6 +131,7 @@ PhaseRamps::PhaseRamps(const AnalysisGrid& grid)
       y_(static_cast<std::size_t>(grid.height + kBlock)) {}
 
 void PhaseRamps::set(Vector2 shift) noexcept {
+  shift_ = shift;
   // Recurrence in double: exact to 1e-12 over a thousand steps, far below the float it becomes.
   const auto fill = [](Complex* out, int count, double step, bool backwards) {
     const std::complex<double> turn = std::polar(1.0, backwards ? -step : step);
@@ -140,29 +156,73 @@ MatchList::MatchList(const AnalysisGrid& grid, std::size_t max_blocks)
       c_re_(max_blocks * kBlock),
       c_im_(max_blocks * kBlock),
       ky_of_row_(static_cast<std::size_t>(grid.height + kBlock)) {
+  core_.reserve(kLabels * kMostCoreBins);
   for (int row = 0; row < grid.height; ++row)
     ky_of_row_[static_cast<std::size_t>(row)] = static_cast<float>(grid.signed_ky(row));
 }
 
+// What the block's bins turn by: g, or -g for those of the mirror image.
+Vector2 MatchList::frequency(MatchBlock block, Vector2 g) const noexcept {
+  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
+  const bool is_mirror = block.kx * g.x / grid_.width + middle * g.y / grid_.height < 0.0;
+  return is_mirror ? Vector2{-g.x, -g.y} : g;
+}
+
+// exp(2 pi i (k - g).shift) of this bin: the window's way, without the lattice's.
+Complex MatchList::window_turn(MatchBlock block, int row, std::size_t label,
+                               Vector2 shift) const noexcept {
+  const Vector2 g = frequency(block, filling_[label].g);
+  const double cycles = (static_cast<double>(block.kx) / grid_.width - g.x) * shift.x +
+                        (static_cast<double>(grid_.signed_ky(row)) / grid_.height - g.y) * shift.y;
+  return Complex(std::polar(1.0, kTwoPi * cycles));
+}
+
 void MatchList::choose(std::span<const MatchBlock> blocks,
-                       const std::array<std::uint32_t, kLabels + 1>& begin, const Spectrum& full) {
+                       const std::array<std::uint32_t, kLabels + 1>& begin, const Spectrum& full,
+                       const std::array<FillingReflection, kLabels>& filling, Vector2 full_shift) {
   count_ = std::min(blocks.size(), blocks_.size());
   std::copy_n(blocks.begin(), count_, blocks_.begin());
   begin_ = begin;
-  for (std::size_t b = 0; b < count_; ++b)
-    for (int i = 0; i < kBlock; ++i) {
-      const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
-      const int row = blocks_[b].row + i;
-      const Complex value = row < grid_.height ? full[grid_.at(blocks_[b].kx, row)] : Complex{};
-      template_re_[at] = value.real();
-      template_im_[at] = value.imag();
-    }
+  filling_ = filling;
+  core_.clear();
+  for (std::size_t label = 0; label < kLabels; ++label) {
+    core_begin_[label] = static_cast<std::uint32_t>(core_.size());
+    for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b)
+      for (int i = 0; i < kBlock; ++i) {
+        const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
+        const int row = blocks_[b].row + i;
+        Complex value = row < grid_.height ? full[grid_.at(blocks_[b].kx, row)] : Complex{};
+        if (is_filling(label) && row < grid_.height) {
+          value *= window_turn(blocks_[b], row, label, {-full_shift.x, -full_shift.y});
+          add_core_bin(b, i, label);
+        }
+        template_re_[at] = value.real();
+        template_im_[at] = value.imag();
+      }
+  }
+  core_begin_[kLabels] = static_cast<std::uint32_t>(core_.size());
 }
 
-void MatchList::weigh(double template_noise, const std::array<double, kLabels>& frame_noise) {
+void MatchList::add_core_bin(std::size_t b, int i, std::size_t label) {
+  const Vector2 g = frequency(blocks_[b], filling_[label].g);
+  const int row = blocks_[b].row + i;
+  const double away = std::max(std::abs(blocks_[b].kx - g.x * grid_.width),
+                               std::abs(grid_.signed_ky(row) - g.y * grid_.height));
+  if (away > kCore_bins || core_.size() == core_.capacity()) return;
+  core_.push_back({static_cast<std::uint32_t>(b * kBlock + static_cast<std::size_t>(i)),
+                   static_cast<std::uint32_t>(grid_.at(blocks_[b].kx, row)),
+                   g.x == filling_[label].g.x && g.y == filling_[label].g.y ? 1.0f : -1.0f});
+}
+
+void MatchList::weigh(TemplateNoise noise, const std::array<double, kLabels>& frame_noise) {
+  const double template_noise = noise.others;
   const double px = kTwoPi / grid_.width, py = kTwoPi / grid_.height;
   for (std::size_t label = 0; label < kLabels; ++label) {
     noise_[label] = std::max(frame_noise[label], 1e-30);
+    if (is_filling(label)) {
+      weigh_filling(label, noise.filling);
+      continue;
+    }
     Expectation sum;
     const auto power_of = [&](std::size_t b) {
       return block_power(template_re_.data() + b * kBlock, template_im_.data() + b * kBlock,
@@ -201,6 +261,25 @@ void MatchList::weigh(double template_noise, const std::array<double, kLabels>& 
   }
 }
 
+// As weigh(), where all bins turn by g.
+void MatchList::weigh_filling(std::size_t label, double template_noise) {
+  double power = 0.0;
+  const auto core = core_of(label);
+  for (const CoreBin& bin : core) {
+    const double re = static_cast<double>(template_re_[bin.at]),
+                 im = static_cast<double>(template_im_[bin.at]);
+    power += re * re + im * im;
+  }
+  const double noise = static_cast<double>(core.size()) * template_noise;
+  const double w = std::max(power - noise, 0.0) / std::max(power, 1e-30);
+  core_weight_[label] = w;
+  const Vector2 g{kTwoPi * filling_[label].g.x, kTwoPi * filling_[label].g.y};
+  const double per_v = 2.0 / noise_[label], gradient = per_v * w * w * power;
+  expected_[label] = {per_v * w * (power - noise), gradient * g.x * g.x,
+                      gradient * g.x * g.y,        gradient * g.y * g.y,
+                      w * (power - noise),         w * static_cast<double>(core.size())};
+}
+
 void MatchList::load(const Spectrum& frame) {
   frame_power_.fill(0.0);
   loaded_labels_ = 0;
@@ -212,6 +291,10 @@ void MatchList::load_label(std::size_t label) {
   loaded_labels_ |= 1u << label;
   const std::size_t first = begin_[label], count = begin_[label + 1] - first;
   if (count == 0) return;
+  if (is_filling(label)) {
+    load_filling(label);
+    return;
+  }
   const std::size_t at = first * kBlock;
   frame_power_[label] = static_cast<double>(
       load_blocks(blocks_.data() + first, count, frame_->data(), grid_.column_stride,
@@ -219,11 +302,37 @@ void MatchList::load_label(std::size_t label) {
                   static_cast<float>(2.0 / noise_[label]), c_re_.data() + at, c_im_.data() + at));
 }
 
+void MatchList::load_filling(std::size_t label) {
+  std::complex<double> sum;
+  double power = 0.0;
+  for (const CoreBin& bin : core_of(label)) {
+    const float fr = (*frame_)[bin.in_frame].real(), fi = (*frame_)[bin.in_frame].imag();
+    const float tr = template_re_[bin.at], ti = template_im_[bin.at];
+    sum += std::complex<double>(static_cast<double>(fr * tr + fi * ti),
+                                static_cast<double>(bin.sign * (fi * tr - fr * ti)));
+    power += static_cast<double>(fr * fr + fi * fi);
+  }
+  filling_c_[label] = core_weight_[label] * 2.0 / noise_[label] * sum;
+  frame_power_[label] = core_weight_[label] * power;
+}
+
+// J = Re(c exp(2 pi i g.s)) and its derivatives.
+MatchSums MatchList::sum_filling(std::size_t label, Vector2 shift) const noexcept {
+  const Vector2 g{kTwoPi * filling_[label].g.x, kTwoPi * filling_[label].g.y};
+  const std::complex<double> z = filling_c_[label] * std::polar(1.0, g.x * shift.x + g.y * shift.y);
+  MatchSums out;
+  out.j = z.real(), out.j_imag = z.imag();
+  out.gx = -g.x * z.imag(), out.gy = -g.y * z.imag();
+  out.hxx = -g.x * g.x * z.real(), out.hxy = -g.x * g.y * z.real(), out.hyy = -g.y * g.y * z.real();
+  return out;
+}
+
 MatchSums MatchList::sum(std::size_t label, const PhaseRamps& ramps) {
   MatchSums out;
   load_label(label);
   const std::size_t first = begin_[label], count = begin_[label + 1] - first;
   if (count == 0) return out;
+  if (is_filling(label)) return sum_filling(label, ramps.shift_cells());
   LaneSums lanes;
   sum_blocks(blocks_.data() + first, count, c_re_.data() + first * kBlock,
              c_im_.data() + first * kBlock, ky_of_row_.data(), ramps.x(), ramps.y(), lanes);
@@ -271,7 +380,7 @@ Vector2 GridSearch::best(MatchList& list, std::uint32_t used, Vector2 centre, do
     ramps.set({0.0, sy});
     std::fill(column_.begin(), column_.end(), std::complex<double>{});
     for (std::size_t label = 0; label < kLabels; ++label)
-      if (used >> label & 1u) list.collapse(label, ramps, column_);
+      if (used >> label & 1u && !list.is_filling(label)) list.collapse(label, ramps, column_);
     for (int ix = -kReach; ix <= kReach; ++ix) {
       const double sx = centre.x + ix * step_cells;
       ramps.set({sx, sy});
@@ -279,6 +388,8 @@ Vector2 GridSearch::best(MatchList& list, std::uint32_t used, Vector2 centre, do
       for (std::size_t kx = 0; kx < column_.size(); ++kx)
         j += column_[kx].real() * static_cast<double>(ramps.x()[kx].real()) -
              column_[kx].imag() * static_cast<double>(ramps.x()[kx].imag());
+      for (std::size_t label = 0; label < kLabels; ++label)
+        if (used >> label & 1u && list.is_filling(label)) j += list.sum(label, ramps).j;
       if (j > highest) {
         highest = j;
         at = {sx, sy};
@@ -288,17 +399,38 @@ Vector2 GridSearch::best(MatchList& list, std::uint32_t used, Vector2 centre, do
   return at;
 }
 
-void MatchList::update(const Spectrum& frame, const PhaseRamps& ramps, float blend) {
-  update_blocks(blocks_.data(), count_, frame.data(), grid_.column_stride, ramps.x(), ramps.y(),
-                blend, template_re_.data(), template_im_.data());
+void MatchList::update(const Spectrum& frame, const PhaseRamps& ramps, float blend,
+                       float filling_blend) {
+  const Vector2 shift = ramps.shift_cells();
+  for (std::size_t label = 0; label < kLabels; ++label) {
+    const std::size_t first = begin_[label], count = begin_[label + 1] - first;
+    if (count == 0) continue;
+    if (!is_filling(label)) {
+      update_blocks(blocks_.data() + first, count, frame.data(), grid_.column_stride, ramps.x(),
+                    ramps.y(), blend, template_re_.data() + first * kBlock,
+                    template_im_.data() + first * kBlock);
+      continue;
+    }
+    for (std::size_t b = first; b < first + count; ++b) {
+      const Vector2 g = frequency(blocks_[b], filling_[label].g);
+      update_block(blocks_[b], frame.data(), grid_.column_stride,
+                   Complex(std::polar(1.0, kTwoPi * (g.x * shift.x + g.y * shift.y))),
+                   filling_blend, template_re_.data() + b * kBlock,
+                   template_im_.data() + b * kBlock);
+    }
+  }
 }
 
-void MatchList::write_back(Spectrum& full) const {
-  for (std::size_t b = 0; b < count_; ++b)
-    for (int i = 0; i < kBlock && blocks_[b].row + i < grid_.height; ++i) {
-      const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
-      full[grid_.at(blocks_[b].kx, blocks_[b].row + i)] = {template_re_[at], template_im_[at]};
-    }
+void MatchList::write_back(Spectrum& full, Vector2 full_shift) const {
+  for (std::size_t label = 0; label < kLabels; ++label)
+    for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b)
+      for (int i = 0; i < kBlock && blocks_[b].row + i < grid_.height; ++i) {
+        const std::size_t at = b * kBlock + static_cast<std::size_t>(i);
+        const int row = blocks_[b].row + i;
+        Complex value{template_re_[at], template_im_[at]};
+        if (is_filling(label)) value *= window_turn(blocks_[b], row, label, full_shift);
+        full[grid_.at(blocks_[b].kx, row)] = value;
+      }
 }
 
 WindowOverlap::Axis WindowOverlap::axis_of(const std::vector<float>& taper) {
@@ -395,9 +527,14 @@ MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double 
     }
     const Vector2 pull = window.log_slope(
         {out.shift_cells.x - template_shift.x, out.shift_cells.y - template_shift.y});
+    // What turns by g is cut by the same window in every frame.
+    double cut_j = out.sums.j;
+    for (std::size_t label = 0; label < kLabels; ++label)
+      if (used >> label & 1u && list.is_filling(label) && (leading == 0 || leading >> label & 1u))
+        cut_j -= out.labels[label].j;
     MatchSums s = out.sums;
-    s.gx -= s.j * pull.x;
-    s.gy -= s.j * pull.y;
+    s.gx -= cut_j * pull.x;
+    s.gy -= cut_j * pull.y;
     const NewtonStep newton = newton_step(s, expected);
     const double length = std::hypot(newton.dx, newton.dy);
     const double held = length > max_step_cells ? max_step_cells / length : 1.0;

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <array>
+#include <complex>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -58,18 +59,36 @@ struct Expectation {
   }
 };
 
+/// Whether a reflection is of a lattice that fills the field (filling_lattice.hpp): then its bins
+/// turn by g, not by k.
+struct FillingReflection {
+  bool is_filling = false;
+  Vector2 g;           // cycles per cell
+  double power = 0.0;  // of its peak's highest bin
+};
+/// Bins of a filling reflection that count, to either side of g: nearly all of the window's peak.
+/// Beyond, film is more.
+inline constexpr double kCore_bins = 3.2;
+
 /// Phase ramps exp(2 pi i k s / n) for all kx and rows, renewed per trial shift.
 class PhaseRamps {
  public:
   explicit PhaseRamps(const AnalysisGrid& grid);
   void set(Vector2 shift_cells) noexcept;
+  [[nodiscard]] Vector2 shift_cells() const noexcept { return shift_; }
   [[nodiscard]] const Complex* x() const noexcept { return x_.data(); }
   [[nodiscard]] const Complex* y() const noexcept { return y_.data(); }
 
  private:
   int height_;
   double per_x_, per_y_;
+  Vector2 shift_;
   std::vector<Complex> x_, y_;
+};
+
+/// E|noise of T|^2 per bin, in labels that are filling and in the others: they are learnt apart.
+struct TemplateNoise {
+  double others = 0.0, filling = 0.0;
 };
 
 /// The chosen bins with the template's values there. Track thread only; sizes fixed when made.
@@ -78,13 +97,14 @@ class MatchList {
   MatchList(const AnalysisGrid& grid, std::size_t max_blocks);
 
   /// Takes these blocks, already sorted by label; begin[l]..begin[l+1] are label l's. Template
-  /// values are read from `full`. Does not allocate.
+  /// values are read from `full`, a mean of frames moved back by k, their mean shift `full_shift`.
+  /// Those of labels that are `filling` are turned so that the window rests. Does not allocate.
   void choose(std::span<const MatchBlock> blocks,
-              const std::array<std::uint32_t, kLabels + 1>& begin, const Spectrum& full);
+              const std::array<std::uint32_t, kLabels + 1>& begin, const Spectrum& full,
+              const std::array<FillingReflection, kLabels>& filling, Vector2 full_shift);
 
-  /// Weights from the template's power: template_noise = E|noise of T|^2 per bin; v = frame noise
-  /// power per label.
-  void weigh(double template_noise, const std::array<double, kLabels>& frame_noise);
+  /// Weights from the template's power: E|noise of T|^2 per bin; v = frame noise power per label.
+  void weigh(TemplateNoise noise, const std::array<double, kLabels>& frame_noise);
 
   /// From now on c = (2 W / v) F conj(T), and per label the sum of W |F|^2, are those of this
   /// frame. They are made label by label when a sum first asks for them, so the frame must stay as
@@ -95,14 +115,20 @@ class MatchList {
   /// Sums of one label at the shift the ramps are set to. Empty labels give zeros.
   [[nodiscard]] MatchSums sum(std::size_t label, const PhaseRamps& ramps);
 
-  /// Adds, per kx, the sum of c exp(2 pi i ky s_y / h) over the label's blocks to `columns`.
+  [[nodiscard]] bool is_filling(std::size_t label) const noexcept {
+    return filling_[label].is_filling;
+  }
+
+  /// Adds, per kx, the sum of c exp(2 pi i ky s_y / h) over the label's blocks to `columns`. Not
+  /// for a label that is filling.
   void collapse(std::size_t label, const PhaseRamps& ramps,
                 std::span<std::complex<double>> columns);
 
-  /// T <- T + blend (F exp(+2 pi i k.s) - T), the ramps set to s.
-  void update(const Spectrum& frame, const PhaseRamps& ramps, float blend);
-  /// Writes the list's template values back to the full template.
-  void write_back(Spectrum& full) const;
+  /// T <- T + blend (F exp(+2 pi i k.s) - T), the ramps set to s; g.s where a label is filling.
+  void update(const Spectrum& frame, const PhaseRamps& ramps, float blend, float filling_blend);
+  /// Writes the list's template values back to the full template, whose frames' mean shift is
+  /// `full_shift`.
+  void write_back(Spectrum& full, Vector2 full_shift) const;
 
   [[nodiscard]] const Expectation& expected(std::size_t label) const noexcept {
     return expected_[label];
@@ -120,6 +146,23 @@ class MatchList {
 
  private:
   void load_label(std::size_t label);
+  [[nodiscard]] Vector2 frequency(MatchBlock block, Vector2 g) const noexcept;
+  /// A bin near enough to g that the window's peak is more than the film beside it.
+  struct CoreBin {
+    std::uint32_t at;        // in the list
+    std::uint32_t in_frame;  // in a spectrum
+    float sign;              // -1: of the mirror image, it turns by -g
+  };
+  [[nodiscard]] std::span<const CoreBin> core_of(std::size_t label) const noexcept {
+    return std::span(core_).subspan(core_begin_[label],
+                                    core_begin_[label + 1] - core_begin_[label]);
+  }
+  void add_core_bin(std::size_t b, int i, std::size_t label);
+  void weigh_filling(std::size_t label, double template_noise);
+  void load_filling(std::size_t label);
+  [[nodiscard]] Complex window_turn(MatchBlock block, int row, std::size_t label,
+                                    Vector2 shift) const noexcept;
+  [[nodiscard]] MatchSums sum_filling(std::size_t label, Vector2 shift) const noexcept;
 
   AnalysisGrid grid_;
   const Spectrum* frame_ = nullptr;
@@ -133,6 +176,11 @@ class MatchList {
   std::vector<float> ky_of_row_;
   std::array<Expectation, kLabels> expected_{};
   std::array<double, kLabels> frame_power_{}, noise_{};
+  std::array<FillingReflection, kLabels> filling_{};
+  std::vector<CoreBin> core_;
+  std::array<std::uint32_t, kLabels + 1> core_begin_{};
+  std::array<double, kLabels> core_weight_{};              // W
+  std::array<std::complex<double>, kLabels> filling_c_{};  // sum of c, all bins turned to +g
 };
 
 /// The highest J over the labels in `used` on a square grid of (2 reach + 1)^2 shifts about

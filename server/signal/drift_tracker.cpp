@@ -46,6 +46,7 @@ constexpr int kPatience = 48;          // lost or doubtful frames before a new t
 constexpr int kWeighEvery = 8;         // frames: weights follow the template's slow change
 constexpr int kAnchorEvery = 4;        // frames: the template wanders slowly
 constexpr double kAnchorPull = 0.2;    // of the anchor's disagreement
+constexpr double kFilled = 0.5;        // of the information
 constexpr double kAnchorReach = 0.04;  // of the field: further away a new anchor is made
 // The leak is told by what is this far from all reflections (measured on a crystal with edges
 // 0.5 nm soft: film seems to follow a third of the leak at 5 bins, a tenth at 10).
@@ -101,6 +102,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
       list_(grid_, max_blocks(config)),
       anchor_(grid_, max_blocks(config)),
       film_(grid_, max_blocks(config)),
+      filling_lattice_(grid_, fft.taper_x(), fft.taper_y()),
       gauge_(grid_),
       crystal_(grid_, fft.taper_x(), fft.taper_y()),
       leak_(grid_),
@@ -123,7 +125,7 @@ void DriftTracker::reset() {
   doubt_.close();
   usual_pull_ = {};
   usual_pull_scatter_ = 1.0;
-  memory_ = 1;
+  memory_ = filling_memory_ = 1;
   home_ = home_variance_ = away_variance_ = {};
   shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
   innovation_ = 0.0;
@@ -171,12 +173,17 @@ double DriftTracker::half_cell() const noexcept {
 }
 
 void DriftTracker::renew_list(const RingNoise& noise, std::span<const Peak> peaks) {
-  if (frames_learnt_ > 1) list_.write_back(template_);
+  if (frames_learnt_ > 1) list_.write_back(template_, template_mean_);
   // Bins from outside the old list come with the full template's noise, and the new list keeps
   // them.
-  template_noise_ = std::max(template_noise_, full_noise_);
-  bins_.choose(template_, {template_noise_, white_, &noise}, frames_learnt_ < kSettled, peaks);
-  list_.choose(bins_.blocks(), bins_.label_begin(), template_);
+  template_noise_ = {std::max(template_noise_.others, full_noise_),
+                     std::max(template_noise_.filling, full_noise_)};
+  bins_.choose(template_, {template_noise_.others, white_, &noise}, frames_learnt_ < kSettled,
+               peaks);
+  filling_ = filling_lattice_.find({template_, template_noise_.filling, template_mean_},
+                                   bins_.reflections());
+  bins_.leave_to_texture(filling_, filling_lattice_.peak(), template_, template_noise_.others);
+  list_.choose(bins_.blocks(), bins_.label_begin(), template_, filling_, template_mean_);
   gauge_.add(bins_.reflections());
   frames_since_renewal_ = 0;
   // The labels may mean other reflections now: what was learnt about them no longer holds.
@@ -196,8 +203,9 @@ double DriftTracker::expected_aperiodic_j() const noexcept {
 void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
                          std::span<const Peak> peaks) {
   std::copy_n(frame.data(), frame.size(), template_.data());
-  frames_learnt_ = memory_ = 1;
-  template_noise_ = full_noise_ = static_cast<double>(noise.white);
+  frames_learnt_ = memory_ = filling_memory_ = 1;
+  full_noise_ = static_cast<double>(noise.white);
+  template_noise_ = {full_noise_, full_noise_};
   renew_list(noise, peaks);
 }
 
@@ -222,9 +230,11 @@ bool DriftTracker::is_leap(double step) const noexcept {
 // What makes another place worth a look: film and edge fit worse than they do usually, or they
 // pull towards another place (a score test: the slope of their likelihood, in standard deviations).
 bool DriftTracker::is_cell_strange(const MatchResult& match) const {
+  if (!has_aperiodic(0.0)) return false;  // wings of the reflections, at most
   const double aperiodic = expected_aperiodic_j();
   const double denial = aperiodic_j(match) / std::max(aperiodic, 1e-30);
-  const double doubt = std::sqrt((1.0 + template_noise_ / white_) / std::max(aperiodic, 1e-30));
+  const double doubt =
+      std::sqrt((1.0 + template_noise_.others / white_) / std::max(aperiodic, 1e-30));
   if (denial < usual_aperiodic_ - std::max({0.2, 6.0 * doubt, 5.0 * usual_scatter_})) return true;
   if (denial < 0.4 && 1.0 - denial > 6.0 * doubt) return true;
   const Vector2 pull = aperiodic_pull(match);
@@ -238,7 +248,7 @@ Vector2 DriftTracker::aperiodic_pull(const MatchResult& match) const {
       {match.shift_cells.x - template_mean_.x, match.shift_cells.y - template_mean_.y});
   double gx = 0.0, gy = 0.0, vx = 0.0, vy = 0.0;
   for (const std::size_t l : {std::size_t{0}, kShapes}) {
-    const double variance = 1.0 + template_noise_ / list_.label_noise(l);
+    const double variance = 1.0 + template_noise_.others / list_.label_noise(l);
     // What the window makes of a field that has moved is no pull.
     gx += match.labels[l].gx - match.labels[l].j * window.x;
     gy += match.labels[l].gy - match.labels[l].j * window.y;
@@ -252,8 +262,8 @@ Vector2 DriftTracker::aperiodic_pull(const MatchResult& match) const {
 // cell, hundreds of them), and the cells around the best.
 void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const MatchResult& near) {
   std::array<FieldPlace, 2 * kPlacesEach> found;
-  list_.write_back(template_);
-  const double noise = std::max(template_noise_, full_noise_);
+  list_.write_back(template_, template_mean_);
+  const double noise = std::max(template_noise_.others, full_noise_);
   std::size_t count = 0;
   const double apart = std::max(2.0, 0.5 * half_cell());
   for (const bool is_aperiodic : {true, false}) {
@@ -336,7 +346,11 @@ bool DriftTracker::weigh_places(MatchResult& match) {
   const std::span<const CellDoubt::Place> places = doubt_.places();
   const double lattice_j = expected_j().j - expected_aperiodic_j();
   const auto fit = [&](const MatchResult& m) {
-    return (m.sums.j - aperiodic_j(m)) / std::max(shared_part(m.shift_cells), kSmallestShare);
+    double filling = 0.0;  // is in the whole field, wherever that is
+    for (std::size_t l = 1; l < kShapes; ++l)
+      if (used_labels_ >> l & 1u && list_.is_filling(l)) filling += m.labels[l].j;
+    return filling + (m.sums.j - filling - aperiodic_j(m)) /
+                         std::max(shared_part(m.shift_cells), kSmallestShare);
   };
   double best_fit = 0.0;
   const Vector2 from = match.shift_cells;
@@ -405,9 +419,13 @@ double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) cons
   const Expectation& expected = list_.expected(label);
   if (expected.weight < 4.0) return 1.0;
   const double cross = match.labels[label].j * list_.label_noise(label) / 2.0;
-  const double residual =
-      list_.frame_power(label) + expected.power + expected.weight * template_noise_ - 2.0 * cross;
-  return std::clamp(residual / (expected.weight * (white_ + template_noise_)), 1.0, 1e5);
+  const double noise = list_.is_filling(label) ? template_noise_.filling : template_noise_.others;
+  const double power = expected.power + expected.weight * noise;
+  // A lattice that fades or brightens as a whole is where it was: its amplitude is free.
+  const double residual = list_.is_filling(label)
+                              ? list_.frame_power(label) - cross * cross / std::max(power, 1e-30)
+                              : list_.frame_power(label) + power - 2.0 * cross;
+  return std::clamp(residual / (expected.weight * (white_ + noise)), 1.0, 1e5);
 }
 
 double DriftTracker::typical_misfit(const MatchResult& match) const {
@@ -480,7 +498,7 @@ MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& fi
 // "drift": the match would follow the rows that happen to agree best (measured on a real movie:
 // 0.03 px from an all-pairs registration, against 1.2 px of the match).
 bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& match) {
-  list_.write_back(template_);
+  list_.write_back(template_, template_mean_);
   struct Phase {
     Vector2 g;
     double cycles = 0.0, weight = 0.0;
@@ -549,9 +567,19 @@ void DriftTracker::watch_reflections(const MatchResult& match) {
   }
 }
 
+// A lattice that fills the field says nearly all that is known, along both axes.
+bool DriftTracker::is_filled(const MatchList& list) {
+  Expectation all, filling;
+  for (std::size_t l = 0; l < kLabels; ++l) {
+    all += list.expected(l);
+    if (list.is_filling(l)) filling += list.expected(l);
+  }
+  return filling.gxx > kFilled * all.gxx && filling.gyy > kFilled * all.gyy;
+}
+
 void DriftTracker::make_anchor() {
-  list_.write_back(template_);
-  anchor_.choose(list_.block_list(), list_.label_begin(), template_);
+  list_.write_back(template_, template_mean_);
+  anchor_.choose(list_.block_list(), list_.label_begin(), template_, filling_, template_mean_);
   std::array<double, kLabels> frame_noise;
   for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
   anchor_.weigh(template_noise_, frame_noise);
@@ -574,11 +602,16 @@ bool DriftTracker::can_stand_alone(const MatchList& list) {
 Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   if (!has_anchor_ || frames_learnt_ % kAnchorEvery != 0) return shift;
   anchor_.load(frame);
+  const double away = std::hypot(shift.x - anchor_place_.x, shift.y - anchor_place_.y);
+  const bool is_far = away > kAnchorReach * std::min(grid_.width, grid_.height);
+  std::uint32_t used = used_labels_;
+  for (std::size_t l = 0; is_far && l < kLabels; ++l)
+    if (!anchor_.is_filling(l)) used &= ~(1u << l);
   const MatchResult match =
-      maximise(anchor_, used_labels_, shift, 0.25 * half_cell(), window_, anchor_mean_, ramps_);
+      maximise(anchor_, used, shift, 0.25 * half_cell(), window_, anchor_mean_, ramps_);
   Expectation expected;
   for (std::size_t l = 0; l < kLabels; ++l)
-    if (used_labels_ >> l & 1u) expected += anchor_.expected(l);
+    if (used >> l & 1u) expected += anchor_.expected(l);
   const double agreement = match.sums.j / std::max(expected.j, 1e-30);
   const Vector2 off{match.shift_cells.x - shift.x, match.shift_cells.y - shift.y};
   if (!match.is_peak || agreement < 0.5 || std::hypot(off.x, off.y) > 0.25 * half_cell()) {
@@ -589,14 +622,14 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
 }
 
 void DriftTracker::make_film() {
-  list_.write_back(template_);
+  list_.write_back(template_, template_mean_);
   film_blocks_.clear();
   for (const MatchBlock& block : list_.block_list().first(list_.label_begin()[1]))
     if (bins_.nearest_reflection(block).second >= kFarWings_bins) film_blocks_.push_back(block);
   std::array<std::uint32_t, kLabels + 1> film_begin;
   film_begin.fill(static_cast<std::uint32_t>(film_blocks_.size()));
   film_begin[0] = 0;
-  film_.choose(film_blocks_, film_begin, template_);
+  film_.choose(film_blocks_, film_begin, template_, {}, template_mean_);
   std::array<double, kLabels> frame_noise;
   frame_noise.fill(white_);
   film_.weigh(template_noise_, frame_noise);
@@ -607,7 +640,7 @@ void DriftTracker::make_film() {
   has_film_ = true;
   // Its own place is as well known as the frames in it say.
   const Expectation& expected = film_.expected(0);
-  const double frames = std::max(1.0, white_ / std::max(template_noise_, 1e-30));
+  const double frames = std::max(1.0, white_ / std::max(template_noise_.others, 1e-30));
   const CrystalPlace place = crystal_.place(template_, bins_.reflections());
   leak_.begin(place, {taper_excess_ / (frames * std::max(expected.gxx, 1e-12)),
                       taper_excess_ / (frames * std::max(expected.gyy, 1e-12))});
@@ -656,8 +689,10 @@ int DriftTracker::longest_memory() const noexcept {
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   const double away =
       std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
-  if (away > kAnchorReach * std::min(grid_.width, grid_.height))
-    has_anchor_ = false;  // the field has moved on: a new anchor is made from the template
+  // The field has moved on: a new anchor is made from the template. That of a lattice that fills
+  // the field, wherever that is, holds.
+  if (away > kAnchorReach * std::min(grid_.width, grid_.height) && !is_filled(anchor_))
+    has_anchor_ = false;
   follow_lattice(frame, match);
   const Vector2 place = anchored(frame, match.shift_cells);
   for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
@@ -678,7 +713,9 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   memory_ = std::min(memory_ + 1, longest_memory());
   const float blend = 1.0f / static_cast<float>(memory_);
   ramps_.set(place);
-  list_.update(frame, ramps_, blend);
+  filling_memory_ = std::min(filling_memory_ + 1, config_.template_memory_frames);
+  const float filling_blend = 1.0f / static_cast<float>(filling_memory_);
+  list_.update(frame, ramps_, blend, filling_blend);
   template_mean_.x += static_cast<double>(blend) * (place.x - template_mean_.x);
   template_mean_.y += static_cast<double>(blend) * (place.y - template_mean_.y);
   // The full template is renewed in stripes: it only has to know where new information grows.
@@ -692,9 +729,10 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   const auto noise_after = [this](double before, double b) {
     return (1.0 - b) * (1.0 - b) * before + b * b * white_;
   };
-  template_noise_ = noise_after(template_noise_, static_cast<double>(blend));
+  template_noise_ = {noise_after(template_noise_.others, static_cast<double>(blend)),
+                     noise_after(template_noise_.filling, static_cast<double>(filling_blend))};
   full_noise_ =
-      is_young ? template_noise_
+      is_young ? template_noise_.others
                : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
   if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor();
 }
@@ -839,7 +877,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
   if (is_first || is_due || frames_learnt_ < 32 || frames_learnt_ % kWeighEvery == 0 ||
       was_reweighed_)
-    list_.weigh(is_first ? 0.0 : template_noise_, frame_noise);
+    list_.weigh(is_first ? TemplateNoise{} : template_noise_, frame_noise);
   was_reweighed_ = false;
   list_.load(frame);
   if (is_first) {

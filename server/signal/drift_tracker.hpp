@@ -20,6 +20,7 @@
 #include "server/signal/drift_leak.hpp"
 #include "server/signal/drift_match.hpp"
 #include "server/signal/field_search.hpp"
+#include "server/signal/filling_lattice.hpp"
 #include "server/signal/frame_fft.hpp"
 #include "server/signal/peak_detect.hpp"
 
@@ -98,6 +99,7 @@ class DriftTracker {
   bool average_of_reflections(const Spectrum& frame, MatchResult& match);
   void watch_reflections(const MatchResult& match);
   [[nodiscard]] static bool can_stand_alone(const MatchList& list);
+  [[nodiscard]] static bool is_filled(const MatchList& list);
   Vector2 anchored(const Spectrum& frame, Vector2 shift);
   void reset();
   void make_anchor();
@@ -123,6 +125,8 @@ class DriftTracker {
   DriftBins bins_;
   MatchList list_, anchor_;
   MatchList film_;  // film and edge as they were: never updated
+  FillingLattice filling_lattice_;
+  std::array<FillingReflection, kLabels> filling_{};
   DeformationGauge gauge_;
   CrystalMap crystal_;
   LatticeLeak leak_;
@@ -134,9 +138,10 @@ class DriftTracker {
   int frames_ambiguous_ = 0;  // in a row
   int memory_ = 1;            // frames in the running mean
   bool has_anchor_ = false, was_reweighed_ = false;
-  double template_noise_ = 0.0;                // E|noise of T|^2 in the list
-  double full_noise_ = 0.0;                    // and in the rest of the full template
-  double white_ = 0.0;                         // this frame's noise power
+  int filling_memory_ = 1;        // and in that of a lattice that fills the field: no jump ends it
+  TemplateNoise template_noise_;  // in the list
+  double full_noise_ = 0.0;       // and in the rest of the full template
+  double white_ = 0.0;            // this frame's noise power
   std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1
   std::array<double, kLabels> label_phase_{};  // running mean of the residual phase, rad
   std::uint32_t used_labels_ = 1;

@@ -16,6 +16,7 @@ SERIES = [
     (Series("lattice", "walk", 20.0, 512, 80), 1.4),
     (Series("swelling", "walk", 20.0, 512, 80), 1.75),
     (Series("particle", "jumps", 20.0, 512, 80), 1.4),
+    (Series("lattice", "jumps", 20.0, 512, 80), 1.4),
     (Series("particle-nofilm", "ramp", 20.0, 512, 80), 1.2),
 ]
 MOST_D = 1.5  # of the random error of d over its bound, of rows and of lattices: the goal itself

@@ -38,9 +38,9 @@ struct Fixture {
     begin.fill(13);
     begin[0] = 0;
     begin[1] = 8;
-    sut.choose(blocks, begin, full);
+    sut.choose(blocks, begin, full, {}, {});
     noise.fill(4.0);
-    sut.weigh(0.0, noise);
+    sut.weigh({}, noise);
     sut.load(frame);
   }
   /// J of one label by the letter: 2 W / v Re(F conj(T) e^(+2 pi i k.s)), W = 1 without template
@@ -112,11 +112,103 @@ TEST(MatchList, LearnsAFrameAtItsShift) {
   Fixture f(shift);
   // The frame moved back is the template itself: a full blend changes nothing.
   f.ramps.set(shift);
-  f.sut.update(f.frame, f.ramps, 1.0f);
+  f.sut.update(f.frame, f.ramps, 1.0f, 1.0f);
   Spectrum back(f.grid.spectrum_size());
-  f.sut.write_back(back);
+  f.sut.write_back(back, {});
   for (const MatchBlock& block : f.blocks)
     for (int i = 0; i < kBlock && block.row + i < f.grid.height; ++i)
+      ASSERT_NEAR(std::abs(back[f.grid.at(block.kx, block.row + i)] -
+                           f.full[f.grid.at(block.kx, block.row + i)]),
+                  0.0f, 1e-4f);
+}
+
+/// A lattice that fills the field: a window's peak at g and its mirror image at -g, in a template
+/// whose window lies against `mean`, and in a frame that has moved by `shift`.
+struct FillingFixture {
+  static constexpr int kSide = 64;
+  FillingFixture(Vector2 bins, Vector2 mean, Vector2 shift)
+      : grid(make_grid({kSide, kSide, PixelType::f32}, 1, {}, 0.8).value()),
+        full(grid.spectrum_size()),
+        frame(grid.spectrum_size()),
+        sut(grid, 256),
+        ramps(grid),
+        g{bins.x / kSide, bins.y / kSide} {
+    const auto peak = [&](double kx, double ky) {  // of a window that rests
+      const double dx = kx - bins.x, dy = ky - bins.y;
+      const double mx = kx + bins.x, my = ky + bins.y;
+      return Value(std::exp(-(dx * dx + dy * dy))) * phase(1.0) +
+             Value(std::exp(-(mx * mx + my * my))) * phase(-1.0);
+    };
+    for (int kx = 0; kx < grid.kx_count; ++kx)
+      for (int row = 0; row < grid.height; ++row) {
+        const int ky = grid.signed_ky(row);
+        const double side = kx * bins.x + ky * bins.y < 0.0 ? -1.0 : 1.0;
+        const double moved = side * (g.x * shift.x + g.y * shift.y);
+        const double window = (static_cast<double>(kx) / kSide - side * g.x) * mean.x +
+                              (static_cast<double>(ky) / kSide - side * g.y) * mean.y;
+        frame[grid.at(kx, row)] = Complex(peak(kx, ky) * std::polar(1.0, -kTwoPi * moved));
+        full[grid.at(kx, row)] = Complex(peak(kx, ky) * std::polar(1.0, kTwoPi * window));
+      }
+    for (int kx = 0; kx < 20; ++kx)
+      for (int row = 0; row < kSide; row += kBlock)
+        if (kx > 0 || row < kSide / 2) blocks.push_back({kx, row});
+    begin.fill(static_cast<std::uint32_t>(blocks.size()));
+    begin[0] = begin[1] = 0;  // all are label 1's
+    std::array<FillingReflection, kLabels> filling{};
+    filling[1] = {true, g};
+    sut.choose(blocks, begin, full, filling, mean);
+    noise.fill(1e-3);
+    sut.weigh({}, noise);
+    sut.load(frame);
+  }
+  static Value phase(double side) { return std::polar(1.0, side * 0.7); }
+
+  AnalysisGrid grid;
+  Spectrum full, frame;
+  MatchList sut;
+  PhaseRamps ramps;
+  Vector2 g;
+  std::vector<MatchBlock> blocks;
+  std::array<std::uint32_t, kLabels + 1> begin{};
+  std::array<double, kLabels> noise{};
+};
+
+TEST(FillingLabel, TurnsByItsFrequencyAndPromisesTheSameJAtEveryShift) {
+  const Vector2 shift{11.3, -17.9};
+  for (const Vector2 bins : {Vector2{9.3, 4.8}, {0.6, 12.2}, {0.6, -12.2}}) {
+    FillingFixture f(bins, {3.0, -20.0}, shift);
+    const auto j_at = [&](Vector2 s) {
+      f.ramps.set(s);
+      return f.sut.sum(1, f.ramps);
+    };
+    const double promised = f.sut.expected(1).j;
+    const MatchSums here = j_at(shift);
+    EXPECT_NEAR(here.j, promised, 1e-4 * promised);
+    EXPECT_NEAR(here.j_imag, 0.0, 1e-4 * promised);
+    EXPECT_NEAR(here.gx, 0.0, 1e-4 * promised);
+    EXPECT_NEAR(here.hxx, -promised * std::pow(kTwoPi * f.g.x, 2), 1e-4 * promised);
+    EXPECT_NEAR(here.hxy, -promised * kTwoPi * f.g.x * kTwoPi * f.g.y, 1e-4 * promised);
+    // A whole period further it fits as well, wherever the window is.
+    const double period2 = f.g.x * f.g.x + f.g.y * f.g.y;
+    EXPECT_NEAR(j_at({shift.x + 2.0 * f.g.x / period2, shift.y + 2.0 * f.g.y / period2}).j,
+                promised, 1e-4 * promised);
+    // A quarter of one: the steepest slope.
+    const MatchSums aside =
+        j_at({shift.x + 0.25 * f.g.x / period2, shift.y + 0.25 * f.g.y / period2});
+    EXPECT_NEAR(aside.j, 0.0, 1e-4 * promised);
+    EXPECT_NEAR(aside.gx, -promised * kTwoPi * f.g.x, 1e-3 * promised);
+  }
+}
+
+TEST(FillingLabel, IsLearntAndWrittenBackWithItsWindow) {
+  const Vector2 shift{11.3, -17.9}, mean{3.0, -20.0};
+  FillingFixture f({9.3, 4.8}, mean, shift);
+  f.ramps.set(shift);
+  f.sut.update(f.frame, f.ramps, 0.0f, 1.0f);  // the frame moved back is the template itself
+  Spectrum back(f.grid.spectrum_size());
+  f.sut.write_back(back, mean);
+  for (const MatchBlock& block : f.blocks)
+    for (int i = 0; i < kBlock; ++i)
       ASSERT_NEAR(std::abs(back[f.grid.at(block.kx, block.row + i)] -
                            f.full[f.grid.at(block.kx, block.row + i)]),
                   0.0f, 1e-4f);
