@@ -2,6 +2,7 @@
 foreach(name doorbell histogram edge_counters named_thread shared_thread fixed_vector touched_memory)
   latticed_add_test(server/base/${name}_test LINKS latticed::base)
 endforeach()
+latticed_add_test(drivers/kit/copy_pixels_test LINKS latticed::kit)
 foreach(name pool frame lease_queue)
   latticed_add_test(server/frame/${name}_test LINKS latticed::frame)
 endforeach()

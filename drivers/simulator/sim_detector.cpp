@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <nlohmann/json.hpp>
+
+#include "drivers/kit/copy_pixels.hpp"
 
 namespace latticed {
 namespace {
@@ -226,7 +227,7 @@ nanoseconds SimDetector::until_due() const noexcept {
 FrameHeader SimDetector::copy_frame(std::uint32_t index, std::span<std::byte> pixels) {
   const sim::SlotHeader& slot = ring_->slot(index);
   const auto from = ring_->pixels(index);
-  std::memcpy(pixels.data(), from.data(), from.size());
+  copy_pixels(from, pixels);
   FrameHeader header;
   header.flags = slot.flags;
   header.hardware_sequence = slot.sequence;

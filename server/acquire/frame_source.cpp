@@ -2,8 +2,8 @@
 #include "server/acquire/frame_source.hpp"
 
 #include <algorithm>
-#include <cstring>
 
+#include "drivers/kit/copy_pixels.hpp"
 #include "server/base/stage_clock.hpp"
 
 namespace latticed {
@@ -139,7 +139,7 @@ void FrameSource::take_frame(const FrameHeader& header, PixelLease pixels) {
   next_hardware_sequence_ = header.hardware_sequence + 1;
   if (!pixels && (pixels = pixels_.try_acquire())) {
     // A slot came free while the detector filled the spare: the frame is not lost after all.
-    std::memcpy(pixels->bytes().data(), spare_.bytes().data(), configuration_.geometry.bytes());
+    copy_pixels(spare_.bytes().first(configuration_.geometry.bytes()), pixels->bytes());
   }
   if (!pixels) return no_slot();
   flush_lost();

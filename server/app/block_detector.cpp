@@ -2,9 +2,9 @@
 #include "server/app/block_detector.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
+#include "drivers/kit/copy_pixels.hpp"
 #include "server/base/stage_clock.hpp"
 
 namespace latticed {
@@ -127,7 +127,7 @@ Result<FrameHeader> BlockDetector::read_frame(std::span<std::byte> pixels,
     out = *lost;
   } else {
     const auto from = frame(next_ % block_);
-    std::memcpy(pixels.data(), from.data(), from.size());
+    copy_pixels(from, pixels);
     out = header(FrameKind::frame);
     ++next_;
   }

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "server/base/hot.hpp"
+#include "server/signal/pixel_pairs.hpp"
 
 namespace latticed::signal {
 
@@ -69,14 +70,9 @@ LATTICED_HOT void see_row(const std::uint16_t* raw, int width, Extremes16& seen)
   seen = {low, high};
 }
 
-// Two neighbours as one word: their sum needs no shuffle.
-typedef std::uint32_t Neighbours __attribute__((aligned(2), may_alias));
 typedef std::uint32_t Word __attribute__((may_alias));  // in memory that holds floats else
-[[gnu::always_inline]] inline const Neighbours* neighbours_of(const std::uint16_t* raw) {
-  return reinterpret_cast<const Neighbours*>(raw);
-}
-[[gnu::always_inline]] inline std::uint32_t sum_of(std::uint32_t neighbours) {
-  return (neighbours & 0xffffu) + (neighbours >> 16);
+[[gnu::always_inline]] inline std::uint32_t sum_of(std::uint32_t pair) {
+  return low_of(pair) + high_of(pair);
 }
 
 LATTICED_HOT void bin_1_u16(const std::uint16_t* raw, int cells, float* out) {
@@ -85,15 +81,15 @@ LATTICED_HOT void bin_1_u16(const std::uint16_t* raw, int cells, float* out) {
 
 LATTICED_HOT void bin_2_u16(const std::uint16_t* top, const std::uint16_t* bottom, int cells,
                             float* out) {
-  const Neighbours *a = neighbours_of(top), *b = neighbours_of(bottom);
+  const PixelPair *a = pairs_of(top), *b = pairs_of(bottom);
   for (int x = 0; x < cells; ++x)
     out[x] = static_cast<float>(static_cast<std::int32_t>(sum_of(a[x]) + sum_of(b[x])));
 }
 
 // Four rows, `pairs` = 2 x cells; `sums` is scratch for as many.
 LATTICED_HOT void bin_4_u16(const std::uint16_t* const* rows, int cells, Word* sums, float* out) {
-  const Neighbours *a = neighbours_of(rows[0]), *b = neighbours_of(rows[1]),
-                   *c = neighbours_of(rows[2]), *d = neighbours_of(rows[3]);
+  const PixelPair *a = pairs_of(rows[0]), *b = pairs_of(rows[1]), *c = pairs_of(rows[2]),
+                  *d = pairs_of(rows[3]);
   for (int x = 0; x < 2 * cells; ++x)
     sums[x] = sum_of(a[x]) + sum_of(b[x]) + sum_of(c[x]) + sum_of(d[x]);
   for (int x = 0; x < cells; ++x)

@@ -6,14 +6,13 @@
 
 #include "server/base/hot.hpp"
 #include "server/signal/bin_image.hpp"
+#include "server/signal/pixel_pairs.hpp"
 
 namespace latticed::signal {
 
 namespace {
 
 using Word = std::uint32_t;
-// Two neighbouring pixels as one word: products and sums of pixels need no shuffle.
-typedef Word Neighbours __attribute__((aligned(2), may_alias));
 
 // A product of 32 bits in two halves, so that sixteen of them still fit words.
 struct Sum {
@@ -27,7 +26,7 @@ struct Sum {
   return {a.high + b.high, a.low + b.low};
 }
 [[gnu::always_inline]] inline Sum product_of_two(Word raw, Word gain) {
-  return product(raw & 0xffffu, gain & 0xffffu) + product(raw >> 16, gain >> 16);
+  return product(low_of(raw), low_of(gain)) + product(high_of(raw), high_of(gain));
 }
 // Exact but for the sum: both halves are below 2^21.
 [[gnu::always_inline]] inline float counts(Sum sum) {
@@ -40,9 +39,6 @@ struct Sum {
 struct Rows {
   const std::uint16_t *raw[4] = {}, *gain[4] = {};
 };
-[[gnu::always_inline]] inline const Neighbours* words(const std::uint16_t* row) {
-  return reinterpret_cast<const Neighbours*>(row);
-}
 
 LATTICED_HOT_IN_ORDER void bin_1(const Rows& rows, int cells, float* out) {
   const std::uint16_t *raw = rows.raw[0], *gain = rows.gain[0];
@@ -50,18 +46,18 @@ LATTICED_HOT_IN_ORDER void bin_1(const Rows& rows, int cells, float* out) {
 }
 
 LATTICED_HOT_IN_ORDER void bin_2(const Rows& rows, int cells, float* out) {
-  const Neighbours *a = words(rows.raw[0]), *b = words(rows.raw[1]);
-  const Neighbours *p = words(rows.gain[0]), *q = words(rows.gain[1]);
+  const PixelPair *a = pairs_of(rows.raw[0]), *b = pairs_of(rows.raw[1]);
+  const PixelPair *p = pairs_of(rows.gain[0]), *q = pairs_of(rows.gain[1]);
   for (int x = 0; x < cells; ++x)
     out[x] = counts(product_of_two(a[x], p[x]) + product_of_two(b[x], q[x]));
 }
 
 LATTICED_HOT_IN_ORDER void bin_4(const Rows& rows, int cells, float* out) {
   constexpr int kCells = 64;  // at a time: their sums stay in the first-level cache
-  const Neighbours *a = words(rows.raw[0]), *b = words(rows.raw[1]), *c = words(rows.raw[2]),
-                   *d = words(rows.raw[3]);
-  const Neighbours *p = words(rows.gain[0]), *q = words(rows.gain[1]), *r = words(rows.gain[2]),
-                   *s = words(rows.gain[3]);
+  const PixelPair *a = pairs_of(rows.raw[0]), *b = pairs_of(rows.raw[1]),
+                  *c = pairs_of(rows.raw[2]), *d = pairs_of(rows.raw[3]);
+  const PixelPair *p = pairs_of(rows.gain[0]), *q = pairs_of(rows.gain[1]),
+                  *r = pairs_of(rows.gain[2]), *s = pairs_of(rows.gain[3]);
   Word high[2 * kCells], low[2 * kCells];
   for (int x0 = 0; x0 < cells; x0 += kCells) {
     const int count = std::min(kCells, cells - x0);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "sim/scenario/read_scenario.hpp"
 #include "sim/specimen/specimen.hpp"
 #include "tests/support/analysed_frame.hpp"
+#include "tests/support/number_argument.hpp"
 
 namespace latticed {
 namespace {
@@ -84,8 +84,7 @@ int run(int size, int bin, int frames) {
 }  // namespace latticed
 
 int main(int argc, char** argv) {
-  const auto argument = [&](int i, int otherwise) {
-    return i < argc ? std::atoi(argv[i]) : otherwise;
-  };
-  return latticed::run(argument(1, 2048), argument(2, 2), argument(3, 96));
+  using latticed::test::number_argument;
+  return latticed::run(number_argument(argc, argv, 1, 2048), number_argument(argc, argv, 2, 2),
+                       number_argument(argc, argv, 3, 96));
 }

@@ -4,10 +4,10 @@
 // frames in turn, so that a frame comes from memory or the last cache. Not run by CTest.
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <random>
 
 #include "server/signal/bin_image.hpp"
+#include "tests/support/number_argument.hpp"
 
 namespace latticed::signal {
 namespace {
@@ -66,6 +66,7 @@ int run(int size, int bin) {
 }  // namespace latticed::signal
 
 int main(int argc, char** argv) {
-  return latticed::signal::run(argc > 1 ? std::atoi(argv[1]) : 2048,
-                               argc > 2 ? std::atoi(argv[2]) : 2);
+  using latticed::test::number_argument;
+  return latticed::signal::run(number_argument(argc, argv, 1, 2048),
+                               number_argument(argc, argv, 2, 2));
 }

@@ -4,7 +4,6 @@
 // from and kept where latticed keeps them, so an empty XDG_CACHE_HOME makes it a cold start and the
 // same one again a warm one. Not run by CTest.
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -13,6 +12,7 @@
 #include "server/process/pipeline.hpp"
 #include "server/signal/frame_fft.hpp"
 #include "tests/support/lattice_frames.hpp"
+#include "tests/support/number_argument.hpp"
 
 namespace latticed {
 namespace {
@@ -71,8 +71,7 @@ int run(int width, int height, int bin) {
 }  // namespace latticed
 
 int main(int argc, char** argv) {
-  const auto argument = [&](int i, int otherwise) {
-    return i < argc ? std::atoi(argv[i]) : otherwise;
-  };
-  return latticed::run(argument(1, 2048), argument(2, 2048), argument(3, 0));
+  using latticed::test::number_argument;
+  return latticed::run(number_argument(argc, argv, 1, 2048), number_argument(argc, argv, 2, 2048),
+                       number_argument(argc, argv, 3, 0));
 }

@@ -267,5 +267,24 @@ def layout(tree):
         yield f"{path}: not laid out by clang-format 14; run deploy/format"
 
 
+PROSE_COLUMNS = 120
+
+
+def prose(tree):
+    """Lines of Markdown end at 120 columns: so they can be read and compared side by side. Tables, code, headings and
+    links at a line's end are as long as they are."""
+    for path, text in tree.matching("*.md").items():
+        is_code = False
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.lstrip().startswith("```"):
+                is_code = not is_code
+            if is_code or len(line) <= PROSE_COLUMNS or line.lstrip().startswith(("|", "#")):
+                continue
+            last = line.rpartition(" ")[2]
+            is_link = ("](" in last or "://" in last) and len(line) - len(last) <= PROSE_COLUMNS
+            if not is_link:
+                yield f"{path}:{number}: {len(line)} columns of prose: expected at most {PROSE_COLUMNS}"
+
+
 RULES = {"includes": include_rules, "mirror": mirror, "names": names, "license": license_header,
-         "places": places, "layout": layout}
+         "places": places, "prose": prose, "layout": layout}

@@ -86,6 +86,18 @@ class Texts(unittest.TestCase):
         for good in ("build/srv/clones", "/srv/clones", "any.registry.example.org", "/entry/data"):
             self.assertEqual(check(good), [], good)
 
+    def test_prose(self):
+        def check(text):
+            return found(rules.prose, {"README.md": text})
+
+        word = "word " * 30
+        for bad in (word, f"- {word}", f"```\ncode\n```\n{word}", f"{word} [see](there.md)", f"[see](x.md) {word}"):
+            self.assertEqual(len(check(bad)), 1, bad)
+        link = "https://example.org/" + "far/" * 40
+        for good in ("x" * 120, f"| {word} |", f"# {word}", f"```sh\n{word}\n```", f"see {link}", f"- [it]({link})"):
+            self.assertEqual(check(good), [], good)
+        self.assertEqual(found(rules.prose, {"server/x.py": word}), [])
+
 
 if __name__ == "__main__":
     unittest.main()
