@@ -41,7 +41,7 @@ TEST(CopyPixels, CopiesEveryByteAndNoOther) {
   const std::vector<std::byte> bytes = some_bytes(kCopyPastCachesFrom + 1024);
   for (std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1000},
                            kCopyPastCachesFrom - 1, kCopyPastCachesFrom, kCopyPastCachesFrom + 77})
-    for (std::size_t offset : {0, 2, 16, 63}) expect_copied(bytes, size, offset);
+    for (std::size_t offset : {0u, 2u, 16u, 63u}) expect_copied(bytes, size, offset);
 }
 
 }  // namespace
