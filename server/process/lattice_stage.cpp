@@ -28,10 +28,14 @@ constexpr double kStructureMargin_bins = 12.0;
 // A peak further than this from a confirmed spot may be another's: its own place is tried first.
 constexpr double kMayBeAnother = 1.2;  // bins
 constexpr double kStreakAside = 1.0;   // bins: as near a streak pulls a spot
-constexpr double kRivalReach = 6.0;    // bins within which another spot disturbs
+constexpr double kRivalReach = 9.0;    // bins within which another spot disturbs,
+constexpr double kNearRivals = 6.0;    // and within which any that is shown does
 // Of its peak's snr: what a spot shows less under its lattice's outline is another crystal's.
 constexpr double kSameCrystal = 0.6;
 constexpr std::uint32_t kAskAgainFrames = 16;
+// Of its snr under its own outline, which noise fits a little and a neighbour may add to: what a
+// spot shows at least under its crystal's.
+constexpr double kAsPlain = 0.9;
 constexpr double kBorrowBelow = 0.7;  // of the strongest spot's snr: its outline is the better one
 constexpr double kBendMemory = 1.0 / 16;
 constexpr double kPlainBend = 10.0;  // of what noise makes of a frame's spread: exp(-10), by chance
@@ -215,9 +219,9 @@ void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot
 LatticeStage::Rivals LatticeStage::rivals_of(const Track& track, Vector2 start,
                                              const signal::PeakList& peaks) const noexcept {
   Rivals out;
-  const auto add = [&](Vector2 at) {
+  const auto add = [&](Vector2 at, double from, double to) {
     const double apart = bins_apart(at, start);
-    if (apart >= kRivalReach || apart < kMayBeAnother) return;
+    if (apart >= to || apart < from) return;
     const double mate = std::hypot((at.x + start.x) * grid_.width, (at.y + start.y) * grid_.height);
     if (mate < kRivalReach) at = {-at.x, -at.y};
     for (const Vector2 known : out)
@@ -226,17 +230,23 @@ LatticeStage::Rivals LatticeStage::rivals_of(const Track& track, Vector2 start,
   };
   for (const Track& other : tracks_)
     if (other.id != track.id && (other.is_confirmed || (other.seen & 3u) != 0))
-      add(other.frequency);
+      add(other.frequency, kMayBeAnother, kNearRivals);
   for (const signal::Peak& peak : peaks.peaks)
-    add({static_cast<double>(peak.kx) / grid_.width, static_cast<double>(peak.ky) / grid_.height});
+    add({static_cast<double>(peak.kx) / grid_.width, static_cast<double>(peak.ky) / grid_.height},
+        kMayBeAnother, kNearRivals);
+  for (const Track& other : tracks_)
+    if (other.id != track.id && other.is_confirmed &&
+        (track.lattice == 0 || other.lattice != track.lattice))
+      add(other.frequency, kNearRivals, kRivalReach);
   return out;
 }
 
 // The slot of the strongest spot of the same lattice, when it is measured already and plainer.
-std::size_t LatticeStage::outline_for(const Track& track, std::uint32_t lattice) const noexcept {
+std::size_t LatticeStage::outline_for(const Track& track, std::uint32_t lattice,
+                                      double snr) const noexcept {
   std::size_t best = signal::RefineOptions::kOwnOutline;
   if (lattice == 0) return best;
-  double strongest = track.snr / kBorrowBelow;
+  double strongest = snr / kBorrowBelow;
   for (std::size_t i = 0; i < fits_.size(); ++i) {
     if (fits_[i].track >= tracks_.size()) continue;
     const Track& other = tracks_[fits_[i].track];
@@ -250,7 +260,9 @@ std::size_t LatticeStage::outline_for(const Track& track, std::uint32_t lattice)
 }
 
 // With the outline of its lattice's strongest spot, unless it shows less there than its peak has:
-// it then is another crystal's, whose spot happens to be at a place of this lattice.
+// it then is another crystal's, whose spot happens to be at a place of this lattice. Beside a rival
+// that test is not enough, since the rival's own crystal may show at the place: the plainer of both
+// counts.
 signal::RefinedSpot LatticeStage::refine(Track& track, Vector2 start, const Prepared& prepared,
                                          const signal::Peak* peak, std::size_t slot) {
   const auto white = static_cast<double>(prepared.peaks.noise.white);
@@ -261,7 +273,7 @@ signal::RefinedSpot LatticeStage::refine(Track& track, Vector2 start, const Prep
   const bool is_asked_again = track.not_of != 0 && peak && track.age_frames % kAskAgainFrames == 0;
   const std::uint32_t lattice = is_asked_again ? track.not_of : track.lattice;
   if (rivals.empty()) {
-    options.outline = outline_for(track, lattice);
+    options.outline = outline_for(track, lattice, track.snr);
     const signal::RefinedSpot fit = refiner_.refine(prepared.spectrum, start, white, options);
     if (options.outline == signal::RefineOptions::kOwnOutline || !peak) return fit;
     const double of_peak = static_cast<double>(peak->snr) * std::sqrt(ring_ratio(start, prepared));
@@ -272,7 +284,15 @@ signal::RefinedSpot LatticeStage::refine(Track& track, Vector2 start, const Prep
     track.not_of = lattice;
   }
   options.outline = signal::RefineOptions::kOwnOutline;
-  return refiner_.refine(prepared.spectrum, start, white, options);
+  const signal::RefinedSpot own = refiner_.refine(prepared.spectrum, start, white, options);
+  if (rivals.empty() || !own.is_valid) return own;
+  options.outline = outline_for(track, track.lattice, own.snr);
+  if (options.outline == signal::RefineOptions::kOwnOutline) return own;
+  options.slot = kScratchSlot;
+  const signal::RefinedSpot lent = refiner_.refine(prepared.spectrum, start, white, options);
+  if (!lent.is_valid || lent.snr < kAsPlain * own.snr) return own;
+  refiner_.swap(slot, kScratchSlot);
+  return lent;
 }
 
 bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared,

@@ -107,7 +107,8 @@ class LatticeStage final : public TrackStage {
                                        double reach) const noexcept;
   [[nodiscard]] Rivals rivals_of(const Track& track, Vector2 start,
                                  const signal::PeakList& peaks) const noexcept;
-  [[nodiscard]] std::size_t outline_for(const Track& track, std::uint32_t lattice) const noexcept;
+  [[nodiscard]] std::size_t outline_for(const Track& track, std::uint32_t lattice,
+                                        double snr) const noexcept;
   void begin_new(const Prepared& prepared, Measurements& out);
   [[nodiscard]] signal::RefinedSpot refine(Track& track, Vector2 start, const Prepared& prepared,
                                            const signal::Peak* peak, std::size_t slot);

@@ -22,8 +22,12 @@ constexpr double kSmallCrystal = 0.16;
 constexpr double kFinestSigmaBins = 4.0;
 // Spots nearer than this have one outline between them: no mask can tell their crystals apart.
 constexpr double kNearestRivalBins = 1.6;
-// Further off, the low-pass itself leaves a rival out.
-constexpr double kFarthestRivalBins = 6.0;
+// Further off, the low-pass itself leaves a rival out. At 7 bins it does not where the rival is
+// 2.6 times as strong: O2 (002) was lost to its row beside P2's.
+constexpr double kFarthestRivalBins = 9.0;
+// From here on a rival counts only where its outline is another one: the cosine of both.
+constexpr double kFarRivalBins = 6.0;
+constexpr double kSameOutline = 0.5;
 // Tapered part of the window the frequency is measured under, in place of the frame's own taper. It
 // must reach zero smoothly: the block repeats, so a sample at the seam sees both ends of the field,
 // where a fringe between two bins has two phases. With it d is 1.3 x the bound; 0.5 makes it 1.5.
@@ -347,6 +351,18 @@ double participation(const AlignedBuffer<float>& power) {
   return squares > 0.0 ? sum * sum / (squares * static_cast<double>(power.size())) : 0.0;
 }
 
+// The cosine between two outlines.
+double alikeness(const AlignedBuffer<float>& a, const AlignedBuffer<float>& b) {
+  double both = 0.0, of_a = 0.0, of_b = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
+    both += x * y;
+    of_a += x * x;
+    of_b += y * y;
+  }
+  return of_a > 0.0 && of_b > 0.0 ? both / std::sqrt(of_a * of_b) : 0.0;
+}
+
 }  // namespace
 
 void SpotRefiner::outline_own(const Look& look, Slot& slot, double x, double y) {
@@ -361,20 +377,22 @@ void SpotRefiner::outline_own(const Look& look, Slot& slot, double x, double y) 
     const double apart = std::hypot(at.x - x, at.y - y);
     if (apart >= kNearestRivalBins) nearest = std::min(nearest, apart);
   }
-  // So narrow that little of the rival is let through: a seventieth, three deviations off.
-  double sigma_bins = std::min(kEnvelopeSigmaBins, nearest / 3.0);
+  // So narrow that little of a rival is let through: a seventieth, three deviations off.
+  const double widest = nearest < kFarthestRivalBins ? nearest / 3.0 : kFinestSigmaBins;
+  double sigma_bins = std::min(kEnvelopeSigmaBins, widest);
   show_envelope(x, y, sigma_bins, own_.data());
-  if (nearest < kFarthestRivalBins) {
-    for (const Vector2 rival : look.options.rivals) {
-      const Vector2 at = offset_of(rival);
-      const double apart = std::hypot(at.x - x, at.y - y);
-      if (apart < kNearestRivalBins || apart >= kFarthestRivalBins) continue;
-      show_envelope(at.x, at.y, sigma_bins, rival_.data());
-      for (std::size_t i = 0; i < samples; ++i) others_[i] += rival_[i];
-    }
-  } else if (const double fills = participation(own_); fills < kSmallCrystal) {
-    sigma_bins = std::min(sigma_bins * kSmallCrystal / fills, kFinestSigmaBins);
+  if (const double fills = participation(own_); fills < kSmallCrystal && sigma_bins < widest) {
+    sigma_bins = std::min({sigma_bins * kSmallCrystal / fills, kFinestSigmaBins, widest});
     show_envelope(x, y, sigma_bins, own_.data());
+  }
+  for (const Vector2 rival : look.options.rivals) {
+    const Vector2 at = offset_of(rival);
+    const double apart = std::hypot(at.x - x, at.y - y);
+    if (apart < kNearestRivalBins || apart >= kFarthestRivalBins) continue;
+    show_envelope(at.x, at.y, sigma_bins, rival_.data());
+    // So far off it may as well be another spot of the same crystal.
+    if (apart >= kFarRivalBins && alikeness(own_, rival_) > kSameOutline) continue;
+    for (std::size_t i = 0; i < samples; ++i) others_[i] += rival_[i];
   }
   const float largest = *std::max_element(own_.data(), own_.data() + samples);
   // What noise alone draws is no crystal, where the crystal is plainer than noise.

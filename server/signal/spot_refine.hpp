@@ -13,6 +13,7 @@
 #include <complex>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "server/frame/measurements.hpp"
@@ -79,6 +80,9 @@ class SpotRefiner {
   /// only (it owns scratch). Does not allocate.
   RefinedSpot refine(const Spectrum& spectrum, Vector2 start, double white,
                      const RefineOptions& options = {});
+
+  /// What is in one slot goes to the other.
+  void swap(std::size_t a, std::size_t b) noexcept { std::swap(slots_[a], slots_[b]); }
 
   /// The joint maximum over q of refined slots, from `start` on; white as for refine. Not valid
   /// when it leads further than a bin away. Does not allocate.

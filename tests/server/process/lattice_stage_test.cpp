@@ -507,6 +507,52 @@ TEST(LatticeStage, AnEmptyWatchedPlaceLeavesOtherSpotsAlone) {
   }
 }
 
+// Two phases beside each other whose (00l) are seven bins apart, the smaller one's 0.4 of the
+// other's amplitude. Its (002) took the other's for itself: off by 6 of its sigma, and lost to its
+// row.
+TEST(LatticeStage, MasksAStrongNeighbourSevenBinsOff) {
+  constexpr int kSize = 512;
+  const double turn = 28.0 / 180.0 * kPi;
+  const auto row = [&](double fringes, double contrast) {
+    const Vector2 q{fringes / kSize * std::cos(turn), fringes / kSize * std::sin(turn)};
+    return std::vector<Wave>{{q, contrast, 0.3}, {{2 * q.x, 2 * q.y}, 0.5 * contrast, 0.8}};
+  };
+  Scene large{.width = kSize, .height = kSize, .counts = 80.0}, small = large;
+  large.lattice = row(27.65, 0.08);
+  small.lattice = row(34.61, 0.032);
+  std::vector<float> image = test::expect(large);
+  const std::vector<float> beyond = test::expect(small);
+  for (std::size_t y = 0; y < kSize; ++y)
+    for (std::size_t x = 0; x < kSize; ++x) {
+      // A front 20 px wide.
+      const double part = 0.5 + 0.5 * std::tanh((static_cast<double>(x) - 340.0) / 20.0);
+      float& pixel = image[y * kSize + x];
+      pixel += static_cast<float>(part) * (beyond[y * kSize + x] - pixel);
+    }
+  Chain sut(kSize, kSize, 1, {.pixel_size_nm = 0.02});
+  test::ShotNoise noise(67);
+  test::Series z, offset, sys;
+  int overlapped = 0;
+  const double d_nm = 0.02 * kSize / 34.61;
+  for (int frame = 0; frame < 60; ++frame) {
+    const Measurements out = sut(noise(image));
+    if (frame < 10) continue;
+    const Spot* spot = nearest(out, {small.lattice[0].f.x / 0.02, small.lattice[0].f.y / 0.02});
+    ASSERT_TRUE(spot) << frame;
+    z.add((spot->d_nm - d_nm) / spot->sigma_d_nm);
+    offset.add(spot->d_nm / d_nm - 1.0);
+    sys.add(spot->sigma_d_sys_nm / d_nm);
+    overlapped += spot->is_overlapped ? 1 : 0;
+  }
+  std::printf("beside a strong neighbour: offset %.5f, sys %.5f, z %.2f; overlapped in %d\n",
+              offset.mean(), sys.mean(), z.deviation(), overlapped);
+  EXPECT_LE(overlapped, 2);
+  EXPECT_LT(std::abs(offset.mean()), 8e-4);
+  EXPECT_LT(sys.mean(), 1.5e-3);
+  EXPECT_GT(z.deviation(), 0.7);
+  EXPECT_LT(z.deviation(), 1.3);
+}
+
 // A crystal in two parts of 0.6 % different spacing shows one spot: no one number is its spacing.
 TEST(LatticeStage, FlagsASpotOfTwoCrystals) {
   Chain sut(256, 256, 1, {.pixel_size_nm = 0.02}), plain(256, 256, 1, {.pixel_size_nm = 0.02});
