@@ -128,7 +128,7 @@ void TruthWriter::write(const SpecimenState& state, LossReason lost) {
     for (std::size_t k = 0; k < domain.waves.size(); ++k) {
       Json& line =
           reflections.emplace_back(reflection_line(detector_, domain, domain.waves[k], fraction));
-      if (!bounds || !line["visible"].get<bool>()) continue;
+      if (!bounds) continue;  // those too faint for one frame may show in a sum of many
       add_bound(line, "bound_d_nm", bounds->waves[i][k].d_nm);
       add_bound(line, "bound_d_lattice_nm", bounds->waves[i][k].d_lattice_nm);
     }
