@@ -105,36 +105,57 @@ void DriftBins::choose(const Spectrum& mean, const BinNoise& noise, bool is_youn
   order_blocks();
 }
 
-void DriftBins::leave_to_texture(const std::array<FillingReflection, kLabels>& filling,
-                                 const WindowPeak& window, const Spectrum& mean,
-                                 double mean_noise) {
+void DriftBins::part_from_lattice(const std::array<FillingReflection, kLabels>& filling,
+                                  const WindowPeak& window, const Spectrum& mean,
+                                  double mean_noise) {
+  if (std::none_of(filling.begin(), filling.end(), [](const auto& f) { return f.is_filling; }))
+    return;
   const auto per_column = static_cast<std::uint32_t>(per_column_);
   for (const Scored& scored : scored_) {
     std::uint8_t& label = label_of_block_[scored.block];
-    if (!filling[label].is_filling) continue;
+    const bool is_periodic = label > 0 && label < kShapes;
+    if (is_periodic && !filling[label].is_filling) continue;
     const MatchBlock block{static_cast<std::int32_t>(scored.block / per_column),
                            static_cast<std::int32_t>(scored.block % per_column) * kBlock};
-    if (is_texture(block, filling[label], window, mean, mean_noise)) label = 0;
+    const Tails tails = tails_in(block, filling, window);
+    if (tails.has_core) continue;
+    double power = 0.0;
+    for (int row = block.row; row < std::min(block.row + kBlock, grid_.height); ++row)
+      power += static_cast<double>(std::norm(mean[grid_.at(block.kx, row)]));
+    const bool is_tail = tails.power >= kMostTails * power;
+    if (is_periodic && !is_tail && power > kAboveNoise * kBlock * mean_noise) label = 0;
+    if (!is_periodic && is_tail) label = tails.label;
   }
   order_blocks();
 }
 
-bool DriftBins::is_texture(MatchBlock block, const FillingReflection& lattice,
-                           const WindowPeak& window, const Spectrum& mean,
-                           double mean_noise) const {
-  const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
-  const double sign =
-      block.kx * lattice.g.x / grid_.width + middle * lattice.g.y / grid_.height < 0 ? -1.0 : 1.0;
-  double power = 0.0, tails = 0.0;
-  for (int row = block.row; row < std::min(block.row + kBlock, grid_.height); ++row) {
-    const double dx = block.kx - sign * lattice.g.x * grid_.width,
-                 dy = grid_.signed_ky(row) - sign * lattice.g.y * grid_.height;
-    if (std::max(std::abs(dx), std::abs(dy)) <= kCore_bins) return false;
-    const double tail = window.at(dx, dy);
-    tails += lattice.power * tail * tail;
-    power += static_cast<double>(std::norm(mean[grid_.at(block.kx, row)]));
+DriftBins::Tails DriftBins::tails_in(MatchBlock block,
+                                     const std::array<FillingReflection, kLabels>& filling,
+                                     const WindowPeak& window) const noexcept {
+  Tails out;
+  double most = 0.0;
+  const int last = std::min(block.row + kBlock, grid_.height) - 1;
+  const double middle = 0.5 * (grid_.signed_ky(block.row) + grid_.signed_ky(last));
+  for (std::size_t l = 1; l < kShapes; ++l) {
+    if (!filling[l].is_filling) continue;
+    for (const double sign : {1.0, -1.0}) {
+      const double dx = block.kx - sign * filling[l].g.x * grid_.width;
+      const double gy = sign * filling[l].g.y * grid_.height;
+      if (std::abs(dx) > WindowPeak::kReach_bins ||
+          std::abs(middle - gy) > WindowPeak::kReach_bins + kBlock)
+        continue;
+      double power = 0.0;
+      for (int row = block.row; row <= last; ++row) {
+        const double dy = grid_.signed_ky(row) - gy;
+        out.has_core |= std::max(std::abs(dx), std::abs(dy)) <= kCore_bins;
+        const double tail = window.at(dx, dy);
+        power += filling[l].power * tail * tail;
+      }
+      out.power += power;
+      if (power > most) most = power, out.label = static_cast<std::uint8_t>(l);
+    }
   }
-  return power > kBlock * mean_noise * kAboveNoise && tails < kMostTails * power;
+  return out;
 }
 
 // Translations that leave the plainest reflections where they are: two non-collinear ones span a

@@ -41,11 +41,11 @@ class DriftBins {
   void choose(const Spectrum& mean, const BinNoise& noise, bool is_young,
               std::span<const Peak> peaks);
 
-  /// Blocks about reflections of a lattice that fills the field go to the texture where that is
-  /// more than the window's tails: beyond the core they would be nobody's. `filling` by label,
-  /// `mean` and its noise as chosen from.
-  void leave_to_texture(const std::array<FillingReflection, kLabels>& filling,
-                        const WindowPeak& window, const Spectrum& mean, double mean_noise);
+  /// A lattice that fills the field has tails of the window about its reflections. Blocks that are
+  /// mostly tails go to the reflection, which counts its core only; blocks about a reflection that
+  /// are something else go to the texture. `filling` by label, `mean` and its noise as chosen from.
+  void part_from_lattice(const std::array<FillingReflection, kLabels>& filling,
+                         const WindowPeak& window, const Spectrum& mean, double mean_noise);
 
   /// Sorted by label, in memory order within one; label l's are begin()[l] .. begin()[l + 1] - 1.
   [[nodiscard]] std::span<const MatchBlock> blocks() const noexcept { return chosen_; }
@@ -88,9 +88,14 @@ class DriftBins {
   void measure_cell();
   void label_neighbourhoods(std::span<const Peak> peaks);
   [[nodiscard]] bool is_strong(MatchBlock block, double power, const BinNoise& noise) const;
-  [[nodiscard]] bool is_texture(MatchBlock block, const FillingReflection& lattice,
-                                const WindowPeak& window, const Spectrum& mean,
-                                double mean_noise) const;
+  struct Tails {
+    double power = 0.0;      // of all filling reflections, sum over the block's bins
+    std::uint8_t label = 0;  // of the strongest
+    bool has_core = false;   // the block has bins of a reflection's core
+  };
+  [[nodiscard]] Tails tails_in(MatchBlock block,
+                               const std::array<FillingReflection, kLabels>& filling,
+                               const WindowPeak& window) const noexcept;
   void order_blocks();
 
   AnalysisGrid grid_;

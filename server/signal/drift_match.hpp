@@ -63,8 +63,9 @@ struct Expectation {
 /// turn by g, not by k.
 struct FillingReflection {
   bool is_filling = false;
-  Vector2 g;           // cycles per cell
-  double power = 0.0;  // of its peak's highest bin
+  Vector2 g;                // cycles per cell
+  double power = 0.0;       // of its peak's highest bin
+  double variance_g = 0.0;  // of g along any axis, cycles^2 per cell^2
 };
 /// Bins of a filling reflection that count, to either side of g: nearly all of the window's peak.
 /// Beyond, film is more.

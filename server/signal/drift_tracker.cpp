@@ -46,6 +46,7 @@ constexpr int kPatience = 48;          // lost or doubtful frames before a new t
 constexpr int kWeighEvery = 8;         // frames: weights follow the template's slow change
 constexpr int kAnchorEvery = 4;        // frames: the template wanders slowly
 constexpr double kAnchorPull = 0.2;    // of the anchor's disagreement
+constexpr int kSameBin = 1;            // to either side: the same reflection
 constexpr double kFilled = 0.5;        // of the information
 constexpr double kAnchorReach = 0.04;  // of the field: further away a new anchor is made
 // The leak is told by what is this far from all reflections (measured on a crystal with edges
@@ -126,7 +127,7 @@ void DriftTracker::reset() {
   usual_pull_ = {};
   usual_pull_scatter_ = 1.0;
   memory_ = filling_memory_ = 1;
-  home_ = home_variance_ = away_variance_ = {};
+  home_ = home_variance_ = away_variance_ = scale_variance_ = {};
   shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
   innovation_ = 0.0;
   usual_aperiodic_ = 1.0;
@@ -180,9 +181,17 @@ void DriftTracker::renew_list(const RingNoise& noise, std::span<const Peak> peak
                      std::max(template_noise_.filling, full_noise_)};
   bins_.choose(template_, {template_noise_.others, white_, &noise}, frames_learnt_ < kSettled,
                peaks);
+  const auto is_any_filling = [this] {
+    return std::any_of(filling_.begin(), filling_.end(),
+                       [](const auto& f) { return f.is_filling; });
+  };
+  if (!is_any_filling()) {  // until now learnt with all else
+    template_noise_.filling = template_noise_.others;
+    filling_memory_ = memory_;
+  }
   filling_ = filling_lattice_.find({template_, template_noise_.filling, template_mean_},
                                    bins_.reflections());
-  bins_.leave_to_texture(filling_, filling_lattice_.peak(), template_, template_noise_.others);
+  bins_.part_from_lattice(filling_, filling_lattice_.peak(), template_, template_noise_.others);
   list_.choose(bins_.blocks(), bins_.label_begin(), template_, filling_, template_mean_);
   gauge_.add(bins_.reflections());
   frames_since_renewal_ = 0;
@@ -230,7 +239,6 @@ bool DriftTracker::is_leap(double step) const noexcept {
 // What makes another place worth a look: film and edge fit worse than they do usually, or they
 // pull towards another place (a score test: the slope of their likelihood, in standard deviations).
 bool DriftTracker::is_cell_strange(const MatchResult& match) const {
-  if (!has_aperiodic(0.0)) return false;  // wings of the reflections, at most
   const double aperiodic = expected_aperiodic_j();
   const double denial = aperiodic_j(match) / std::max(aperiodic, 1e-30);
   const double doubt =
@@ -583,6 +591,8 @@ void DriftTracker::make_anchor() {
   std::array<double, kLabels> frame_noise;
   for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
   anchor_.weigh(template_noise_, frame_noise);
+  anchor_reflections_.clear();
+  for (const Peak& peak : bins_.reflections()) (void)anchor_reflections_.push_back(peak);
   anchor_place_ = shift_;
   anchor_mean_ = template_mean_;
   has_anchor_ = true;
@@ -596,6 +606,22 @@ bool DriftTracker::can_stand_alone(const MatchList& list) {
   return aperiodic.gxx > 0.02 * all.gxx && aperiodic.gyy > 0.02 * all.gyy;
 }
 
+// The anchor's labels that are used as the list's are: a reflection may have another label by now.
+// When the field has moved far, those of the lattice that fills it.
+std::uint32_t DriftTracker::anchor_labels(bool is_far) const {
+  std::uint32_t out = is_far ? 0u : used_labels_ & (1u | 1u << kShapes);
+  const auto now = bins_.reflections();
+  for (std::size_t l = 1; l <= anchor_reflections_.size(); ++l) {
+    if (is_far && !anchor_.is_filling(l)) continue;
+    const Peak& then = anchor_reflections_[l - 1];
+    for (std::size_t m = 1; m <= now.size(); ++m)
+      if (used_labels_ >> m & 1u && std::abs(then.kx - now[m - 1].kx) <= kSameBin &&
+          std::abs(then.ky - now[m - 1].ky) <= kSameBin)
+        out |= 1u << l;
+  }
+  return out;
+}
+
 // Where this frame is learnt into the template: at its shift, pulled a little towards what the
 // anchor says. So the template's random walk (blend x sigma per frame) is bounded, and the anchor's
 // own error, common to all frames, does not add to any single one.
@@ -604,9 +630,7 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   anchor_.load(frame);
   const double away = std::hypot(shift.x - anchor_place_.x, shift.y - anchor_place_.y);
   const bool is_far = away > kAnchorReach * std::min(grid_.width, grid_.height);
-  std::uint32_t used = used_labels_;
-  for (std::size_t l = 0; is_far && l < kLabels; ++l)
-    if (!anchor_.is_filling(l)) used &= ~(1u << l);
+  const std::uint32_t used = anchor_labels(is_far);
   const MatchResult match =
       maximise(anchor_, used, shift, 0.25 * half_cell(), window_, anchor_mean_, ramps_);
   Expectation expected;
@@ -737,10 +761,32 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor();
 }
 
-// How well the template's own place is known.
+// How well the template's own place is known. Film moves the frequencies a lattice is followed by,
+// in every field anew: an error of scale within one field, a random walk from field to field.
 Vector2 DriftTracker::place_sigma() const noexcept {
-  return {std::sqrt(origin_sigma_.x * origin_sigma_.x + away_variance_.x),
-          std::sqrt(origin_sigma_.y * origin_sigma_.y + away_variance_.y)};
+  const double way = std::hypot(template_mean_.x, template_mean_.y);
+  const double ways = way * std::min(way, static_cast<double>(std::min(grid_.width, grid_.height)));
+  return {
+      std::sqrt(origin_sigma_.x * origin_sigma_.x + away_variance_.x + ways * scale_variance_.x),
+      std::sqrt(origin_sigma_.y * origin_sigma_.y + away_variance_.y + ways * scale_variance_.y)};
+}
+
+// Least squares over the reflections' phases, each off by the way times the error of its g.
+Vector2 DriftTracker::scale_variance() const noexcept {
+  if (!is_filled(list_)) return {};
+  double hxx = 0.0, hxy = 0.0, hyy = 0.0, vxx = 0.0, vxy = 0.0, vyy = 0.0;
+  for (std::size_t l = 1; l < kShapes; ++l) {
+    if (!list_.is_filling(l)) continue;
+    const Vector2 g = filling_[l].g;
+    const double weight = list_.expected(l).j, spread = weight * weight * filling_[l].variance_g;
+    hxx += weight * g.x * g.x, hxy += weight * g.x * g.y, hyy += weight * g.y * g.y;
+    vxx += spread * g.x * g.x, vxy += spread * g.x * g.y, vyy += spread * g.y * g.y;
+  }
+  const double det = hxx * hyy - hxy * hxy;
+  if (det < 1e-4 * hxx * hyy) return {};  // one row: nothing is said across it anyway
+  const double ixx = hyy / det, ixy = -hxy / det, iyy = hxx / det;
+  return {ixx * ixx * vxx + 2.0 * ixx * ixy * vxy + ixy * ixy * vyy,
+          ixy * ixy * vxx + 2.0 * ixy * iyy * vxy + iyy * iyy * vyy};
 }
 
 DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
@@ -879,6 +925,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       was_reweighed_)
     list_.weigh(is_first ? TemplateNoise{} : template_noise_, frame_noise);
   was_reweighed_ = false;
+  if (is_first || is_due) scale_variance_ = scale_variance();
   list_.load(frame);
   if (is_first) {
     MatchResult match = match_near(used_labels_, {});

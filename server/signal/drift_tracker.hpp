@@ -100,6 +100,7 @@ class DriftTracker {
   void watch_reflections(const MatchResult& match);
   [[nodiscard]] static bool can_stand_alone(const MatchList& list);
   [[nodiscard]] static bool is_filled(const MatchList& list);
+  [[nodiscard]] std::uint32_t anchor_labels(bool is_far) const;
   Vector2 anchored(const Spectrum& frame, Vector2 shift);
   void reset();
   void make_anchor();
@@ -113,6 +114,7 @@ class DriftTracker {
                         double match);
   void step_to(const MatchResult& match, Vector2 predicted);
   [[nodiscard]] Vector2 place_sigma() const noexcept;
+  [[nodiscard]] Vector2 scale_variance() const noexcept;
   [[nodiscard]] double half_cell() const noexcept;
 
   AnalysisGrid grid_;
@@ -127,6 +129,7 @@ class DriftTracker {
   MatchList film_;  // film and edge as they were: never updated
   FillingLattice filling_lattice_;
   std::array<FillingReflection, kLabels> filling_{};
+  Vector2 scale_variance_;  // of the way over a lattice that fills the field, per way^2
   DeformationGauge gauge_;
   CrystalMap crystal_;
   LatticeLeak leak_;
@@ -145,7 +148,8 @@ class DriftTracker {
   std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1
   std::array<double, kLabels> label_phase_{};  // running mean of the residual phase, rad
   std::uint32_t used_labels_ = 1;
-  Vector2 anchor_place_;                   // the shift at which the anchor was made
+  FixedVector<Peak, kLabels> anchor_reflections_;  // label l is [l - 1]
+  Vector2 anchor_place_;                           // the shift at which the anchor was made
   Vector2 template_mean_, anchor_mean_;    // mean shift of the frames in template and anchor
   Vector2 origin_;                         // where this template's zero lies, cells from frame 0
   Vector2 origin_sigma_;                   // one standard deviation of that

@@ -17,6 +17,18 @@ constexpr int kStepsPerBin = 32;  // linear between: within 1e-3 of the peak
 constexpr double kSameShape = 0.9;
 constexpr double kPlainShape = 30.0;  // standard deviations of noise: that is told to 3 %
 
+// Of the place along an axis, weighted by the window's square, cells^2.
+double place_variance(const std::vector<float>& taper) {
+  double sum = 0.0, second = 0.0;
+  for (std::size_t i = 0; i < taper.size(); ++i) {
+    const double x = static_cast<double>(i) - 0.5 * (static_cast<double>(taper.size()) - 1.0);
+    const double weight = static_cast<double>(taper[i]) * static_cast<double>(taper[i]);
+    sum += weight;
+    second += weight * x * x;
+  }
+  return second / sum;
+}
+
 }  // namespace
 
 WindowPeak::WindowPeak(const std::vector<float>& taper_x, const std::vector<float>& taper_y)
@@ -48,7 +60,9 @@ double WindowPeak::along(const std::vector<double>& table, double bins) noexcept
 
 FillingLattice::FillingLattice(const AnalysisGrid& grid, const std::vector<float>& taper_x,
                                const std::vector<float>& taper_y)
-    : grid_(grid), peak_(taper_x, taper_y) {}
+    : grid_(grid),
+      peak_(taper_x, taper_y),
+      place_variance_(std::min(place_variance(taper_x), place_variance(taper_y))) {}
 
 // The bins about (kx, ky), turned so that a filling reflection is real but for one phase.
 FillingLattice::Surroundings FillingLattice::surroundings_of(const MeanSpectrum& mean, int kx0,
@@ -120,10 +134,16 @@ std::array<FillingReflection, kLabels> FillingLattice::find(
     const Match found = match(about, g);
     const double power = found.power - mean.noise;
     const double scatter = std::sqrt(static_cast<double>(about.bins.size())) * mean.noise;
+    // What is beside the peak lies under it as well, and moves its frequency as noise does (Rife
+    // and Boorstyn 1974: 1 / (2 SNR) rad^2 of phase, spread over the field).
+    const double beside =
+        std::max(about.power - power, 0.0) / static_cast<double>(about.bins.size()) + mean.noise;
+    const double phase_variance = 0.5 * beside / std::max(found.power, 1e-300);
     is_faint[l] = about.power < kPlainShape * scatter;
     out[l] = {!is_faint[l] && power > kSameShape * about.power,
               {g.x / grid_.width, g.y / grid_.height},
-              found.amplitude * found.amplitude};
+              found.amplitude * found.amplitude,
+              phase_variance / (kTwoPi * kTwoPi * place_variance_)};
     if (is_faint[l]) continue;
     matched += power;
     all += about.power;

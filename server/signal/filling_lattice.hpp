@@ -74,6 +74,7 @@ class FillingLattice {
   [[nodiscard]] Vector2 top_near(Vector2 bin, const Surroundings& about) const noexcept;
   AnalysisGrid grid_;
   WindowPeak peak_;
+  double place_variance_;  // of the place in the field, weighted by the window, cells^2
 };
 
 }  // namespace latticed::signal

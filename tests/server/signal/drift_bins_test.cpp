@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "server/signal/filling_lattice.hpp"
 #include "tests/support/analysed_frame.hpp"
 #include "tests/support/synthetic_scene.hpp"
 
@@ -89,6 +90,45 @@ TEST(DriftBins, KnowsASingleRow) {
   EXPECT_TRUE(sut.bins.is_one_row());
   ASSERT_EQ(sut.bins.translations_cells().size(), 1u);
   EXPECT_NEAR(sut.bins.shortest_period_cells(), 26.65, 1.5);
+}
+
+struct Parted : Chosen {
+  std::size_t texture_before, texture;
+  explicit Parted(const Scene& scene) : Chosen(scene) {
+    texture_before = aperiodic();
+    test::ShotNoise noise(7);
+    const Prepared& frame = analysis(noise(expect(scene, {})));
+    const auto white = static_cast<double>(frame.peaks.noise.white);
+    const FillingLattice lattice(analysis.grid(), analysis.fft().taper_x(),
+                                 analysis.fft().taper_y());
+    bins.part_from_lattice(lattice.find({frame.spectrum, white, {}}, bins.reflections()),
+                           lattice.peak(), frame.spectrum, white);
+    texture = aperiodic();
+  }
+  [[nodiscard]] std::size_t aperiodic() const {
+    const auto& begin = bins.label_begin();
+    return begin[1] + begin[kLabels] - begin[kShapes];
+  }
+};
+
+// The window's tails about a bright lattice are neither film nor edge: they stay while it moves.
+TEST(DriftBins, GivesTheWindowsTailsToTheLatticeThatFillsTheField) {
+  Scene scene{.counts = 2000.0};
+  scene.lattice = test::layered_lattice();
+  const Parted sut(scene);
+  EXPECT_GT(sut.texture_before, 8u);
+  EXPECT_LE(sut.texture, 4u) << "as many as noise gives";
+}
+
+TEST(DriftBins, GivesFilmBesideTheLatticeThatFillsTheFieldToTheTexture) {
+  const Parted sut(lattice_on_film());
+  std::size_t beside = 0, of_lattice = 0;
+  for (const MatchBlock& block : sut.bins.blocks().first(sut.bins.label_begin()[1]))
+    beside += sut.bins.nearest_reflection(block).second < 5.0;
+  EXPECT_GT(beside, 6u) << "before they are parted there is none";
+  for (std::size_t l = 1; l <= 3; ++l)
+    of_lattice += sut.bins.label_begin()[l + 1] - sut.bins.label_begin()[l];
+  EXPECT_GE(of_lattice, 3u * 7u) << "the cores stay";
 }
 
 // A block of nothing but noise passes once in a hundred thousand while the template is young.
