@@ -117,6 +117,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 void DriftTracker::reset() {
   frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
   has_anchor_ = has_film_ = false;
+  filling_ = {};
   gauge_.reset();
   leak_.reset();
   misfit_.fill(1.0);
@@ -773,7 +774,6 @@ Vector2 DriftTracker::place_sigma() const noexcept {
 
 // Least squares over the reflections' phases, each off by the way times the error of its g.
 Vector2 DriftTracker::scale_variance() const noexcept {
-  if (!is_filled(list_)) return {};
   double hxx = 0.0, hxy = 0.0, hyy = 0.0, vxx = 0.0, vxy = 0.0, vyy = 0.0;
   for (std::size_t l = 1; l < kShapes; ++l) {
     if (!list_.is_filling(l)) continue;
@@ -925,7 +925,8 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
       was_reweighed_)
     list_.weigh(is_first ? TemplateNoise{} : template_noise_, frame_noise);
   was_reweighed_ = false;
-  if (is_first || is_due) scale_variance_ = scale_variance();
+  // What a lattice that is gone has said keeps its doubt.
+  if ((is_first || is_due) && is_filled(list_)) scale_variance_ = scale_variance();
   list_.load(frame);
   if (is_first) {
     MatchResult match = match_near(used_labels_, {});
