@@ -41,9 +41,10 @@ class DriftBins {
   void choose(const Spectrum& mean, const BinNoise& noise, bool is_young,
               std::span<const Peak> peaks);
 
-  /// A lattice that fills the field has tails of the window about its reflections. Blocks that are
-  /// mostly tails go to the reflection, which counts its core only; blocks about a reflection that
-  /// are something else go to the texture. `filling` by label, `mean` and its noise as chosen from.
+  /// A lattice that fills the field has tails of the window about its reflections. Blocks of which
+  /// a tenth or more is tails go to the reflection, which counts its core only; blocks about a
+  /// reflection that are something else go to the texture. `filling` by label, `mean` and its noise
+  /// as chosen from.
   void part_from_lattice(const std::array<FillingReflection, kLabels>& filling,
                          const WindowPeak& window, const Spectrum& mean, double mean_noise);
 

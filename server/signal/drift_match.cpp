@@ -488,10 +488,19 @@ struct NewtonStep {
   double dx = 0.0, dy = 0.0;
   double ixx = 0.0, ixy = 0.0, iyy = 0.0;  // minus the inverse Hessian
   bool is_concave = false;
+  bool is_ridge = false;
 };
 
-NewtonStep newton_step(const MatchSums& s, const Expectation& expected) {
+// Of the steepest curvature: flatter is level. The doubt along a ridge is a thousand times that
+// across it.
+constexpr double kLevel = 1e-6;
+
+NewtonStep newton_step(MatchSums s, const Expectation& expected) {
   NewtonStep out;
+  // One row of a lattice that fills the field: its ridge is level along the planes.
+  const double trace = s.hxx + s.hyy;
+  out.is_ridge = trace < 0.0 && std::abs(s.hxx * s.hyy - s.hxy * s.hxy) < kLevel * trace * trace;
+  if (out.is_ridge) s.hxx += kLevel * trace, s.hyy += kLevel * trace;
   const double det = s.hxx * s.hyy - s.hxy * s.hxy;
   out.is_concave = s.hxx < 0.0 && det > 0.0;
   if (!out.is_concave) {
@@ -550,6 +559,7 @@ MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double 
       const double qxy = newton.ixy * expected.gxy + newton.iyy * expected.gyy;
       out.covariance = {pxx * newton.ixx + pxy * newton.ixy, pxx * newton.ixy + pxy * newton.iyy,
                         qxx * newton.ixy + qxy * newton.iyy};
+      if (newton.is_ridge) out.covariance = {newton.ixx, newton.ixy, newton.iyy};
       out.is_peak = true;
       return out;
     }

@@ -430,10 +430,11 @@ double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) cons
   const double cross = match.labels[label].j * list_.label_noise(label) / 2.0;
   const double noise = list_.is_filling(label) ? template_noise_.filling : template_noise_.others;
   const double power = expected.power + expected.weight * noise;
-  // A lattice that fades or brightens as a whole is where it was: its amplitude is free.
-  const double residual = list_.is_filling(label)
-                              ? list_.frame_power(label) - cross * cross / std::max(power, 1e-30)
-                              : list_.frame_power(label) + power - 2.0 * cross;
+  // A lattice that fades or brightens as a whole is where it was: its amplitude is free, within
+  // two.
+  const double amplitude =
+      list_.is_filling(label) ? std::clamp(cross / std::max(power, 1e-30), 0.5, 2.0) : 1.0;
+  const double residual = list_.frame_power(label) + amplitude * (amplitude * power - 2.0 * cross);
   return std::clamp(residual / (expected.weight * (white_ + noise)), 1.0, 1e5);
 }
 
@@ -451,7 +452,8 @@ double DriftTracker::typical_misfit(const MatchResult& match) const {
 // than the wings of the reflections.
 bool DriftTracker::has_aperiodic(double least_j) const noexcept {
   double reflections = 0.0;
-  for (std::size_t l = 1; l < kShapes; ++l) reflections += list_.expected(l).j;
+  for (std::size_t l = 1; l < kShapes; ++l)
+    if (!list_.is_filling(l)) reflections += list_.expected(l).j;  // those have no wings left
   return expected_aperiodic_j() > std::max(least_j, kWingsShare * reflections);
 }
 
@@ -640,7 +642,8 @@ Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
   const double agreement = match.sums.j / std::max(expected.j, 1e-30);
   const Vector2 off{match.shift_cells.x - shift.x, match.shift_cells.y - shift.y};
   if (!match.is_peak || agreement < 0.5 || std::hypot(off.x, off.y) > 0.25 * half_cell()) {
-    if (agreement < 0.2) has_anchor_ = false;
+    // Far away it can only say where within a cell: what it is off by there has grown with the way.
+    if (agreement < 0.2 || is_far) has_anchor_ = false;
     return shift;
   }
   return {shift.x + kAnchorPull * off.x, shift.y + kAnchorPull * off.y};
@@ -762,10 +765,11 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor();
 }
 
-// How well the template's own place is known. Film moves the frequencies a lattice is followed by,
-// in every field anew: an error of scale within one field, a random walk from field to field.
-Vector2 DriftTracker::place_sigma() const noexcept {
-  const double way = std::hypot(template_mean_.x, template_mean_.y);
+// How well the template's own place is known for a frame at this shift. Film moves the frequencies
+// a lattice is followed by, in every field anew: an error of scale within one field, a random walk
+// from field to field.
+Vector2 DriftTracker::place_sigma(Vector2 shift) const noexcept {
+  const double way = std::hypot(shift.x, shift.y);
   const double ways = way * std::min(way, static_cast<double>(std::min(grid_.width, grid_.height)));
   return {
       std::sqrt(origin_sigma_.x * origin_sigma_.x + away_variance_.x + ways * scale_variance_.x),
@@ -794,7 +798,7 @@ DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
   const Vector2 leak = leak_.leak();
   out.drift_px = {origin_.x + shift.x - leak.x, origin_.y + shift.y - leak.y};
   const double doubt = half_cell() + innovation_ * std::sqrt(1.0 + frames_lost_);
-  const Vector2 place = place_sigma();
+  const Vector2 place = place_sigma(shift);
   out.sigma_drift_px = {std::hypot(doubt, place.x), std::hypot(doubt, place.y)};
   out.state = DriftState::lost;
   return out;
@@ -827,7 +831,7 @@ DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& v
   out.state = verdict.significance < kWeakSignificance || sigma > 0.5 * half_cell() || is_ambiguous
                   ? DriftState::weak
                   : DriftState::locked;
-  const Vector2 place = place_sigma();
+  const Vector2 place = place_sigma(match.shift_cells);
   out.sigma_drift_px = {std::hypot(out.sigma_drift_px.x, place.x),
                         std::hypot(out.sigma_drift_px.y, place.y)};
   last_sigma_ = out.sigma_drift_px;

@@ -113,7 +113,7 @@ class DriftTracker {
   DriftMeasurement lose(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks,
                         double match);
   void step_to(const MatchResult& match, Vector2 predicted);
-  [[nodiscard]] Vector2 place_sigma() const noexcept;
+  [[nodiscard]] Vector2 place_sigma(Vector2 shift) const noexcept;
   [[nodiscard]] Vector2 scale_variance() const noexcept;
   [[nodiscard]] double half_cell() const noexcept;
 

@@ -411,7 +411,36 @@ TEST(DriftTracker, OneFamilyOfPlanesAloneIsNeverSure) {
   scene.lattice = {test::layered_lattice()[0]};
   DriftRun sut(scene, 37, {});
   for (int i = 0; i < 2; ++i) (void)sut(scene, {0.1 * i, 0.0});  // until the planes are known
-  for (int i = 2; i < 40; ++i) EXPECT_TRUE(is_flagged(sut(scene, {0.1 * i, 0.0}))) << i;
+  const Vector2 g = scene.lattice[0].f;
+  const double length = std::hypot(g.x, g.y);
+  for (int i = 2; i < 40; ++i) {
+    const DriftMeasurement measured = sut(scene, {0.1 * i, 0.0});
+    EXPECT_TRUE(is_flagged(measured)) << i;
+    ASSERT_TRUE(std::isfinite(measured.sigma_drift_px.x + measured.sigma_drift_px.y)) << i;
+    if (measured.state == DriftState::lost) continue;
+    // Across the planes it is known, but for whole periods.
+    const double cycles = (measured.drift_px.x - 0.1 * i) * g.x + measured.drift_px.y * g.y;
+    EXPECT_LT(std::abs(std::remainder(cycles, 1.0)) / length, 0.3) << i;
+  }
+}
+
+// Film too faint to tell beside a bright lattice must not let a cell go by unsaid.
+TEST(DriftTracker, NeverTakesACellForNothingBesideFaintFilm) {
+  const auto waves = test::layered_lattice();
+  const Vector2 g1 = waves[1].f, g2 = waves[0].f;
+  const double det = g1.x * g2.y - g1.y * g2.x;
+  const Vector2 cell{g2.y / det, -g2.x / det};
+  for (const double film : {0.015, 0.02, 0.03}) {
+    Scene scene{.counts = 40.0};
+    scene.lattice = waves;
+    scene.film = std::make_shared<test::Film>(256, 256, 3, film);
+    DriftRun sut(scene, 31);
+    for (int i = 0; i < 40; ++i) (void)sut(scene, {});
+    for (int i = 0; i < 8; ++i) {
+      const DriftMeasurement measured = sut(scene, cell);
+      EXPECT_TRUE(is_flagged(measured) || off(measured, cell) < 1.0) << film << ", " << i;
+    }
+  }
 }
 
 TEST(DriftTracker, DoesNotStepWhenTheListIsRenewed) {
