@@ -106,8 +106,8 @@ void DriftBins::choose(const Spectrum& mean, const BinNoise& noise, bool is_youn
 }
 
 void DriftBins::part_from_lattice(const std::array<FillingReflection, kLabels>& filling,
-                                  const WindowPeak& window, const Spectrum& mean,
-                                  double mean_noise) {
+                                  const WindowPeak& window, const Spectrum& mean, double mean_noise,
+                                  bool is_young) {
   if (std::none_of(filling.begin(), filling.end(), [](const auto& f) { return f.is_filling; }))
     return;
   const auto per_column = static_cast<std::uint32_t>(per_column_);
@@ -123,7 +123,8 @@ void DriftBins::part_from_lattice(const std::array<FillingReflection, kLabels>& 
     for (int row = block.row; row < std::min(block.row + kBlock, grid_.height); ++row)
       power += static_cast<double>(std::norm(mean[grid_.at(block.kx, row)]));
     const bool is_tail = tails.power >= kMostTails * power;
-    if (is_periodic && !is_tail && power > kAboveNoise * kBlock * mean_noise) label = 0;
+    if (!is_young && is_periodic && !is_tail && power > kAboveNoise * kBlock * mean_noise)
+      label = 0;
     if (!is_periodic && is_tail) label = tails.label;
   }
   order_blocks();

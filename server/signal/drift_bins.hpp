@@ -43,10 +43,12 @@ class DriftBins {
 
   /// A lattice that fills the field has tails of the window about its reflections. Blocks of which
   /// a tenth or more is tails go to the reflection, which counts its core only; blocks about a
-  /// reflection that are something else go to the texture. `filling` by label, `mean` and its noise
-  /// as chosen from.
+  /// reflection that are something else go to the texture, unless the template is young: frames
+  /// distorted by the scan have such blocks, which are the lattice's. `filling` by label, `mean`
+  /// and its noise as chosen from.
   void part_from_lattice(const std::array<FillingReflection, kLabels>& filling,
-                         const WindowPeak& window, const Spectrum& mean, double mean_noise);
+                         const WindowPeak& window, const Spectrum& mean, double mean_noise,
+                         bool is_young);
 
   /// Sorted by label, in memory order within one; label l's are begin()[l] .. begin()[l + 1] - 1.
   [[nodiscard]] std::span<const MatchBlock> blocks() const noexcept { return chosen_; }

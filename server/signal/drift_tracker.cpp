@@ -192,7 +192,8 @@ void DriftTracker::renew_list(const RingNoise& noise, std::span<const Peak> peak
   }
   filling_ = filling_lattice_.find({template_, template_noise_.filling, template_mean_},
                                    bins_.reflections());
-  bins_.part_from_lattice(filling_, filling_lattice_.peak(), template_, template_noise_.others);
+  bins_.part_from_lattice(filling_, filling_lattice_.peak(), template_, template_noise_.others,
+                          frames_learnt_ < kSettled);
   list_.choose(bins_.blocks(), bins_.label_begin(), template_, filling_, template_mean_);
   gauge_.add(bins_.reflections());
   frames_since_renewal_ = 0;

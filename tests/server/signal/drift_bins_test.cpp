@@ -102,7 +102,7 @@ struct Parted : Chosen {
     const FillingLattice lattice(analysis.grid(), analysis.fft().taper_x(),
                                  analysis.fft().taper_y());
     bins.part_from_lattice(lattice.find({frame.spectrum, white, {}}, bins.reflections()),
-                           lattice.peak(), frame.spectrum, white);
+                           lattice.peak(), frame.spectrum, white, false);
     texture = aperiodic();
   }
   [[nodiscard]] std::size_t aperiodic() const {
