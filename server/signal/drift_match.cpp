@@ -161,19 +161,20 @@ MatchList::MatchList(const AnalysisGrid& grid, std::size_t max_blocks)
     ky_of_row_[static_cast<std::size_t>(row)] = static_cast<float>(grid.signed_ky(row));
 }
 
-// What the block's bins turn by: g, or -g for those of the mirror image.
-Vector2 MatchList::frequency(MatchBlock block, Vector2 g) const noexcept {
+// 1: the block's bins turn by +g; -1: they are of the mirror image and turn by -g.
+double MatchList::side_of(MatchBlock block, Vector2 g) const noexcept {
   const int middle = grid_.signed_ky(std::min(block.row + kBlock / 2, grid_.height - 1));
-  const bool is_mirror = block.kx * g.x / grid_.width + middle * g.y / grid_.height < 0.0;
-  return is_mirror ? Vector2{-g.x, -g.y} : g;
+  return block.kx * g.x / grid_.width + middle * g.y / grid_.height < 0.0 ? -1.0 : 1.0;
 }
 
 // exp(2 pi i (k - g).shift) of this bin: the window's way, without the lattice's.
 Complex MatchList::window_turn(MatchBlock block, int row, std::size_t label,
                                Vector2 shift) const noexcept {
-  const Vector2 g = frequency(block, filling_[label].g);
-  const double cycles = (static_cast<double>(block.kx) / grid_.width - g.x) * shift.x +
-                        (static_cast<double>(grid_.signed_ky(row)) / grid_.height - g.y) * shift.y;
+  const Vector2 g = filling_[label].g;
+  const double side = side_of(block, g);
+  const double cycles =
+      (static_cast<double>(block.kx) / grid_.width - side * g.x) * shift.x +
+      (static_cast<double>(grid_.signed_ky(row)) / grid_.height - side * g.y) * shift.y;
   return Complex(std::polar(1.0, kTwoPi * cycles));
 }
 
@@ -204,14 +205,15 @@ void MatchList::choose(std::span<const MatchBlock> blocks,
 }
 
 void MatchList::add_core_bin(std::size_t b, int i, std::size_t label) {
-  const Vector2 g = frequency(blocks_[b], filling_[label].g);
+  const Vector2 g = filling_[label].g;
+  const double side = side_of(blocks_[b], g);
   const int row = blocks_[b].row + i;
-  const double away = std::max(std::abs(blocks_[b].kx - g.x * grid_.width),
-                               std::abs(grid_.signed_ky(row) - g.y * grid_.height));
+  const double away = std::max(std::abs(blocks_[b].kx - side * g.x * grid_.width),
+                               std::abs(grid_.signed_ky(row) - side * g.y * grid_.height));
   if (away > kCore_bins || core_.size() == core_.capacity()) return;
   core_.push_back({static_cast<std::uint32_t>(b * kBlock + static_cast<std::size_t>(i)),
                    static_cast<std::uint32_t>(grid_.at(blocks_[b].kx, row)),
-                   g.x == filling_[label].g.x && g.y == filling_[label].g.y ? 1.0f : -1.0f});
+                   static_cast<float>(side)});
 }
 
 void MatchList::weigh(TemplateNoise noise, const std::array<double, kLabels>& frame_noise) {
@@ -411,13 +413,12 @@ void MatchList::update(const Spectrum& frame, const PhaseRamps& ramps, float ble
                     template_im_.data() + first * kBlock);
       continue;
     }
-    for (std::size_t b = first; b < first + count; ++b) {
-      const Vector2 g = frequency(blocks_[b], filling_[label].g);
+    const Vector2 g = filling_[label].g;
+    const Complex turn(std::polar(1.0, kTwoPi * (g.x * shift.x + g.y * shift.y)));
+    for (std::size_t b = first; b < first + count; ++b)
       update_block(blocks_[b], frame.data(), grid_.column_stride,
-                   Complex(std::polar(1.0, kTwoPi * (g.x * shift.x + g.y * shift.y))),
-                   filling_blend, template_re_.data() + b * kBlock,
-                   template_im_.data() + b * kBlock);
-    }
+                   side_of(blocks_[b], g) > 0.0 ? turn : std::conj(turn), filling_blend,
+                   template_re_.data() + b * kBlock, template_im_.data() + b * kBlock);
   }
 }
 
@@ -521,6 +522,7 @@ MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double 
                      const WindowOverlap& window, Vector2 template_shift, PhaseRamps& ramps) {
   MatchResult out;
   out.shift_cells = start;
+  if (used == 0) return out;
   Expectation expected;
   for (std::size_t label = 0; label < kLabels; ++label)
     if (used >> label & 1u) expected += list.expected(label);

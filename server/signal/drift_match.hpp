@@ -147,7 +147,7 @@ class MatchList {
 
  private:
   void load_label(std::size_t label);
-  [[nodiscard]] Vector2 frequency(MatchBlock block, Vector2 g) const noexcept;
+  [[nodiscard]] double side_of(MatchBlock block, Vector2 g) const noexcept;
   /// A bin near enough to g that the window's peak is more than the film beside it.
   struct CoreBin {
     std::uint32_t at;        // in the list

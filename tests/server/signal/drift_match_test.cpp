@@ -125,14 +125,14 @@ TEST(MatchList, LearnsAFrameAtItsShift) {
 /// A lattice that fills the field: a window's peak at g and its mirror image at -g, in a template
 /// whose window lies against `mean`, and in a frame that has moved by `shift`.
 struct FillingFixture {
-  static constexpr int kSide = 64;
+  static constexpr int kWidth = 64, kHeight = 48;
   FillingFixture(Vector2 bins, Vector2 mean, Vector2 shift)
-      : grid(make_grid({kSide, kSide, PixelType::f32}, 1, {}, 0.8).value()),
+      : grid(make_grid({kWidth, kHeight, PixelType::f32}, 1, {}, 0.8).value()),
         full(grid.spectrum_size()),
         frame(grid.spectrum_size()),
         sut(grid, 256),
         ramps(grid),
-        g{bins.x / kSide, bins.y / kSide} {
+        g{bins.x / kWidth, bins.y / kHeight} {
     const auto peak = [&](double kx, double ky) {  // of a window that rests
       const double dx = kx - bins.x, dy = ky - bins.y;
       const double mx = kx + bins.x, my = ky + bins.y;
@@ -144,14 +144,14 @@ struct FillingFixture {
         const int ky = grid.signed_ky(row);
         const double side = kx * bins.x + ky * bins.y < 0.0 ? -1.0 : 1.0;
         const double moved = side * (g.x * shift.x + g.y * shift.y);
-        const double window = (static_cast<double>(kx) / kSide - side * g.x) * mean.x +
-                              (static_cast<double>(ky) / kSide - side * g.y) * mean.y;
+        const double window = (static_cast<double>(kx) / kWidth - side * g.x) * mean.x +
+                              (static_cast<double>(ky) / kHeight - side * g.y) * mean.y;
         frame[grid.at(kx, row)] = Complex(peak(kx, ky) * std::polar(1.0, -kTwoPi * moved));
         full[grid.at(kx, row)] = Complex(peak(kx, ky) * std::polar(1.0, kTwoPi * window));
       }
     for (int kx = 0; kx < 20; ++kx)
-      for (int row = 0; row < kSide; row += kBlock)
-        if (kx > 0 || row < kSide / 2) blocks.push_back({kx, row});
+      for (int row = 0; row < kHeight; row += kBlock)
+        if (kx > 0 || row < kHeight / 2) blocks.push_back({kx, row});
     begin.fill(static_cast<std::uint32_t>(blocks.size()));
     begin[0] = begin[1] = 0;  // all are label 1's
     std::array<FillingReflection, kLabels> filling{};
@@ -202,16 +202,46 @@ TEST(FillingLabel, TurnsByItsFrequencyAndPromisesTheSameJAtEveryShift) {
 
 TEST(FillingLabel, IsLearntAndWrittenBackWithItsWindow) {
   const Vector2 shift{11.3, -17.9}, mean{3.0, -20.0};
-  FillingFixture f({9.3, 4.8}, mean, shift);
-  f.ramps.set(shift);
-  f.sut.update(f.frame, f.ramps, 0.0f, 1.0f);  // the frame moved back is the template itself
-  Spectrum back(f.grid.spectrum_size());
-  f.sut.write_back(back, mean);
-  for (const MatchBlock& block : f.blocks)
-    for (int i = 0; i < kBlock; ++i)
-      ASSERT_NEAR(std::abs(back[f.grid.at(block.kx, block.row + i)] -
-                           f.full[f.grid.at(block.kx, block.row + i)]),
-                  0.0f, 1e-4f);
+  for (const Vector2 bins : {Vector2{9.3, 4.8}, {0.6, 12.2}, {0.6, -12.2}}) {
+    FillingFixture f(bins, mean, shift);
+    f.ramps.set(shift);
+    f.sut.update(f.frame, f.ramps, 0.0f, 1.0f);  // the frame moved back is the template itself
+    Spectrum back(f.grid.spectrum_size());
+    f.sut.write_back(back, mean);
+    for (const MatchBlock& block : f.blocks)
+      for (int i = 0; i < kBlock; ++i)
+        ASSERT_NEAR(std::abs(back[f.grid.at(block.kx, block.row + i)] -
+                             f.full[f.grid.at(block.kx, block.row + i)]),
+                    0.0f, 1e-4f);
+  }
+}
+
+TEST(FillingLabel, IsSeenByTheGridSearch) {
+  const Vector2 shift{3.3, -2.1};
+  FillingFixture f({9.3, 4.8}, {}, shift);
+  const Vector2 best =
+      GridSearch(f.grid).best(f.sut, ~0u, {shift.x + 0.9, shift.y - 0.6}, 0.3, f.ramps);
+  const double cycles = (best.x - shift.x) * f.g.x + (best.y - shift.y) * f.g.y;
+  EXPECT_NEAR(std::remainder(cycles, 1.0), 0.0, 0.03);
+}
+
+// One row of a lattice that fills the field: known across its planes, and hardly along them.
+TEST(FillingLabel, OfOneRowHasALevelRidge) {
+  const Vector2 shift{3.3, -2.1};
+  FillingFixture f({9.3, 4.8}, {}, shift);
+  const std::vector<float> taper_x = tukey(FillingFixture::kWidth, 0.25),
+                           taper_y = tukey(FillingFixture::kHeight, 0.25);
+  const MatchResult out = maximise(f.sut, ~0u, {shift.x + 0.5, shift.y}, 1.0,
+                                   WindowOverlap(taper_x, taper_y), {}, f.ramps);
+  ASSERT_TRUE(out.is_peak);
+  EXPECT_NEAR((out.shift_cells.x - shift.x) * f.g.x + (out.shift_cells.y - shift.y) * f.g.y, 0.0,
+              1e-4);
+  const double length = std::hypot(f.g.x, f.g.y), nx = f.g.x / length, ny = f.g.y / length;
+  const auto variance = [&](double x, double y) {
+    return x * x * out.covariance.xx + 2.0 * x * y * out.covariance.xy + y * y * out.covariance.yy;
+  };
+  EXPECT_GT(variance(nx, ny), 0.0);
+  EXPECT_GT(variance(-ny, nx), 1e5 * variance(nx, ny));
 }
 
 TEST(PhaseRamps, AreTheTurnsOfTheirShift) {
