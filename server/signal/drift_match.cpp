@@ -329,6 +329,20 @@ MatchSums MatchList::sum_filling(std::size_t label, Vector2 shift) const noexcep
   return out;
 }
 
+double MatchList::misfit(std::size_t label, const MatchSums& sums, double template_noise,
+                         double white) const noexcept {
+  const Expectation& expected = expected_[label];
+  if (expected.weight < 4.0) return 1.0;
+  const double cross = sums.j * noise_[label] / 2.0;
+  const double power = expected.power + expected.weight * template_noise;
+  // A lattice that fades or brightens as a whole is where it was: its amplitude is free, within
+  // two.
+  const double amplitude =
+      is_filling(label) ? std::clamp(cross / std::max(power, 1e-30), 0.5, 2.0) : 1.0;
+  const double residual = frame_power_[label] + amplitude * (amplitude * power - 2.0 * cross);
+  return std::clamp(residual / (expected.weight * (white + template_noise)), 1.0, 1e5);
+}
+
 MatchSums MatchList::sum(std::size_t label, const PhaseRamps& ramps) {
   MatchSums out;
   load_label(label);

@@ -136,6 +136,11 @@ class MatchList {
   }
   /// 0 for a label that nobody has summed since load().
   [[nodiscard]] double frame_power(std::size_t label) const noexcept { return frame_power_[label]; }
+  /// sum W |F - T e|^2 of a label over what shot noise in frame and template would give, at the
+  /// match whose sums these are: how badly its bins fit. 1 = as well as the electrons allow, at
+  /// most 1e5. Noise as E|noise|^2 per bin.
+  [[nodiscard]] double misfit(std::size_t label, const MatchSums& sums, double template_noise,
+                              double white) const noexcept;
   [[nodiscard]] double label_noise(std::size_t label) const noexcept { return noise_[label]; }
   [[nodiscard]] std::size_t blocks() const noexcept { return count_; }
   [[nodiscard]] std::span<const MatchBlock> block_list() const noexcept {

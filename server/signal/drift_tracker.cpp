@@ -22,6 +22,7 @@ constexpr int kSettled = 8;                 // frames learnt
 constexpr int kMemoryAfterJump = 8;         // frames
 constexpr double kLongestLag = 0.3;         // of the field: the template's mean behind the frame
 constexpr int kShortestMemory = 4;          // frames
+constexpr double kNearlyAll = 0.97;         // of the field is shared: no template is old
 constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in the template
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
@@ -104,6 +105,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
       anchor_(grid_, max_blocks(config)),
       film_(grid_, max_blocks(config)),
       filling_lattice_(grid_, fft.taper_x(), fft.taper_y()),
+      landing_(fft, max_blocks(config)),
       gauge_(grid_),
       crystal_(grid_, fft.taper_x(), fft.taper_y()),
       leak_(grid_),
@@ -116,7 +118,9 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 
 void DriftTracker::reset() {
   frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
-  has_anchor_ = has_film_ = false;
+  has_anchor_ = has_film_ = has_jumped_ = false;
+  frames_landed_ = kMemoryAfterJump;
+  landing_.forget_home();
   filling_ = {};
   gauge_.reset();
   leak_.reset();
@@ -423,20 +427,9 @@ bool DriftTracker::weigh_places(MatchResult& match) {
   return !is_decided;
 }
 
-// sum W |F - T e|^2 over what shot noise in frame and template would give: how badly a label's
-// bins fit at the match. 1 = as well as the electrons allow.
 double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) const {
-  const Expectation& expected = list_.expected(label);
-  if (expected.weight < 4.0) return 1.0;
-  const double cross = match.labels[label].j * list_.label_noise(label) / 2.0;
   const double noise = list_.is_filling(label) ? template_noise_.filling : template_noise_.others;
-  const double power = expected.power + expected.weight * noise;
-  // A lattice that fades or brightens as a whole is where it was: its amplitude is free, within
-  // two.
-  const double amplitude =
-      list_.is_filling(label) ? std::clamp(cross / std::max(power, 1e-30), 0.5, 2.0) : 1.0;
-  const double residual = list_.frame_power(label) + amplitude * (amplitude * power - 2.0 * cross);
-  return std::clamp(residual / (expected.weight * (white_ + noise)), 1.0, 1e5);
+  return list_.misfit(label, match.labels[label], noise, white_);
 }
 
 double DriftTracker::typical_misfit(const MatchResult& match) const {
@@ -889,10 +882,55 @@ void DriftTracker::step_to(const MatchResult& match, Vector2 predicted) {
     innovation_ += 0.1 * (apart - innovation_);
     return;
   }
-  // A jump: much of the template is of what is no longer in the field, and the new field is learnt
-  // where these frames say. Their shot noise averages out, the misfit of what is new does not.
+  has_jumped_ = true;
   velocity_ = {};
+}
+
+// After a jump, once the cell is known.
+void DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
+  has_jumped_ = false;
   memory_ = std::min(memory_, kMemoryAfterJump);
+  if (!land(frame, match)) doubt_landing(match);
+}
+
+// The shift by what both fields show, and the template of the new one. Where a lattice fills the
+// field the template is not old, and where next to nothing of it has left the field neither. It
+// costs several transforms: no more than one in eight frames.
+bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
+  const bool is_rested = frames_landed_ >= kMemoryAfterJump;
+  const double share = shared_part(match.shift_cells);
+  if (!is_rested || share < kSmallestShare || share > kNearlyAll) return false;
+  for (std::size_t l = 1; l < kShapes; ++l)
+    if (list_.is_filling(l)) return false;
+  list_.write_back(template_, template_mean_);
+  const DriftLanding::Field left{template_mean_, template_noise_.others, full_noise_,
+                                 away_variance_, leak_.leak()};
+  const double sigma =
+      std::sqrt(taper_excess_ * std::min(match.covariance.xx, match.covariance.yy));
+  const std::optional<DriftLanding::Landing> landing = landing_.land(
+      {frame, match.shift_cells, sigma, list_, used_labels_, white_, misfit_, 0.25 * half_cell()},
+      left, template_);
+  if (!landing) return false;
+  frames_landed_ = 0;
+  shift_ = template_mean_ = landing->shift_cells;
+  away_variance_ = landing->field.variance;
+  template_noise_ = {landing->field.noise, landing->field.noise};
+  full_noise_ = landing->field.full_noise;
+  list_.choose(bins_.blocks(), bins_.label_begin(), template_, filling_, template_mean_);
+  std::array<double, kLabels> frame_noise;
+  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
+  list_.weigh(template_noise_, frame_noise);
+  list_.load(frame);
+  match = match_near(used_labels_, shift_);  // for what is learnt of its fit
+  match.shift_cells = shift_;
+  const Covariance& c = landing->covariance;
+  match.covariance = {c.xx / taper_excess_, c.xy / taper_excess_, c.yy / taper_excess_};
+  return true;
+}
+
+// Much of the template is of what is no longer in the field, and the new field is learnt where
+// these frames say. Their shot noise averages out, the misfit of what is new does not.
+void DriftTracker::doubt_landing(const MatchResult& match) noexcept {
   double misfit = 0.0, all = 0.0;
   for (std::size_t l = 0; l < kLabels; ++l) {
     const double information = list_.expected(l).gxx + list_.expected(l).gyy;
@@ -960,6 +998,8 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   if (aperiodic_match < kRigidMatch && typical_misfit(match) > kDistorted)
     (void)average_of_reflections(frame, match);
   step_to(match, predicted);
+  ++frames_landed_;
+  if (has_jumped_ && !is_ambiguous) settle(frame, match);
   // Nothing in the frame tells how far it has moved along its only planes, unless film or edge are
   // found as they were promised. Such a frame is learnt nevertheless, near where it was expected:
   // film too faint for one frame shows in many.

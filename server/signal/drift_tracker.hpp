@@ -17,6 +17,7 @@
 #include "server/frame/measurements.hpp"
 #include "server/signal/cell_doubt.hpp"
 #include "server/signal/drift_bins.hpp"
+#include "server/signal/drift_landing.hpp"
 #include "server/signal/drift_leak.hpp"
 #include "server/signal/drift_match.hpp"
 #include "server/signal/field_search.hpp"
@@ -113,6 +114,9 @@ class DriftTracker {
   DriftMeasurement lose(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks,
                         double match);
   void step_to(const MatchResult& match, Vector2 predicted);
+  void settle(const Spectrum& frame, MatchResult& match);
+  bool land(const Spectrum& frame, MatchResult& match);
+  void doubt_landing(const MatchResult& match) noexcept;
   [[nodiscard]] Vector2 place_sigma(Vector2 shift) const noexcept;
   [[nodiscard]] Vector2 scale_variance() const noexcept;
   [[nodiscard]] double half_cell() const noexcept;
@@ -130,6 +134,7 @@ class DriftTracker {
   FillingLattice filling_lattice_;
   std::array<FillingReflection, kLabels> filling_{};
   Vector2 scale_variance_;  // of the way over a lattice that fills the field, per way^2
+  DriftLanding landing_;
   DeformationGauge gauge_;
   CrystalMap crystal_;
   LatticeLeak leak_;
@@ -141,6 +146,8 @@ class DriftTracker {
   int frames_ambiguous_ = 0;  // in a row
   int memory_ = 1;            // frames in the running mean
   bool has_anchor_ = false, was_reweighed_ = false;
+  bool has_jumped_ = false;       // and the template is still of the field that was left
+  int frames_landed_ = 0;         // since the last landing
   int filling_memory_ = 1;        // and in that of a lattice that fills the field: no jump ends it
   TemplateNoise template_noise_;  // in the list
   double full_noise_ = 0.0;       // and in the rest of the full template

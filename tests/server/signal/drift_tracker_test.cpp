@@ -147,6 +147,29 @@ TEST(DriftTracker, ReacquiresAfterAJump) {
   }
 }
 
+// What comes into the field with each jump is laid where that frame was said to be. Held to the
+// field before alone, places would walk away by a part of a frame's sigma at each jump.
+TEST(DriftTracker, ErrorsDoNotAddUpOverJumpsToAndFro) {
+  const Scene scene = particle_on_film(40.0);
+  std::mt19937_64 random(3);
+  std::uniform_real_distribution<double> within(-45.0, 45.0);
+  std::vector<Vector2> path(32);
+  for (int jump = 0; jump < 40; ++jump) {
+    const Vector2 at{within(random), within(random)};
+    path.insert(path.end(), 10, at);
+  }
+  const Accuracy got = run(scene, path, 32, 11);
+  const Vector2 bound = test::drift_bound(scene);
+  EXPECT_EQ(got.hops, 0);
+  // The first frames of each field know no more of it than the field before showed.
+  EXPECT_LT(got.x.rms(), 2.0 * bound.x);
+  EXPECT_LT(got.y.rms(), 2.0 * bound.y);
+  EXPECT_GT(got.zx.rms(), 0.8);
+  EXPECT_LT(got.zx.rms(), 1.25);
+  EXPECT_GT(got.zy.rms(), 0.8);
+  EXPECT_LT(got.zy.rms(), 1.25);
+}
+
 // By exactly one lattice translation the lattice looks as if nothing had happened.
 TEST(DriftTracker, NeverTakesACellForNothingSilently) {
   const auto waves = test::layered_lattice();
