@@ -8,9 +8,10 @@ namespace latticed::signal {
 
 namespace {
 
-constexpr double kHomeShare = 0.4;   // of the field: less of its home is worse than a new one
+constexpr double kLeastShare = 0.4;  // of the field: less of it is worse than the one that is left
 constexpr double kAgreement = 0.85;  // of the J that the known field promises: the same specimen
 constexpr double kSameLeak = 0.25;   // of a frame's sigma
+constexpr double kMuchBetter = 0.1;  // of the variance
 
 }  // namespace
 
@@ -21,20 +22,32 @@ DriftLanding::DriftLanding(const FrameFft& fft, std::size_t max_blocks)
       list_(fft.grid(), max_blocks),
       mean_cut_(fft.grid().spectrum_size()),
       frame_cut_(fft.grid().spectrum_size()),
-      home_mean_(fft.grid().spectrum_size()) {}
+      first_{Spectrum(fft.grid().spectrum_size()), {}},
+      there_{Spectrum(fft.grid().spectrum_size()), {}} {}
 
-double DriftLanding::share(const Field& known, Vector2 shift) const noexcept {
-  return window_.share({shift.x - known.shift.x, shift.y - known.shift.y});
+bool DriftLanding::is_in_reach(const Known& known, Vector2 shift) const noexcept {
+  const Vector2 at = known.field.shift;
+  return known.is_known && window_.share({shift.x - at.x, shift.y - at.y}) >= kLeastShare;
 }
 
-std::optional<DriftLanding::Found> DriftLanding::find(const Jump& jump, const Field& known,
-                                                      const Spectrum& mean) {
-  mosaic_.lay_template(mean, known.shift);
+bool DriftLanding::is_near_home(Vector2 shift, Vector2 variance) const noexcept {
+  return is_in_reach(first_, shift) && (first_.field.variance.x < kMuchBetter * variance.x ||
+                                        first_.field.variance.y < kMuchBetter * variance.y);
+}
+
+void DriftLanding::keep(const Field& field, const Spectrum& mean, Known& known) {
+  std::copy_n(mean.data(), mean.size(), known.mean.data());
+  known.field = field;
+  known.is_known = true;
+}
+
+std::optional<DriftLanding::Found> DriftLanding::find(const Jump& jump, const Known& known) {
+  mosaic_.lay_template(known.mean, known.field.shift);
   mosaic_.lay_frame(jump.frame, jump.near_cells);
   mosaic_.cut(mean_cut_, frame_cut_);
   list_.choose(jump.list.block_list(), jump.list.label_begin(), mean_cut_, {}, {});
   const double white = mosaic_.cut_noise() * jump.white;
-  const double noise = mosaic_.cut_noise() * known.noise;
+  const double noise = mosaic_.cut_noise() * known.field.noise;
   // What fits worse than it does usually counts less: one step of reweighting.
   std::array<double, kLabels> misfit = jump.misfit;
   MatchResult match;
@@ -58,35 +71,39 @@ std::optional<DriftLanding::Found> DriftLanding::find(const Jump& jump, const Fi
   const Covariance& c = match.covariance;
   const Vector2 shift{jump.near_cells.x + match.shift_cells.x,
                       jump.near_cells.y + match.shift_cells.y};
-  return Found{shift, {excess * c.xx, excess * c.xy, excess * c.yy}, share(known, shift)};
+  const Vector2 at = known.field.shift;
+  return Found{shift,
+               {excess * c.xx, excess * c.xy, excess * c.yy},
+               window_.share({shift.x - at.x, shift.y - at.y})};
 }
 
 std::optional<DriftLanding::Landing> DriftLanding::land(const Jump& jump, const Field& left,
                                                         Spectrum& mean) {
   std::optional<Found> found;
-  // A lattice that has swelled meanwhile would be held to where it was.
-  const double swelled = std::hypot(left.leak.x - home_.leak.x, left.leak.y - home_.leak.y);
-  if (has_home_ && share(home_, jump.near_cells) >= kHomeShare &&
-      swelled < kSameLeak * jump.sigma_cells)
-    found = find(jump, home_, home_mean_);
+  const Known* held_to = nullptr;
+  for (Known* known : {&first_, &there_}) {
+    if (found || !is_in_reach(*known, jump.near_cells)) continue;
+    const Vector2 leak = known->field.leak;
+    // A lattice that has swelled meanwhile would be held to where it was.
+    if (std::hypot(left.leak.x - leak.x, left.leak.y - leak.y) < kSameLeak * jump.sigma_cells)
+      found = find(jump, *known);
+    held_to = known;
+    known->is_known = found.has_value();  // not any more, if it does not fit
+  }
   if (!found) {
-    std::copy_n(mean.data(), mean.size(), home_mean_.data());
-    home_ = left;
-    has_home_ = true;
-    found = find(jump, home_, home_mean_);
+    Known& fresh = first_.is_known ? there_ : first_;
+    keep(left, mean, fresh);
+    held_to = &fresh;
+    found = find(jump, fresh);
+    fresh.is_known = found.has_value();
   }
   if (!found) return {};
   mosaic_.lay_frame(jump.frame, found->shift_cells);
-  mosaic_.join(jump.white / std::max(home_.noise, 1e-30), mean);
-  // What is new in the field lies where this frame was said to be.
+  mosaic_.join(jump.white / std::max(held_to->field.noise, 1e-30), mean);
   const double share = found->share, is_new = 1.0 - share;
-  const Covariance& c = found->covariance;
-  const Field field{
-      found->shift_cells,
-      share * home_.noise + is_new * jump.white,
-      share * home_.full_noise + is_new * jump.white,
-      {home_.variance.x + is_new * is_new * c.xx, home_.variance.y + is_new * is_new * c.yy},
-      left.leak};
+  const Field field{found->shift_cells, share * held_to->field.noise + is_new * jump.white,
+                    share * held_to->field.full_noise + is_new * jump.white,
+                    held_to->field.variance, left.leak};
   return Landing{found->shift_cells, found->covariance, field};
 }
 

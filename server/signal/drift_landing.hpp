@@ -44,33 +44,40 @@ class DriftLanding {
   struct Landing {
     Vector2 shift_cells;
     Covariance covariance;  // of the frame's shift, the windows' share included
-    Field field;            // that of the joined template
+    Field field;            // that of the joined template, its place that of the field held to
   };
 
   /// `mean`: the template of the field that was left, `left`; becomes that of the field the frame
   /// shows. Nothing: the frame does not fit either field, `mean` is as it was.
   std::optional<Landing> land(const Jump& jump, const Field& left, Spectrum& mean);
 
+  /// Whether a frame at this shift shows enough of a field whose place is known better than this.
+  [[nodiscard]] bool is_near_home(Vector2 shift, Vector2 variance) const noexcept;
+
   /// The specimen is another one.
-  void forget_home() noexcept { has_home_ = false; }
+  void forget() noexcept { first_.is_known = there_.is_known = false; }
 
  private:
+  struct Known {
+    Spectrum mean;
+    Field field;
+    bool is_known = false;
+  };
   struct Found {
     Vector2 shift_cells;
     Covariance covariance;
     double share = 0.0;
   };
-  std::optional<Found> find(const Jump& jump, const Field& known, const Spectrum& mean);
-  [[nodiscard]] double share(const Field& known, Vector2 shift) const noexcept;
+  [[nodiscard]] bool is_in_reach(const Known& known, Vector2 shift) const noexcept;
+  std::optional<Found> find(const Jump& jump, const Known& known);
+  static void keep(const Field& field, const Spectrum& mean, Known& known);
 
   WindowOverlap window_;
   FieldMosaic mosaic_;
   PhaseRamps ramps_;
   MatchList list_;
   Spectrum mean_cut_, frame_cut_;
-  Spectrum home_mean_;
-  Field home_;
-  bool has_home_ = false;
+  Known first_, there_;
 };
 
 }  // namespace latticed::signal

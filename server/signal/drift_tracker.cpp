@@ -120,7 +120,7 @@ void DriftTracker::reset() {
   frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
   has_anchor_ = has_film_ = has_jumped_ = false;
   frames_landed_ = kMemoryAfterJump;
-  landing_.forget_home();
+  landing_.forget();
   filling_ = {};
   gauge_.reset();
   leak_.reset();
@@ -893,6 +893,14 @@ void DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
   if (!land(frame, match)) doubt_landing(match);
 }
 
+// The place of this field is badly known, that of one it shows much of is known well.
+bool DriftTracker::is_astray(const MatchResult& match) const noexcept {
+  return frames_landed_ >= kMemoryAfterJump &&
+         (away_variance_.x > taper_excess_ * match.covariance.xx ||
+          away_variance_.y > taper_excess_ * match.covariance.yy) &&
+         landing_.is_near_home(match.shift_cells, away_variance_);
+}
+
 // The shift by what both fields show, and the template of the new one. Where a lattice fills the
 // field the template is not old, and where next to nothing of it has left the field neither. It
 // costs several transforms: no more than one in eight frames.
@@ -913,7 +921,6 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
   if (!landing) return false;
   frames_landed_ = 0;
   shift_ = template_mean_ = landing->shift_cells;
-  away_variance_ = landing->field.variance;
   template_noise_ = {landing->field.noise, landing->field.noise};
   full_noise_ = landing->field.full_noise;
   list_.choose(bins_.blocks(), bins_.label_begin(), template_, filling_, template_mean_);
@@ -923,8 +930,16 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
   list_.load(frame);
   match = match_near(used_labels_, shift_);  // for what is learnt of its fit
   match.shift_cells = shift_;
-  const Covariance& c = landing->covariance;
-  match.covariance = {c.xx / taper_excess_, c.xy / taper_excess_, c.yy / taper_excess_};
+  const Covariance &all = match.covariance, &shared = landing->covariance;
+  // What is new in the field lies where this frame was said to be: by what that part knows.
+  const auto place = [this](double held_to, double in_all, double in_shared) {
+    const double is_new = 1.0 - std::min(taper_excess_ * in_all / in_shared, 1.0);
+    return held_to + is_new * is_new * in_shared;
+  };
+  away_variance_ = {place(landing->field.variance.x, all.xx, shared.xx),
+                    place(landing->field.variance.y, all.yy, shared.yy)};
+  match.covariance = {shared.xx / taper_excess_, shared.xy / taper_excess_,
+                      shared.yy / taper_excess_};
   return true;
 }
 
@@ -999,7 +1014,10 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     (void)average_of_reflections(frame, match);
   step_to(match, predicted);
   ++frames_landed_;
-  if (has_jumped_ && !is_ambiguous) settle(frame, match);
+  if (has_jumped_ && !is_ambiguous)
+    settle(frame, match);
+  else if (!is_ambiguous && is_astray(match))
+    (void)land(frame, match);
   // Nothing in the frame tells how far it has moved along its only planes, unless film or edge are
   // found as they were promised. Such a frame is learnt nevertheless, near where it was expected:
   // film too faint for one frame shows in many.

@@ -115,6 +115,7 @@ class DriftTracker {
                         double match);
   void step_to(const MatchResult& match, Vector2 predicted);
   void settle(const Spectrum& frame, MatchResult& match);
+  [[nodiscard]] bool is_astray(const MatchResult& match) const noexcept;
   bool land(const Spectrum& frame, MatchResult& match);
   void doubt_landing(const MatchResult& match) noexcept;
   [[nodiscard]] Vector2 place_sigma(Vector2 shift) const noexcept;
