@@ -23,6 +23,7 @@ constexpr int kMemoryAfterJump = 8;         // frames
 constexpr double kLongestLag = 0.3;         // of the field: the template's mean behind the frame
 constexpr int kShortestMemory = 4;          // frames
 constexpr double kNearlyAll = 0.97;         // of the field is shared: no template is old
+constexpr double kBehind = 0.95;            // of the field is the template's: less, and it is old
 constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in the template
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
@@ -118,7 +119,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 
 void DriftTracker::reset() {
   frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
-  has_anchor_ = has_film_ = has_jumped_ = false;
+  has_anchor_ = has_film_ = has_jumped_ = is_behind_ = false;
   frames_landed_ = kMemoryAfterJump;
   landing_.forget();
   filling_ = {};
@@ -756,6 +757,7 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   full_noise_ =
       is_young ? template_noise_.others
                : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
+  is_behind_ |= shared_part(place) < kBehind;
   if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor();
 }
 
@@ -890,13 +892,13 @@ void DriftTracker::step_to(const MatchResult& match, Vector2 predicted) {
 void DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
   has_jumped_ = false;
   memory_ = std::min(memory_, kMemoryAfterJump);
-  if (!land(frame, match)) doubt_landing(match);
+  const bool is_near = shared_part(match.shift_cells) > kNearlyAll;
+  if (is_near || !land(frame, match)) doubt_landing(match);
 }
 
 // The place of this field is badly known, that of one it shows much of is known well.
 bool DriftTracker::is_astray(const MatchResult& match) const noexcept {
-  return frames_landed_ >= kMemoryAfterJump &&
-         (away_variance_.x > taper_excess_ * match.covariance.xx ||
+  return (away_variance_.x > taper_excess_ * match.covariance.xx ||
           away_variance_.y > taper_excess_ * match.covariance.yy) &&
          landing_.is_near_home(match.shift_cells, away_variance_);
 }
@@ -906,8 +908,7 @@ bool DriftTracker::is_astray(const MatchResult& match) const noexcept {
 // costs several transforms: no more than one in eight frames.
 bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
   const bool is_rested = frames_landed_ >= kMemoryAfterJump;
-  const double share = shared_part(match.shift_cells);
-  if (!is_rested || share < kSmallestShare || share > kNearlyAll) return false;
+  if (!is_rested || shared_part(match.shift_cells) < kSmallestShare) return false;
   for (std::size_t l = 1; l < kShapes; ++l)
     if (list_.is_filling(l)) return false;
   list_.write_back(template_, template_mean_);
@@ -920,6 +921,7 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
       left, template_);
   if (!landing) return false;
   frames_landed_ = 0;
+  is_behind_ = false;
   shift_ = template_mean_ = landing->shift_cells;
   template_noise_ = {landing->field.noise, landing->field.noise};
   full_noise_ = landing->field.full_noise;
@@ -1016,7 +1018,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   ++frames_landed_;
   if (has_jumped_ && !is_ambiguous)
     settle(frame, match);
-  else if (!is_ambiguous && is_astray(match))
+  else if (!is_ambiguous && (is_behind_ || is_astray(match)))
     (void)land(frame, match);
   // Nothing in the frame tells how far it has moved along its only planes, unless film or edge are
   // found as they were promised. Such a frame is learnt nevertheless, near where it was expected:

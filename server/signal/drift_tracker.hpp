@@ -148,6 +148,7 @@ class DriftTracker {
   int memory_ = 1;            // frames in the running mean
   bool has_anchor_ = false, was_reweighed_ = false;
   bool has_jumped_ = false;       // and the template is still of the field that was left
+  bool is_behind_ = false;        // the field has moved on since the template was made
   int frames_landed_ = 0;         // since the last landing
   int filling_memory_ = 1;        // and in that of a lattice that fills the field: no jump ends it
   TemplateNoise template_noise_;  // in the list
