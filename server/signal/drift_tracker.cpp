@@ -28,6 +28,7 @@ constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in 
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
 constexpr double kWingsShare = 0.01;        // of the reflections' J: less may be their own wings
+constexpr double kMostAperiodic = 1.3;      // of the J it promises, and five of its deviations
 constexpr double kSmallestMatch = 0.35;     // of what the template promises
 constexpr double kPlausibleFit = 0.6;       // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
@@ -134,7 +135,7 @@ void DriftTracker::reset() {
   usual_pull_scatter_ = 1.0;
   memory_ = filling_memory_ = 1;
   home_ = home_variance_ = away_variance_ = scale_variance_ = {};
-  shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
+  shift_ = sure_shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
   innovation_ = 0.0;
   usual_aperiodic_ = 1.0;
   usual_scatter_ = 0.0;
@@ -220,7 +221,7 @@ void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
                          std::span<const Peak> peaks) {
   std::copy_n(frame.data(), frame.size(), template_.data());
   frames_learnt_ = memory_ = filling_memory_ = 1;
-  full_noise_ = static_cast<double>(noise.white);
+  full_noise_ = template_white_ = static_cast<double>(noise.white);
   template_noise_ = {full_noise_, full_noise_};
   renew_list(noise, peaks);
 }
@@ -388,7 +389,8 @@ bool DriftTracker::weigh_places(MatchResult& match) {
       const MatchResult& m = matches[i];
       const Vector2 offset = places[i].offset_cells;
       const Vector2 found{m.shift_cells.x - from.x, m.shift_cells.y - from.y};
-      is_possible[i] = m.is_peak && shared_part(m.shift_cells) >= kSmallestShare &&
+      is_possible[i] = m.is_peak && !is_foreign(m) &&
+                       shared_part(m.shift_cells) >= kSmallestShare &&
                        fit(m) >= kPlausibleFit * best_fit &&
                        std::hypot(found.x - offset.x, found.y - offset.y) < half_cell();
       offsets[i] = is_possible[i] ? found : offset;
@@ -431,6 +433,16 @@ bool DriftTracker::weigh_places(MatchResult& match) {
 double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) const {
   const double noise = list_.is_filling(label) ? template_noise_.filling : template_noise_.others;
   return list_.misfit(label, match.labels[label], noise, white_);
+}
+
+// Where no lattice carries the match: more of film and edge than there can be. Something else has
+// come into the field, brighter than they are, and fits.
+bool DriftTracker::is_foreign(const MatchResult& match) const {
+  const double expected = expected_aperiodic_j();
+  if (!has_aperiodic(kPlainAperiodicJ) || expected < 0.5 * expected_j().j) return false;
+  // A brighter beam brings more of everything, noise included.
+  const double is = aperiodic_j(match) * template_white_ / white_;
+  return is > kMostAperiodic * expected + 5.0 * std::sqrt(expected);
 }
 
 double DriftTracker::typical_misfit(const MatchResult& match) const {
@@ -735,6 +747,7 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
   ++frames_learnt_;
   memory_ = std::min(memory_ + 1, longest_memory());
   const float blend = 1.0f / static_cast<float>(memory_);
+  template_white_ += static_cast<double>(blend) * (white_ - template_white_);
   ramps_.set(place);
   filling_memory_ = std::min(filling_memory_ + 1, config_.template_memory_frames);
   const float filling_blend = 1.0f / static_cast<float>(filling_memory_);
@@ -861,9 +874,11 @@ MatchResult DriftTracker::match_expected(const Spectrum& frame, Vector2 predicte
 // The frame matches nothing.
 DriftMeasurement DriftTracker::lose(const Spectrum& frame, const RingNoise& noise,
                                     std::span<const Peak> peaks, double match) {
-  // What is in doubt counts from where the tracker goes on, and that has just been lost.
+  // What was in doubt is forgotten with the way there: on from where the field was sure to be.
+  if (doubt_.is_open()) shift_ = sure_shift_;
   doubt_.close();
   DriftMeasurement lost = skip();
+  sure_shift_ = shift_;
   lost.match = match;
   if (frames_lost_ <= kPatience) return lost;
   // Nothing left of the old field: begin anew here, at the place that was predicted.
@@ -1000,7 +1015,8 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   if (!match.is_peak) match.shift_cells = predicted;
   const double apart =
       std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
-  if (!doubt_.is_open() && (!verdict.is_accepted || is_cell_strange(match) || is_leap(apart)))
+  if (!doubt_.is_open() &&
+      (!verdict.is_accepted || is_foreign(match) || is_cell_strange(match) || is_leap(apart)))
     open_doubt(frame, predicted, match);
   bool is_ambiguous = false;
   if (doubt_.is_open()) {
@@ -1008,7 +1024,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     match = reweighed(frame, match);
     verdict = judge(match);
   }
-  if (!verdict.is_accepted) return lose(frame, noise, peaks, verdict.match);
+  if (!verdict.is_accepted || is_foreign(match)) return lose(frame, noise, peaks, verdict.match);
   // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
   // no shifted copy of the field but a distorted one.
   const double aperiodic_match = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
@@ -1037,7 +1053,10 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
              innovation_});
     doubt_place(spread);
     begin(frame, noise, peaks);
-  } else if (!is_ambiguous) {
+  } else if (is_ambiguous) {
+    sure_shift_ = {sure_shift_.x + velocity_.x, sure_shift_.y + velocity_.y};
+  } else {
+    sure_shift_ = shift_;
     learn(frame, match);
   }
   return out;

@@ -92,6 +92,7 @@ class DriftTracker {
   void learn(const Spectrum& frame, const MatchResult& match);
   [[nodiscard]] double misfit_of(const MatchResult& match, std::size_t label) const;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
+  [[nodiscard]] bool is_foreign(const MatchResult& match) const;
   [[nodiscard]] double typical_misfit(const MatchResult& match) const;
   [[nodiscard]] double reflections_match(const MatchResult& match) const;
   [[nodiscard]] bool has_aperiodic(double least_j) const noexcept;
@@ -154,6 +155,7 @@ class DriftTracker {
   TemplateNoise template_noise_;  // in the list
   double full_noise_ = 0.0;       // and in the rest of the full template
   double white_ = 0.0;            // this frame's noise power
+  double template_white_ = 0.0;   // and its mean over the frames of the template
   std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1
   std::array<double, kLabels> label_phase_{};  // running mean of the residual phase, rad
   std::uint32_t used_labels_ = 1;
@@ -165,6 +167,7 @@ class DriftTracker {
   Vector2 home_;                           // the field that jumps are counted from
   Vector2 home_variance_, away_variance_;  // of its place, and of the template's now, cells^2
   Vector2 last_sigma_;                     // as reported of the last frame
+  Vector2 sure_shift_;                     // of the last frame whose cell was not in doubt
   Vector2 shift_, velocity_;               // cells from the template's zero, cells per frame
   double usual_aperiodic_ = 1.0;           // running mean of the aperiodic match
   double usual_scatter_ = 0.0;             // and of its distance from that

@@ -284,6 +284,21 @@ TEST(DriftTracker, FlagsAStrangeStepOfALatticeAlone) {
   }
 }
 
+// What fits film and edge better than they can fit is something else that has come into the field;
+// but a beam that is brighter from one frame to the next is none.
+TEST(DriftTracker, GoesOnUnderABrighterBeam) {
+  Scene scene{.counts = 10.0};
+  scene.film = std::make_shared<test::Film>(256, 256, 3, 0.1);
+  DriftRun sut(scene, 53);
+  for (int i = 0; i < 20; ++i) (void)sut(scene, {0.1 * i, 0.0});
+  scene.counts = 30.0;
+  for (int i = 20; i < 30; ++i) {
+    const DriftMeasurement measured = sut(scene, {0.1 * i, 0.0});
+    EXPECT_FALSE(is_flagged(measured)) << i;
+    EXPECT_LT(off(measured, {0.1 * i, 0.0}), 1.0) << i;
+  }
+}
+
 TEST(DriftTracker, SaysLostOnUnrelatedContent) {
   const Scene scene = particle_on_film(10.0);
   Scene other{.counts = 10.0};
