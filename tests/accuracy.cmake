@@ -8,8 +8,7 @@ foreach(name errors_stay_near_the_bound sums_of_scanned_frames the_judge_is_not_
 endforeach()
 
 # What the whole program says of movies whose truth is known: doses too low for one frame, and input that is hard or
-# impossible to measure. What is known to fail says so; it fails as a test when it is mended. Debian's interpreter by full
-# path: another python3 may come first in PATH.
+# impossible to measure. Debian's interpreter by full path: another python3 may come first in PATH.
 set(names a_step_across_planes drift_beyond_the_field lattice_in_a_corner low_doses_are_summed moving_edge no_lattice
           one_spot_only saturated specimen_leaves steady_drift)
 if(LATTICED_SANITIZE STREQUAL "thread")
