@@ -539,17 +539,18 @@ Products::Products(const float (*columns)[32], int size, Vector2 middle) : middl
   if (!std::isfinite(middle.x)) middle_ = {raw[1][0] / raw[0][0], raw[0][1] / raw[0][0]};
   // (x - a)^k = sum of binomials.
   constexpr double kChoose[5][5] = {{1}, {1, 1}, {1, 2, 1}, {1, 3, 3, 1}, {1, 4, 6, 4, 1}};
-  const auto central = [&](int k, int j) {
-    double sum = 0.0;
-    for (int p = 0; p <= k; ++p)
-      for (int q = 0; q <= j; ++q)
-        sum += kChoose[k][p] * kChoose[j][q] * std::pow(-middle_.x, k - p) *
-               std::pow(-middle_.y, j - q) * raw[p][q];
-    return sum / raw[0][0];
-  };
+  double by_x[5] = {1.0}, by_y[5] = {1.0}, central[5][5] = {};
+  for (int k = 1; k < 5; ++k)
+    by_x[k] = -middle_.x * by_x[k - 1], by_y[k] = -middle_.y * by_y[k - 1];
+  for (int k = 0; k < 5; ++k)
+    for (int j = 0; k + j < 5; ++j)
+      for (int p = 0; p <= k; ++p)
+        for (int q = 0; q <= j; ++q)
+          central[k][j] +=
+              kChoose[k][p] * kChoose[j][q] * by_x[k - p] * by_y[j - q] * raw[p][q] / raw[0][0];
   for (std::size_t i = 0; i < 6; ++i)
     for (std::size_t j = 0; j < 6; ++j)
-      mean_[i][j] = central(kPowerX[i] + kPowerX[j], kPowerY[i] + kPowerY[j]);
+      mean_[i][j] = central[kPowerX[i] + kPowerX[j]][kPowerY[i] + kPowerY[j]];
 }
 
 // False: singular.
