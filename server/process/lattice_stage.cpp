@@ -30,6 +30,9 @@ constexpr double kMayBeAnother = 1.2;  // bins
 constexpr double kStreakAside = 1.0;   // bins: as near a streak pulls a spot
 constexpr double kRivalReach = 9.0;    // bins within which another spot disturbs,
 constexpr double kNearRivals = 6.0;    // and within which any that is shown does
+// Of its power, what is fainter is no rival: a crystal that ends sharply has such lobes about its
+// own spots (a straight edge: 0.047).
+constexpr double kSideLobe = 0.06;
 // Of its peak's snr: what a spot shows less under its lattice's outline is another crystal's.
 constexpr double kSameCrystal = 0.6;
 constexpr std::uint32_t kAskAgainFrames = 16;
@@ -39,6 +42,8 @@ constexpr double kAsPlain = 0.9;
 constexpr double kBorrowBelow = 0.7;  // of the strongest spot's snr: its outline is the better one
 constexpr double kBendMemory = 1.0 / 16;
 constexpr double kPlainBend = 10.0;  // of what noise makes of a frame's spread: exp(-10), by chance
+constexpr double kCutOff = 0.7;      // of its mean extent: a crystal that leaves or is cut off
+constexpr double kFilmBend = 6.0;    // of film's mean, above it: one picture in a hundred
 constexpr double kOverlapBins = 0.1;  // of spread
 constexpr int kHighestOrder = 6;
 constexpr double kRowTolerance = 0.5;  // bins
@@ -98,7 +103,11 @@ signal::StreakGauge::Level LatticeStage::streak_at(Vector2 f,
   const Vector2 bins{f.x * grid_.width, f.y * grid_.height};
   const auto& spots = prepared.peaks.peaks;
   const std::span<const signal::Peak> known{spots.begin(), spots.size()};
-  const signal::StreakGauge::Frame frame{prepared.spectrum, prepared.peaks.noise, known, known};
+  const signal::StreakGauge::Frame frame{prepared.spectrum,
+                                         prepared.peaks.noise,
+                                         known,
+                                         known,
+                                         {lattice_peaks_.begin(), lattice_peaks_.size()}};
   return streaks_.near(frame, bins, kStreakAside);
 }
 
@@ -195,23 +204,30 @@ void LatticeStage::add_spot(Track& track, const signal::RefinedSpot& fit, const 
 void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot& spot) {
   if (!fit.is_fitted) return;
   const double noise = (1.0 + film) * fit.spot.spread_of_noise;
+  const double noise_across = (1.0 + film) * fit.spot.spread_across_of_noise;
   const double excess = fit.spot.spread - noise;
   const double memory = std::max(kBendMemory, 1.0 / (1.0 + static_cast<double>(track.age_frames)));
   track.bend += memory * (excess - track.bend);
-  track.bend_across += memory * (fit.spot.spread_across - noise - track.bend_across);
+  track.bend_across += memory * (fit.spot.spread_across - noise_across - track.bend_across);
   // A crystal that is being cut off changes faster than that mean: what one frame shows plainly
   // counts.
   const bool is_plain = excess > kPlainBend * noise;
-  const double bend = std::max(track.bend, is_plain ? excess : 0.0);
+  double bend = std::max(track.bend, is_plain ? excess : 0.0);
+  // Of one that fills much less than lately that mean says nothing: all the frame shows is doubt.
+  track.extent += memory * (fit.spot.extent - track.extent);
+  if (fit.spot.extent < kCutOff * track.extent) bend = std::max(bend, fit.spot.spread);
   const double radius = std::hypot(fit.truth.x, fit.truth.y);
   const double spread = std::sqrt(std::max(0.0, bend)) / radius;
   spot.sigma_d_sys_nm = std::hypot(spot.sigma_d_sys_nm, spot.d_nm * spread);
   const double bin = std::hypot(fit.truth.x * grid_.width, fit.truth.y * grid_.height);
+  // A faint spot's mean still has noise in it, three times which is no sign. Film bends every frame
+  // alike: one picture in a hundred by seven times its mean.
+  const double in_mean = 3.0 * std::sqrt(memory) * (1.0 + film) + kFilmBend * film;
   // Planes turned against each other have one d and two g: nothing for a lattice.
-  // A faint spot's mean still has noise in it, twice which is no sign.
-  const double of_noise = 2.0 * noise * std::sqrt(memory);
-  const double across = std::sqrt(std::max(0.0, track.bend_across - of_noise)) / radius;
-  track.is_overlapped = std::max(spread, across) * bin > kOverlapBins;
+  const double most = std::max({track.bend - in_mean * fit.spot.spread_of_noise,
+                                track.bend_across - in_mean * fit.spot.spread_across_of_noise,
+                                is_plain ? excess : 0.0});
+  track.is_overlapped = std::sqrt(std::max(0.0, most)) / radius * bin > kOverlapBins;
   spot.is_overlapped = track.is_overlapped;
 }
 
@@ -228,14 +244,25 @@ LatticeStage::Rivals LatticeStage::rivals_of(const Track& track, Vector2 start,
       if (bins_apart(known, at) < kMayBeAnother) return;
     (void)out.push_back(at);
   };
+  const auto matters = [&](const Track& other) {
+    return other.id != track.id && other.snr * other.snr >= kSideLobe * track.snr * track.snr;
+  };
+  const auto place_of_peak = [&](const signal::Peak& peak) {
+    return Vector2{static_cast<double>(peak.kx) / grid_.width,
+                   static_cast<double>(peak.ky) / grid_.height};
+  };
   for (const Track& other : tracks_)
-    if (other.id != track.id && (other.is_confirmed || (other.seen & 3u) != 0))
+    if (matters(other) && (other.is_confirmed || (other.seen & 3u) != 0))
       add(other.frequency, kMayBeAnother, kNearRivals);
+  double own_power = 0.0;
   for (const signal::Peak& peak : peaks.peaks)
-    add({static_cast<double>(peak.kx) / grid_.width, static_cast<double>(peak.ky) / grid_.height},
-        kMayBeAnother, kNearRivals);
+    if (bins_apart(place_of_peak(peak), start) < kMayBeAnother)
+      own_power = std::max(own_power, static_cast<double>(peak.power));
+  for (const signal::Peak& peak : peaks.peaks)
+    if (static_cast<double>(peak.power) >= kSideLobe * own_power)
+      add(place_of_peak(peak), kMayBeAnother, kNearRivals);
   for (const Track& other : tracks_)
-    if (other.id != track.id && other.is_confirmed &&
+    if (matters(other) && other.is_confirmed &&
         (track.lattice == 0 || other.lattice != track.lattice))
       add(other.frequency, kNearRivals, kRivalReach);
   return out;
@@ -392,6 +419,10 @@ void LatticeStage::follow(const Prepared& prepared, Measurements& out) {
     track.seen <<= 1;
   }
   give_peaks(prepared.peaks);
+  lattice_peaks_.clear();
+  for (std::size_t t = 0; t < tracks_.size(); ++t)
+    if (tracks_[t].is_confirmed && tracks_[t].lattice != 0 && peak_of_track_[t] >= 0)
+      lattice_peaks_.push_back(prepared.peaks.peaks[static_cast<std::size_t>(peak_of_track_[t])]);
   find_order();
   for (std::size_t i = 0; i < tracks_.size(); ++i)
     follow_one(tracks_[order_[i]], order_[i], prepared, out);

@@ -77,6 +77,7 @@ class LatticeStage final : public TrackStage {
     std::uint32_t lattice = 0;  // by the last frame that showed it
     int h = 0, k = 0;
     double bend = 0.0, bend_across = 0.0;  // running means, see doubt_overlap()
+    double extent = 0.0;                   // likewise
     signal::RandomWalkFilter<2> filter{};  // of its true frequency
   };
   /// A spot of this frame, beside what is reported of it: its slot has the same number.
@@ -144,9 +145,10 @@ class LatticeStage final : public TrackStage {
   Vector2 centre_cells_;  // of the raw frame, in cells from cell (0, 0)
   FixedVector<Track, kMaxSpots> tracks_;
   FixedVector<std::uint8_t, signal::kMaxPeaks> peak_used_;
-  std::array<int, kMaxSpots> peak_of_track_{};  // of this frame; -1 = none
-  std::array<std::size_t, kMaxSpots> order_{};  // tracks as they are measured
-  FixedVector<Fit, kMaxSpots> fits_;            // of this frame, as its spots
+  std::array<int, kMaxSpots> peak_of_track_{};          // of this frame; -1 = none
+  FixedVector<signal::Peak, kMaxSpots> lattice_peaks_;  // likewise, that show a lattice's spots
+  std::array<std::size_t, kMaxSpots> order_{};          // tracks as they are measured
+  FixedVector<Fit, kMaxSpots> fits_;                    // of this frame, as its spots
   signal::LatticeTracker lattices_;
   signal::ScanDistortion scan_;
   std::array<signal::LatticeSample, kMaxSpots> samples_{};

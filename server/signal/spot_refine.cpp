@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numbers>
 #include <vector>
 
@@ -155,6 +156,37 @@ LATTICED_HOT void sum_errors(const float* weight, const float* crystal, const fl
     lanes(out->im0 + n) = b0;
     lanes(out->im1 + n) = b1;
     lanes(out->im2 + n) = b2;
+  }
+}
+
+// For each y the sums over x of u s and of u^2 v times 1, t .. t^4, t from the middle.
+struct PowerSums {
+  alignas(64) float signal[5][32], noise[5][32];
+};
+
+LATTICED_HOT void sum_powers(const float* weight, const float* crystal, const float* taper,
+                             const float* noise, int size, PowerSums* out) {
+  for (int n = 0; n < size; n += kLanes) {
+    Lanes a0{}, a1{}, a2{}, a3{}, a4{}, b0{}, b1{}, b2{}, b3{}, b4{};
+    for (int m = 0; m < size; ++m) {
+      const int i = m * size + n;
+      const float t = static_cast<float>(m) / static_cast<float>(size) - 0.5f;
+      const Lanes u = lanes(weight + i);
+      Lanes a = u * lanes(crystal + i) * lanes(taper + i), b = u * u * lanes(noise + i);
+      a0 += a, b0 += b;
+      a = a * t, b = b * t;
+      a1 += a, b1 += b;
+      a = a * t, b = b * t;
+      a2 += a, b2 += b;
+      a = a * t, b = b * t;
+      a3 += a, b3 += b;
+      a4 += a * t, b4 += b * t;
+    }
+    const Lanes of_signal[5] = {a0, a1, a2, a3, a4}, of_noise[5] = {b0, b1, b2, b3, b4};
+    for (int k = 0; k < 5; ++k) {
+      lanes(out->signal[k] + n) = of_signal[k];
+      lanes(out->noise[k] + n) = of_noise[k];
+    }
   }
 }
 
@@ -477,30 +509,143 @@ Covariance2 sandwich(const Covariance2& a, const Covariance2& b) {
 
 }  // namespace
 
+namespace {
+
+using Square3 = std::array<std::array<double, 3>, 3>;
+using Vector3 = std::array<double, 3>;
+
+// Means over a crystal of the products of 1, x, y, x^2, x y, y^2, about its middle.
+class Products {
+ public:
+  Products(const float (*columns)[32], int size, Vector2 middle);
+  [[nodiscard]] double of(std::size_t i, std::size_t j) const noexcept { return mean_[i][j]; }
+  [[nodiscard]] Vector2 middle() const noexcept { return middle_; }
+
+ private:
+  static constexpr std::array<int, 6> kPowerX{0, 1, 0, 2, 1, 0}, kPowerY{0, 0, 1, 0, 1, 2};
+  std::array<std::array<double, 6>, 6> mean_{};
+  Vector2 middle_;
+};
+
+// columns: for each y the sums over x of 1 .. x^4, x and y from the field's middle. middle: where
+// the crystal's is, unless it is not finite: then it is found here.
+Products::Products(const float (*columns)[32], int size, Vector2 middle) : middle_(middle) {
+  double raw[5][5] = {};
+  for (int n = 0; n < size; ++n) {
+    double y = 1.0;
+    for (int j = 0; j < 5; ++j, y *= static_cast<double>(n) / size - 0.5)
+      for (int k = 0; k + j < 5; ++k) raw[k][j] += y * static_cast<double>(columns[k][n]);
+  }
+  if (!std::isfinite(middle.x)) middle_ = {raw[1][0] / raw[0][0], raw[0][1] / raw[0][0]};
+  // (x - a)^k = sum of binomials.
+  constexpr double kChoose[5][5] = {{1}, {1, 1}, {1, 2, 1}, {1, 3, 3, 1}, {1, 4, 6, 4, 1}};
+  double by_x[5] = {1.0}, by_y[5] = {1.0}, central[5][5] = {};
+  for (int k = 1; k < 5; ++k)
+    by_x[k] = -middle_.x * by_x[k - 1], by_y[k] = -middle_.y * by_y[k - 1];
+  for (int k = 0; k < 5; ++k)
+    for (int j = 0; k + j < 5; ++j)
+      for (int p = 0; p <= k; ++p)
+        for (int q = 0; q <= j; ++q)
+          central[k][j] +=
+              kChoose[k][p] * kChoose[j][q] * by_x[k - p] * by_y[j - q] * raw[p][q] / raw[0][0];
+  for (std::size_t i = 0; i < 6; ++i)
+    for (std::size_t j = 0; j < 6; ++j)
+      mean_[i][j] = central[kPowerX[i] + kPowerX[j]][kPowerY[i] + kPowerY[j]];
+}
+
+// False: singular.
+bool invert(const Square3& a, Square3* out) {
+  const auto cofactor = [&](std::size_t i, std::size_t j) {
+    const std::size_t r = (i + 1) % 3, s = (i + 2) % 3, c = (j + 1) % 3, d = (j + 2) % 3;
+    return a[r][c] * a[s][d] - a[r][d] * a[s][c];
+  };
+  const double det = a[0][0] * cofactor(0, 0) + a[0][1] * cofactor(0, 1) + a[0][2] * cofactor(0, 2);
+  if (!(det > 0.0)) return false;
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t j = 0; j < 3; ++j) (*out)[i][j] = cofactor(j, i) / det;
+  return true;
+}
+
+// x^2, x y and y^2 with what a constant and a slope can take of them taken off, in terms of the
+// six; `of` says over what.
+std::array<std::array<double, 6>, 3> curved(const Products& of) {
+  const double xx = of.of(1, 1), xy = of.of(1, 2), yy = of.of(2, 2), det = xx * yy - xy * xy;
+  std::array<std::array<double, 6>, 3> out{};
+  for (std::size_t f = 0; f < 3; ++f) {
+    const double x = of.of(1, 3 + f), y = of.of(2, 3 + f);
+    out[f][3 + f] = 1.0;
+    out[f][0] = -of.of(0, 3 + f);
+    out[f][1] = -(yy * x - xy * y) / det;
+    out[f][2] = -(xx * y - xy * x) / det;
+  }
+  return out;
+}
+
+Square3 covariance_of(const std::array<std::array<double, 6>, 3>& f, const Products& over) {
+  Square3 out{};
+  for (std::size_t a = 0; a < 3; ++a)
+    for (std::size_t b = 0; b < 3; ++b)
+      for (std::size_t i = 0; i < 6; ++i)
+        for (std::size_t j = 0; j < 6; ++j) out[a][b] += f[a][i] * f[b][j] * over.of(i, j);
+  return out;
+}
+
+// Of the slope along (dx, dy) of a x^2 + b x y + c y^2, the mean square is a form in a, b, c.
+Square3 slope_form(const Products& over, double dx, double dy) {
+  const Vector3 of_x{2.0 * dx, dy, 0.0}, of_y{0.0, dx, 2.0 * dy};
+  Square3 out{};
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t j = 0; j < 3; ++j)
+      out[i][j] = over.of(1, 1) * of_x[i] * of_x[j] + over.of(2, 2) * of_y[i] * of_y[j] +
+                  over.of(1, 2) * (of_x[i] * of_y[j] + of_y[i] * of_x[j]);
+  return out;
+}
+
+}  // namespace
+
 // At the maximum the phase has neither a mean nor a slope over the crystal, so that its second
-// moments, Im(cxx / c) and so on, are those of its curvature psi = a x^2 + b x y + c y^2 alone. The
-// mean squares of x^2 - <x^2> and x y over a crystal of moments v are taken as 0.8 v^2 (an even
-// one: 0.8, a Gaussian: 2) and v^2. Its slope along g is the local frequency's difference.
-// A streak bends the phase as another crystal does: it is no noise here.
+// moments, Im(cxx / c) and so on, are those of its curvature alone, psi = a x^2 + b x y + c y^2:
+// three linear equations, with the moments of the crystal's own outline, since a strip's narrow
+// side is bent by noise much more than its long one. The slope of psi along g is the local
+// frequency's difference. A streak bends the phase as another crystal does: it is no noise here.
 void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, double snr,
                               RefinedSpot* out) const {
-  constexpr double kEven = 0.8;
-  const double size = std::abs(sums.c);
-  const double v = 0.5 * (slot.slope.xx + slot.slope.yy) / size;
+  PowerSums powers;
+  sum_powers(slot.weight.data(), slot.crystal.data(), taper_.data(), noise_.data(), size_, &powers);
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  const Products signal(powers.signal, size_, {kUnknown, kUnknown});
+  const Products noise(powers.noise, size_, signal.middle());
+  const auto functions = curved(signal);
+  Square3 inverse;
+  if (!invert(covariance_of(functions, signal), &inverse)) return;
+  const Vector3 seen{(sums.cxx / sums.c).imag(), (sums.cxy / sums.c).imag(),
+                     (sums.cyy / sums.c).imag()};
+  const Square3 scatter = covariance_of(functions, noise);
+  Vector3 bend{};
+  Square3 of_noise{};  // covariance of the bend, for snr = 1
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t j = 0; j < 3; ++j) {
+      bend[i] += inverse[i][j] * seen[j];
+      for (std::size_t k = 0; k < 3; ++k)
+        for (std::size_t l = 0; l < 3; ++l)
+          of_noise[i][l] += 0.5 * inverse[i][j] * scatter[j][k] * inverse[k][l];
+    }
+
   const double radius = std::hypot(out->frequency.x * grid_.width, out->frequency.y * grid_.height);
   const double gx = out->frequency.x * grid_.width / radius;
   const double gy = out->frequency.y * grid_.height / radius;
-  const double a = (sums.cxx / sums.c).imag() / (kEven * v * v);
-  const double b = (sums.cxy / sums.c).imag() / (v * v);
-  const double c = (sums.cyy / sums.c).imag() / (kEven * v * v);
-  const double along_x = 2.0 * a * gx + b * gy, along_y = b * gx + 2.0 * c * gy;
   const double length = std::hypot(out->frequency.x, out->frequency.y) / radius;  // of a bin
   const double scale = length * length / (kTwoPi * kTwoPi);
-  const double across_x = -2.0 * a * gy + b * gx, across_y = -b * gy + 2.0 * c * gx;
-  out->spread = scale * v * (along_x * along_x + along_y * along_y);
-  out->spread_across = scale * v * (across_x * across_x + across_y * across_y);
-  // Each moment's noise has the variance of its mean square over twice the squared snr.
-  out->spread_of_noise = scale * (4.0 / kEven + 1.0) / (2.0 * snr * snr * v);
+  const auto tell = [&](double dx, double dy, double* spread, double* by_noise) {
+    const Square3 form = slope_form(signal, dx, dy);
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t j = 0; j < 3; ++j) {
+        *spread += scale * form[i][j] * bend[i] * bend[j];
+        *by_noise += scale * form[i][j] * of_noise[j][i] / (snr * snr);
+      }
+  };
+  tell(gx, gy, &out->spread, &out->spread_of_noise);
+  tell(-gy, gx, &out->spread_across, &out->spread_across_of_noise);
 }
 
 RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double white,

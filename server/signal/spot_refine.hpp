@@ -37,9 +37,10 @@ struct RefinedSpot {
   double extent = 0.0;               // part of the field the crystal fills, 0..1
   // Mean square by which the frequency differs over the crystal along itself (its length) and
   // across (its direction), from the curvature of the fringe's phase, and what noise alone makes of
-  // either; (cycles per cell)^2. Two crystals whose spots have run into one, or strain, make them
+  // each; (cycles per cell)^2. Two crystals whose spots have run into one, or strain, make them
   // large.
-  double spread = 0.0, spread_across = 0.0, spread_of_noise = 0.0;
+  double spread = 0.0, spread_across = 0.0;
+  double spread_of_noise = 0.0, spread_across_of_noise = 0.0;
   bool is_valid = false;  // Newton converged within a bin and a half of where it began
 };
 

@@ -57,14 +57,22 @@ bool is_either_of_pair(const Peak& peak, Test is_it) {
   return is_it(at) || is_it(Vector2{-at.x, -at.y});
 }
 
-// `at` is in the lobe of a known spot that is an order of the row of the place looked at, `own`.
-bool is_of_the_row(std::span<const Peak> spots, Vector2 own, Vector2 at) {
+bool is_in_lobe(const Peak& spot, Vector2 at) {
+  return is_either_of_pair(
+      spot, [&](Vector2 k) { return std::hypot(at.x - k.x, at.y - k.y) < kSpotBins; });
+}
+
+// `at` is in the lobe of a known spot that is an order of the row of the place looked at, `own`,
+// or of a lattice.
+bool is_of_crystal(const StreakGauge::Frame& frame, Vector2 own, Vector2 at) {
   const double radius = std::hypot(own.x, own.y);
-  return std::any_of(spots.begin(), spots.end(), [&](const Peak& spot) {
-    return is_either_of_pair(
-               spot, [&](Vector2 k) { return std::hypot(at.x - k.x, at.y - k.y) < kSpotBins; }) &&
-           are_orders(radius, std::hypot(spot.kx, spot.ky));
-  });
+  return std::any_of(frame.spots.begin(), frame.spots.end(),
+                     [&](const Peak& spot) {
+                       return is_in_lobe(spot, at) &&
+                              are_orders(radius, std::hypot(spot.kx, spot.ky));
+                     }) ||
+         std::any_of(frame.of_lattices.begin(), frame.of_lattices.end(),
+                     [&](const Peak& spot) { return is_in_lobe(spot, at); });
 }
 
 // `at`, of this power, is in the feet of a maximum that is not the one at the place looked at.
@@ -201,7 +209,7 @@ StreakGauge::Level StreakGauge::through(const Frame& frame, Vector2 bins,
       level[count++] = 0.0;
       return;
     }
-    if (is_of_the_row(frame.spots, bins, place)) return;
+    if (is_of_crystal(frame, bins, place)) return;
     const double ratio = r / radius, cubed = ratio * ratio * ratio;
     const double fall = is_on_axis ? cubed * cubed : cubed;
     level[count++] = is_of_feet(frame.maxima, bins, place, excess) ? 0.0 : excess * fall;

@@ -39,11 +39,12 @@ class StreakGauge {
   StreakGauge(const AnalysisGrid& grid, double min_fringes, double false_alarms);
 
   /// What there is of a frame: its spectrum and what its rings have anyway; spots known to be no
-  /// streak's, which a row has on one line; and all maxima, each of which has feet.
+  /// streak's, which a row has on one line; all maxima, each of which has feet; and spots of
+  /// lattices, which are no streak's wherever on the line they are: so two phases' layers lie.
   struct Frame {
     const Spectrum& spectrum;
     const RingNoise& noise;
-    std::span<const Peak> spots, maxima;
+    std::span<const Peak> spots, maxima, of_lattices{};
   };
   /// The strongest of the streaks that pass within `aside` bins of the place (kx, ky) = `bins`,
   /// from the bins of their lines on either side of it; the place itself and the known spots have

@@ -141,6 +141,32 @@ TEST(StreakGauge, LetsNoMaximumOfAStreakPass) {
   EXPECT_LE(on_axes, 14);
 }
 
+// Two phases' layers lie on one line, and no order of one is one of the other's: the strong one's
+// lobe is no streak under the faint one once it is known for a lattice's.
+TEST(StreakGauge, TakesNoLatticesSpotForAStreak) {
+  FrameAnalysis analysis(kSize, kSize);
+  const auto at = [](double bins) {
+    return Vector2{bins / kSize * std::cos(0.35), bins / kSize * std::sin(0.35)};
+  };
+  Scene scene{.width = kSize, .height = kSize, .counts = 100.0};
+  scene.lattice = {{at(27.6), 0.5, 0.4}, {at(34.5), 0.05, 0.1}};
+  scene.radius = 25.0;
+  test::ShotNoise noise(19);
+  const StreakGauge sut = gauge_of(analysis);
+  const Prepared& prepared = analysis(noise(test::expect(scene)));
+  const Vector2 faint{34.5 * std::cos(0.35), 34.5 * std::sin(0.35)};
+  StreakGauge::Frame frame = frame_of(prepared);
+  frame.maxima = frame.spots;
+  const double before = sut.near(frame, faint, 1.0).power;
+  frame.of_lattices = frame.spots;
+  const double after = sut.near(frame, faint, 1.0).power;
+  const auto white = static_cast<double>(prepared.peaks.noise.white);
+  std::printf("a lobe seven bins off, over noise: %.2f, known for a lattice's %.2f\n",
+              before / white, after / white);
+  EXPECT_GT(before, white);
+  EXPECT_LT(after, 0.5 * white);
+}
+
 // A lattice whose planes lie along the edge is still seen where it is plainer than the edge.
 TEST(StreakGauge, LeavesAReflectionThatStandsOutOfTheStreak) {
   FrameAnalysis analysis(kSize, kSize);
