@@ -101,16 +101,19 @@ std::optional<TrueEvent> faded_reflection(const Truth& truth, const Measurements
   return faded;
 }
 
-/// Damage is slow. As in the truth's own "amorphisation_onset", a twentieth counts; here it is of
-/// what the lattice had in the run's first frame, and when it left that for good.
+/// Damage is slow. As in the truth's own "amorphisation_onset", a lattice a twentieth weaker counts,
+/// or a rim 0.1 nm thicker; here it is than in the run's first frame, and from when on for good.
 std::optional<TrueEvent> moved_crystallinity(const Truth& truth, const MeasuredAlert& alert) {
-  constexpr double kMoved = 0.05;
-  std::optional<double> at_first;
+  constexpr double kWeaker = 0.05, kThicker_nm = 0.1;
+  if (truth.frames.empty()) return std::nullopt;
+  const TrueCourse& first = truth.frames.begin()->second.course;
   std::optional<TrueEvent> moved;
   for (const auto& [seq, frame] : truth.frames) {
     if (seq > alert.seq) break;
-    if (!at_first) at_first = frame.course.crystallinity;
-    const bool is_away = std::abs(frame.course.crystallinity - *at_first) > kMoved * *at_first;
+    const TrueCourse& now = frame.course;
+    const bool is_away =
+        std::abs(now.crystallinity - first.crystallinity) > kWeaker * first.crystallinity ||
+        std::abs(now.rim_nm - first.rim_nm) > kThicker_nm;
     if (!is_away)
       moved.reset();
     else if (!moved)

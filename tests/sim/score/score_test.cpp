@@ -368,6 +368,18 @@ TEST(ScoreAlerts, NamesTheFrameFromWhichTheLatticeWasATwentiethWeaker) {
   EXPECT_NEAR(static_cast<double>(score.raised[1].event->frame), 101.0, 1.0);
 }
 
+TEST(ScoreAlerts, NamesTheFrameFromWhichTheRimWasThicker) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames) frame.course.rim_nm = seq < 150 ? 0.5 : 0.7;
+  run.measured.alerts = {{"crystallinity_change", 390, 385}};
+  ScoreLimits limits;
+  limits.alert_window = 10;
+  const auto event = score_alerts(run.truth, run.measured, limits).raised[0].event;
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->kind, "crystallinity_moved");
+  EXPECT_EQ(event->frame, 150u);
+}
+
 TEST(ReadRecords, TakesTheContractsLines) {
   const test::TemporaryDirectory directory;
   std::ofstream(directory.file("m.jsonl"))
