@@ -101,8 +101,9 @@ std::optional<TrueEvent> faded_reflection(const Truth& truth, const Measurements
   return faded;
 }
 
-/// Damage is slow. As in the truth's own "amorphisation_onset", a lattice a twentieth weaker counts,
-/// or a rim 0.1 nm thicker; here it is than in the run's first frame, and from when on for good.
+/// Damage is slow. As in the truth's own "amorphisation_onset", a lattice a twentieth weaker
+/// counts, or a rim 0.1 nm thicker; here it is than in the run's first frame, and from when on for
+/// good.
 std::optional<TrueEvent> moved_crystallinity(const Truth& truth, const MeasuredAlert& alert) {
   constexpr double kWeaker = 0.05, kThicker_nm = 0.1;
   if (truth.frames.empty()) return std::nullopt;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What watching costs: CPU a frame of a serving process with each kind of client, over the same
-// without, and with all of them; what a bare socket takes for the same pixels; and how late a client
-// has a measurement. Clients are another process. `live_bench [SIZE] [RATE_HZ] [SECONDS] [ROUNDS]`.
-// Not run by CTest.
+// without, and with all of them; what a bare socket takes for the same pixels; and how late a
+// client has a measurement. Clients are another process. `live_bench [SIZE] [RATE_HZ] [SECONDS]
+// [ROUNDS]`. Not run by CTest.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
@@ -43,6 +43,7 @@ struct Plan {
   int size = 1024;
   double rate_hz = 100.0, seconds = 5.0;
   int rounds = 3;
+  std::string only{};  // kinds of client, "+" between them; empty = each, and all
 };
 
 /// Four images in turn, at their time.
@@ -123,8 +124,8 @@ void print_latency(std::vector<double> ms) {
   const auto at = [&](double part) {
     return ms[static_cast<std::size_t>(part * static_cast<double>(ms.size() - 1))];
   };
-  std::printf("  slot filled -> client: %zu measurements, p50 %.2f p99 %.2f max %.2f ms\n", ms.size(),
-              at(0.5), at(0.99), ms.back());
+  std::printf("  slot filled -> client: %zu measurements, p50 %.2f p99 %.2f max %.2f ms\n",
+              ms.size(), at(0.5), at(0.99), ms.back());
 }
 
 int count_frames(const std::string& endpoint, const std::atomic<bool>& is_over) {
@@ -345,9 +346,9 @@ class Round {
   void run() {
     const double alone = play(plan_, {}, ++epoch_);
     std::printf("CPU ms/frame: alone %.3f, bare socket %.3f\n", alone, bare_socket_ms(plan_));
-    for (const char* kinds :
-         {"", "stream", "pixels", "aligned", "mean", "fourier", "stream+pixels+aligned",
-          "stream+pixels+aligned+mean+fourier"})
+    if (!plan_.only.empty()) return watched(plan_.only);
+    for (const char* kinds : {"", "stream", "pixels", "aligned", "mean", "fourier",
+                              "stream+pixels+aligned", "stream+pixels+aligned+mean+fourier"})
       watched(kinds);
     std::fflush(stdout);
   }
@@ -414,5 +415,6 @@ int main(int count, char** words) {
   if (count > 2) plan.rate_hz = std::atof(words[2]);
   if (count > 3) plan.seconds = std::atof(words[3]);
   if (count > 4) plan.rounds = std::atoi(words[4]);
+  if (count > 5) plan.only = words[5];
   return latticed::bench(plan);
 }
