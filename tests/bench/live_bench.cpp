@@ -3,11 +3,11 @@
 // without, and with all of them; what a bare socket takes for the same pixels; and how late a
 // client has a measurement. Clients are another process. `live_bench [SIZE] [RATE_HZ] [SECONDS]
 // [ROUNDS]`. Not run by CTest.
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <latticed/v1/measurements.grpc.pb.h>
 #include <latticed/v1/preview.grpc.pb.h>
+#include <netdb.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
