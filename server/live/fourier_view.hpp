@@ -28,7 +28,13 @@ class FourierView {
   Picture draw(std::span<const std::byte> raw, const signal::CorrectionMaps& maps, int side);
 
  private:
-  [[nodiscard]] float magnitude(int kx, int ky) const;
+  class Magnitudes;  // what is kept of each column of the spectrum
+  struct Span {      // the frequencies of an axis that fall into one pixel
+    int first = 0, last = 0;
+    [[nodiscard]] float count() const noexcept { return static_cast<float>(last - first + 1); }
+  };
+  static std::vector<Span> spans_of(int side, double frequencies_per_pixel, int size);
+  void add_up_columns(const Span& x);
 
   const FrameGeometry geometry_;
   const signal::AnalysisGrid grid_;
@@ -36,7 +42,11 @@ class FourierView {
   const signal::FrameFft fft_;
   signal::FrameFft::Workspace work_;
   signal::Spectrum spectrum_;
-  std::vector<float> row_scratch_, cells_, magnitudes_;
+  std::vector<float> row_scratch_, cells_;
+  std::vector<float> magnitudes_;          // kx >= 0, as the spectrum
+  std::vector<float> forward_, backward_;  // a pixel's columns together: of kx >= 0, of kx < 0
+  std::vector<float> line_;                // both, from the lowest ky to the highest
+  std::vector<float> pooled_;              // the picture, column by column
 };
 
 }  // namespace latticed

@@ -36,19 +36,23 @@ struct GreyLevels {
   double black = 0.0, white = 1.0;
 };
 
-GreyLevels levels_of(const std::vector<float>& values, const View& view) {
+GreyLevels levels_of(std::span<const float> values, const View& view) {
   std::vector<float> sample;
+  sample.reserve(2 * kSampled);
   const std::size_t step = std::max<std::size_t>(1, values.size() / kSampled);
   for (std::size_t i = 0; i < values.size(); i += step)
     if (std::isfinite(values[i])) sample.push_back(values[i]);
+  std::ptrdiff_t sorted = 0;  // all before it are smaller than all behind
   const auto percentile = [&](double part) {
     if (sample.empty()) return 0.0;
     const auto at = static_cast<std::ptrdiff_t>(part * static_cast<double>(sample.size() - 1));
-    std::nth_element(sample.begin(), sample.begin() + at, sample.end());
+    std::nth_element(sample.begin() + sorted, sample.begin() + at, sample.end());
+    sorted = at;
     return static_cast<double>(sample[static_cast<std::size_t>(at)]);
   };
-  GreyLevels levels{view.black ? *view.black : percentile(0.005),
-                    view.white ? *view.white : percentile(0.995)};
+  GreyLevels levels;
+  levels.black = view.black ? *view.black : percentile(0.005);  // the lower one first
+  levels.white = view.white ? *view.white : percentile(0.995);
   // An even picture is grey 0; nothing is divided by 0.
   if (!(levels.white > levels.black)) levels.white = levels.black + 1.0;
   return levels;
@@ -71,7 +75,7 @@ LATTICED_TO_GREYS(std::uint16_t)
 #undef LATTICED_TO_GREYS
 
 template <class Grey>
-std::vector<Grey> greys_of(const std::vector<float>& values, const GreyLevels& levels) {
+std::vector<Grey> greys_of(std::span<const float> values, const GreyLevels& levels) {
   constexpr auto kFull = static_cast<float>(std::numeric_limits<Grey>::max());
   std::vector<Grey> out(values.size());
   to_greys(values.data(), values.size(), static_cast<float>(levels.black),
@@ -79,8 +83,12 @@ std::vector<Grey> greys_of(const std::vector<float>& values, const GreyLevels& l
   return out;
 }
 
-LATTICED_HOT void divide(float* values, std::size_t count, float by) {
-  for (std::size_t i = 0; i < count; ++i) values[i] /= by;
+LATTICED_HOT void multiply(float* values, std::size_t count, float by) {
+  for (std::size_t i = 0; i < count; ++i) values[i] *= by;
+}
+
+LATTICED_HOT void subtract(const float* from, const float* what, std::size_t count, float* out) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = from[i] - what[i];
 }
 
 }  // namespace
@@ -118,7 +126,7 @@ const PreviewRenderer::Scale& PreviewRenderer::with_cells(int bin) {
   signal::bin_image(frame_.raw, run_.configuration.geometry, scale.grid, maps_, scale.repair, 0.0,
                     scale.row_scratch, scale.cells);
   const float area = static_cast<float>(bin) * static_cast<float>(bin);
-  divide(scale.cells.data(), scale.cells.size(), area);
+  multiply(scale.cells.data(), scale.cells.size(), 1.0f / area);
   scale.has_cells = true;
   return scale;
 }
@@ -127,13 +135,20 @@ PreviewRenderer::Scale& PreviewRenderer::with_aligned(int bin) {
   (void)with_cells(bin);
   Scale& scale = scale_of(bin);
   if (scale.has_aligned) return scale;
-  scale.aligned.assign(scale.cells.size(), kNothing);
   scale.covered = scale.shift.aim({frame_.drift_px.x / bin, frame_.drift_px.y / bin});
-  if (!scale.covered.is_empty())
-    for (int y = scale.covered.y0; y < scale.covered.y1; ++y)
-      scale.shift.row(scale.cells.data(), y,
-                      scale.aligned.data() +
-                          static_cast<std::size_t>(y) * static_cast<std::size_t>(scale.grid.width));
+  const ImageShift::Covered& covered = scale.covered;
+  const int width = scale.grid.width;
+  scale.aligned.resize(scale.cells.size());
+  float* row = scale.aligned.data();
+  for (int y = 0; y < scale.grid.height; ++y, row += width) {
+    if (covered.is_empty() || y < covered.y0 || y >= covered.y1) {
+      std::fill_n(row, width, kNothing);
+      continue;
+    }
+    std::fill_n(row, covered.x0, kNothing);
+    scale.shift.row(scale.cells.data(), y, row);
+    std::fill_n(row + covered.x1, width - covered.x1, kNothing);
+  }
   scale.has_aligned = true;
   return scale;
 }
@@ -155,14 +170,16 @@ std::optional<PreviewRenderer::Picture> PreviewRenderer::picture_of(const View& 
   } else if (view.kind == v1::IMAGE_KIND_RUNNING_MEAN) {
     const Scale& scale = scale_of(bin);
     if (scale.mean.is_empty()) return std::nullopt;
-    out.values.resize(scale.cells.size());
-    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] = scale.mean.at(i);
+    scale.mean.read(values_);
+    out.values = values_;
   } else {
     const Scale& scale = with_aligned(bin);
     out.values = scale.aligned;
     if (view.kind == v1::IMAGE_KIND_DIFFERENCE) {
       if (scale.mean.is_empty()) return std::nullopt;
-      for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] -= scale.mean.at(i);
+      scale.mean.read(values_);
+      subtract(scale.aligned.data(), values_.data(), values_.size(), values_.data());
+      out.values = values_;
     }
   }
   const Scale& scale = scale_of(bin);
@@ -175,9 +192,9 @@ std::optional<v1::Image> PreviewRenderer::fourier(const View& view) {
   if (!run_.grid.is_measurable()) return std::nullopt;
   const FrameGeometry& geometry = run_.configuration.geometry;
   if (!fourier_) fourier_ = std::make_unique<FourierView>(run_.grid, geometry, maps_);
-  FourierView::Picture drawn = fourier_->draw(frame_.raw, maps_, view.size);
+  const FourierView::Picture drawn = fourier_->draw(frame_.raw, maps_, view.size);
   v1::Image out;
-  encode({drawn.side, drawn.side, std::move(drawn.log_magnitude)}, view, out);
+  encode({drawn.side, drawn.side, drawn.log_magnitude}, view, out);
   const bool is_known = run_.pixel_size_nm > 0.0;
   out.set_pixel_size(is_known ? drawn.step / run_.pixel_size_nm : drawn.step);
   out.set_pixel_unit(is_known ? "1/nm" : "1/px");

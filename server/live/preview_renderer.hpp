@@ -68,7 +68,7 @@ class PreviewRenderer {
   };
   struct Picture {
     int width = 0, height = 0;
-    std::vector<float> values;  // NaN = nothing there
+    std::span<const float> values;  // NaN = nothing there; until the next is made
   };
   Scale& scale_of(int bin);
   const Scale& with_cells(int bin);
@@ -81,6 +81,7 @@ class PreviewRenderer {
   const signal::CorrectionMaps maps_;
   ShownFrame frame_;
   std::map<int, Scale> scales_;  // by binning
+  std::vector<float> values_;    // of a picture that is none of theirs
   std::unique_ptr<FourierView> fourier_;
 };
 

@@ -29,6 +29,8 @@ class RunningMean {
   [[nodiscard]] float at(std::size_t i) const noexcept {
     return weights_[i] > 0.0f ? sums_[i] / weights_[i] : std::numeric_limits<float>::quiet_NaN();
   }
+  /// at() of all.
+  void read(std::vector<float>& out) const;
   /// As many images of equal weight would have as little noise.
   [[nodiscard]] double effective_frames() const noexcept {
     return squares_ > 0.0 ? weight_ * weight_ / squares_ : 0.0;

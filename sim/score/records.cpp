@@ -41,6 +41,7 @@ TrueCourse true_course(const Json& line) {
   course.temperature_k = line.value("temperature_k", 0.0);
   course.fluence_e_per_nm2 = line.value("fluence_e_per_nm2", 0.0);
   course.crystallinity = line.value("crystallinity", 0.0);
+  course.rim_nm = line.value("rim_nm", 0.0);
   course.phase_fractions = line.value("phase_fractions", std::map<std::string, double>{});
   for (const Json& domain : line.at("domains"))
     course.d_layer_nm[domain.value("name", "")] = domain.at("d_layer_nm").get<double>();

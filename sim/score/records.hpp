@@ -31,6 +31,7 @@ struct TrueCourse {
   double temperature_k = 0.0;
   double fluence_e_per_nm2 = 0.0;
   double crystallinity = 0.0;
+  double rim_nm = 0.0;                            // amorphous
   std::map<std::string, double> phase_fractions;  // of the field's area
   std::map<std::string, double> d_layer_nm;       // by domain
 };

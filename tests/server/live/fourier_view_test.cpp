@@ -83,5 +83,46 @@ TEST(FourierView, IsTheSameTurnedBy180Degrees) {
     for (int u = -20; u <= 20; ++u) EXPECT_NEAR(at(u, v), at(-u, -v), 1e-3);
 }
 
+TEST(FourierView, APixelIsTheLogarithmOfTheMeanMagnitudeOfItsFrequencies) {
+  const FrameGeometry geometry{64, 64, PixelType::u16};
+  FourierView view(signal::make_grid(geometry, 1, {}, 0.8).value(), geometry, {});
+  auto image = wave(64, 64, 0.06, -0.13);
+  for (std::size_t i = 0; i < image.size(); ++i)
+    image[i] = static_cast<std::uint16_t>(image[i] + i * 7919 % 97);
+  const auto raw = std::as_bytes(std::span(image));
+  const auto fine = view.draw(raw, {}, 64);  // a pixel, a frequency
+  const auto coarse = view.draw(raw, {}, 16);
+  ASSERT_EQ(fine.side, 64);
+  ASSERT_EQ(coarse.side, 16);
+  for (int y = 1; y < 15; ++y)
+    for (int x = 1; x < 15; ++x) {
+      double sum = 0.0;
+      for (int ky = 4 * (y - 8) - 2; ky < 4 * (y - 8) + 2; ++ky)
+        for (int kx = 4 * (x - 8) - 2; kx < 4 * (x - 8) + 2; ++kx)
+          sum += std::exp(static_cast<double>(
+              fine.log_magnitude[static_cast<std::size_t>((ky + 32) * 64 + kx + 32)]));
+      EXPECT_NEAR(coarse.log_magnitude[static_cast<std::size_t>(y * 16 + x)], std::log(sum / 16.0),
+                  1e-5)
+          << x << ", " << y;
+    }
+}
+
+// By Parseval: no magnitude is missing, none is twice there, and the logarithm is one.
+TEST(FourierView, HasThePowerOfTheWindowedImage) {
+  constexpr int kSide = 64;
+  const FrameGeometry geometry{kSide, kSide, PixelType::u16};
+  FourierView view(signal::make_grid(geometry, 1, {}, 0.8).value(), geometry, {});
+  std::vector<std::uint16_t> image;
+  for (std::size_t i = 0; i < std::size_t{kSide} * kSide; ++i)
+    image.push_back(static_cast<std::uint16_t>(500 + (i * 2654435761u >> 7) % 1000));
+  const auto picture = view.draw(std::as_bytes(std::span(image)), {}, kSide);
+  double power = 0.0;
+  for (const float value : picture.log_magnitude)
+    power += std::exp(2.0 * static_cast<double>(value));
+  // An even spread of 1000 has a variance of 1000^2 / 12, a Hann window a mean square of (3/8)^2.
+  const double expected = std::pow(kSide, 4) * 1e6 / 12.0 * 9.0 / 64.0;
+  EXPECT_NEAR(power / expected, 1.0, 0.1);
+}
+
 }  // namespace
 }  // namespace latticed::test

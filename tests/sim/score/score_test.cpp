@@ -325,6 +325,61 @@ TEST(ScoreAlerts, NamesTheFrameAtWhichASpacingLeftItsFirstValueHoweverLateTheAle
   EXPECT_FALSE(score.raised[1].event);  // the other reflection never moved
 }
 
+TEST(ScoreAlerts, NamesTheFrameAtWhichAReflectionFadedHoweverLateTheAlert) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames)
+    for (TrueReflection& reflection : frame.reflections) reflection.amplitude = 0.02;
+  for (auto& [seq, frame] : run.truth.frames)
+    if (seq >= 120) frame.reflections[0].amplitude = seq < 200 ? 0.011 : 0.009;
+  run.measured.alerts = {{"spot_presence", 390, 385, 1}, {"spot_presence", 390, 385, 2}};
+  ScoreLimits limits;
+  limits.alert_window = 10;
+  const AlertScore score = score_alerts(run.truth, run.measured, limits);
+  ASSERT_EQ(score.raised.size(), 2u);
+  ASSERT_TRUE(score.raised[0].event);
+  EXPECT_EQ(score.raised[0].event->kind, "reflection_faded");
+  EXPECT_EQ(score.raised[0].event->frame, 200u);  // not before it has lost half
+  EXPECT_FALSE(score.raised[1].event);            // the other one is as strong as ever
+}
+
+TEST(ScoreAlerts, SaysNothingOfAReflectionThatFadedAndCameBack) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames)
+    for (TrueReflection& reflection : frame.reflections)
+      reflection.amplitude = seq >= 120 && seq < 200 ? 0.005 : 0.02;
+  run.measured.alerts = {{"spot_presence", 390, 385, 1}};
+  ScoreLimits limits;
+  limits.alert_window = 10;
+  EXPECT_FALSE(score_alerts(run.truth, run.measured, limits).raised[0].event);
+}
+
+TEST(ScoreAlerts, NamesTheFrameFromWhichTheLatticeWasATwentiethWeaker) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames)
+    frame.course.crystallinity = 1.0 - 0.0005 * static_cast<double>(seq);
+  run.measured.alerts = {{"crystallinity_change", 90, 85}, {"crystallinity_change", 390, 385}};
+  ScoreLimits limits;
+  limits.alert_window = 10;
+  const AlertScore score = score_alerts(run.truth, run.measured, limits);
+  ASSERT_EQ(score.raised.size(), 2u);
+  EXPECT_FALSE(score.raised[0].event);  // 4.5 % in frame 90
+  ASSERT_TRUE(score.raised[1].event);
+  EXPECT_EQ(score.raised[1].event->kind, "crystallinity_moved");
+  EXPECT_NEAR(static_cast<double>(score.raised[1].event->frame), 101.0, 1.0);
+}
+
+TEST(ScoreAlerts, NamesTheFrameFromWhichTheRimWasThicker) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames) frame.course.rim_nm = seq < 150 ? 0.5 : 0.7;
+  run.measured.alerts = {{"crystallinity_change", 390, 385}};
+  ScoreLimits limits;
+  limits.alert_window = 10;
+  const auto event = score_alerts(run.truth, run.measured, limits).raised[0].event;
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->kind, "crystallinity_moved");
+  EXPECT_EQ(event->frame, 150u);
+}
+
 TEST(ReadRecords, TakesTheContractsLines) {
   const test::TemporaryDirectory directory;
   std::ofstream(directory.file("m.jsonl"))
