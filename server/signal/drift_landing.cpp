@@ -11,6 +11,7 @@ namespace {
 constexpr double kLeastShare = 0.4;  // of the field: less of it is worse than the one that is left
 constexpr double kAgreement = 0.85;  // of the J that the known field promises: the same specimen
 constexpr double kSameLeak = 0.25;   // of a frame's sigma
+constexpr double kSameBeam = 1.25;   // noise over noise: more, and the beam is another one
 constexpr double kMuchBetter = 0.1;  // of the variance
 
 }  // namespace
@@ -42,12 +43,15 @@ void DriftLanding::keep(const Field& field, const Spectrum& mean, Known& known) 
 }
 
 std::optional<DriftLanding::Found> DriftLanding::find(const Jump& jump, const Known& known) {
-  mosaic_.lay_template(known.mean, known.field.shift);
+  // Shot noise tells how bright the beam was; its own error is not to change the template.
+  const double brighter = jump.white / std::max(known.field.white, 1e-30);
+  const double gain = brighter > kSameBeam || brighter < 1.0 / kSameBeam ? brighter : 1.0;
+  mosaic_.lay_template(known.mean, known.field.shift, gain);
   mosaic_.lay_frame(jump.frame, jump.near_cells);
   mosaic_.cut(mean_cut_, frame_cut_);
   list_.choose(jump.list.block_list(), jump.list.label_begin(), mean_cut_, {}, {});
   const double white = mosaic_.cut_noise() * jump.white;
-  const double noise = mosaic_.cut_noise() * known.field.noise;
+  const double noise = mosaic_.cut_noise() * gain * gain * known.field.noise;
   // What fits worse than it does usually counts less: one step of reweighting.
   std::array<double, kLabels> misfit = jump.misfit;
   MatchResult match;
@@ -74,7 +78,9 @@ std::optional<DriftLanding::Found> DriftLanding::find(const Jump& jump, const Kn
   const Vector2 at = known.field.shift;
   return Found{shift,
                {excess * c.xx, excess * c.xy, excess * c.yy},
-               window_.share({shift.x - at.x, shift.y - at.y})};
+               window_.share({shift.x - at.x, shift.y - at.y}),
+               gain * gain * known.field.noise,
+               gain * gain * known.field.full_noise};
 }
 
 std::optional<DriftLanding::Landing> DriftLanding::land(const Jump& jump, const Field& left,
@@ -99,11 +105,14 @@ std::optional<DriftLanding::Landing> DriftLanding::land(const Jump& jump, const 
   }
   if (!found) return {};
   mosaic_.lay_frame(jump.frame, found->shift_cells);
-  mosaic_.join(jump.white / std::max(held_to->field.noise, 1e-30), mean);
+  mosaic_.join(jump.white / std::max(found->noise, 1e-30), mean);
   const double share = found->share, is_new = 1.0 - share;
-  const Field field{found->shift_cells, share * held_to->field.noise + is_new * jump.white,
-                    share * held_to->field.full_noise + is_new * jump.white,
-                    held_to->field.variance, left.leak};
+  const Field field{found->shift_cells,
+                    share * found->noise + is_new * jump.white,
+                    share * found->full_noise + is_new * jump.white,
+                    jump.white,
+                    held_to->field.variance,
+                    left.leak};
   return Landing{found->shift_cells, found->covariance, field};
 }
 

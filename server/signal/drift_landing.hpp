@@ -28,6 +28,7 @@ class DriftLanding {
     Vector2 shift;
     double noise = 0.0;       // E|noise|^2 per bin of the match
     double full_noise = 0.0;  // and of all others
+    double white = 0.0;       // mean noise power of its frames: how bright they were
     Vector2 variance;         // of its place, cells^2
     Vector2 leak;             // of the lattice (drift_leak.hpp), cells: another, and it has swelled
   };
@@ -67,6 +68,7 @@ class DriftLanding {
     Vector2 shift_cells;
     Covariance covariance;
     double share = 0.0;
+    double noise = 0.0, full_noise = 0.0;  // of the field held to, as bright as the frame
   };
   [[nodiscard]] bool is_in_reach(const Known& known, Vector2 shift) const noexcept;
   std::optional<Found> find(const Jump& jump, const Known& known);

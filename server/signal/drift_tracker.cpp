@@ -169,6 +169,7 @@ DriftPlace DriftTracker::expected_place() const noexcept {
 bool DriftTracker::set_reference() {
   if (frames_learnt_ == 0) return false;
   make_anchor();
+  landing_.forget();
   return true;
 }
 
@@ -927,8 +928,8 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
   for (std::size_t l = 1; l < kShapes; ++l)
     if (list_.is_filling(l)) return false;
   list_.write_back(template_, template_mean_);
-  const DriftLanding::Field left{template_mean_, template_noise_.others, full_noise_,
-                                 away_variance_, leak_.leak()};
+  const DriftLanding::Field left{template_mean_,  template_noise_.others, full_noise_,
+                                 template_white_, away_variance_,         leak_.leak()};
   const double sigma =
       std::sqrt(taper_excess_ * std::min(match.covariance.xx, match.covariance.yy));
   const std::optional<DriftLanding::Landing> landing = landing_.land(
@@ -940,6 +941,7 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
   shift_ = template_mean_ = landing->shift_cells;
   template_noise_ = {landing->field.noise, landing->field.noise};
   full_noise_ = landing->field.full_noise;
+  template_white_ = landing->field.white;
   list_.choose(bins_.blocks(), bins_.label_begin(), template_, filling_, template_mean_);
   std::array<double, kLabels> frame_noise;
   for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];

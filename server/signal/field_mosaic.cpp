@@ -85,12 +85,13 @@ FieldMosaic::FieldMosaic(const FrameFft& fft)
   }
 }
 
-void FieldMosaic::to_real(const Spectrum& spectrum, Vector2 back, AlignedBuffer<float>& surface) {
+void FieldMosaic::to_real(const Spectrum& spectrum, Vector2 back, double gain,
+                          AlignedBuffer<float>& surface) {
   const auto height = static_cast<std::size_t>(grid_.height);
   const auto kept = static_cast<std::size_t>(grid_.kx_count) * height;
   std::fill_n(half_.data() + kept, half_.size() - kept, Complex{});
   ramps_.set(back);
-  const auto scale = static_cast<float>(1.0 / (grid_.width * static_cast<double>(grid_.height)));
+  const auto scale = static_cast<float>(gain / (grid_.width * static_cast<double>(grid_.height)));
   for (int kx = 0; kx < grid_.kx_count; ++kx) {
     Complex* to = half_.data() + static_cast<std::size_t>(kx) * height;
     turn(spectrum.data() + grid_.at(kx, 0), ramps_.x()[kx], ramps_.y(), grid_.height, scale, to);
@@ -99,9 +100,9 @@ void FieldMosaic::to_real(const Spectrum& spectrum, Vector2 back, AlignedBuffer<
   surface_ifft_.execute(half_.data(), surface.data());
 }
 
-void FieldMosaic::lay_template(const Spectrum& mean, Vector2 shift) {
+void FieldMosaic::lay_template(const Spectrum& mean, Vector2 shift, double gain) {
   mean_shift_ = shift;
-  to_real(mean, {}, mean_);
+  to_real(mean, {}, gain, mean_);
 }
 
 void FieldMosaic::lay_windows(Axis& axis, const std::vector<float>& taper, double mean_shift,
@@ -119,7 +120,7 @@ void FieldMosaic::lay_windows(Axis& axis, const std::vector<float>& taper, doubl
 }
 
 void FieldMosaic::lay_frame(const Spectrum& frame, Vector2 shift) {
-  to_real(frame, shift, frame_);
+  to_real(frame, shift, 1.0, frame_);
   lay_windows(x_, taper_x_, mean_shift_.x, shift.x);
   lay_windows(y_, taper_y_, mean_shift_.y, shift.y);
   double squares = 1.0, excess = 1.0;

@@ -21,8 +21,9 @@ class FieldMosaic {
  public:
   explicit FieldMosaic(const FrameFft& fft);
 
-  /// The template: a mean of frames moved back by k, their mean shift `shift` cells.
-  void lay_template(const Spectrum& mean, Vector2 shift);
+  /// The template: a mean of frames moved back by k, their mean shift `shift` cells, taken `gain`
+  /// times as bright as it is.
+  void lay_template(const Spectrum& mean, Vector2 shift, double gain = 1.0);
   /// A frame at this shift. A template must lie there already; lays one frame in place of another.
   void lay_frame(const Spectrum& frame, Vector2 shift);
 
@@ -45,7 +46,7 @@ class FieldMosaic {
   };
   void lay_windows(Axis& axis, const std::vector<float>& taper, double mean_shift,
                    double shift) const;
-  void to_real(const Spectrum& spectrum, Vector2 back, AlignedBuffer<float>& surface);
+  void to_real(const Spectrum& spectrum, Vector2 back, double gain, AlignedBuffer<float>& surface);
   void fit_level();
   [[nodiscard]] float level_at(std::size_t x, std::size_t y) const noexcept;
   template <class Value>

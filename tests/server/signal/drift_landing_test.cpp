@@ -40,6 +40,7 @@ struct Fixture {
     const Prepared& noisy = analysis(noise(expect(scene)));
     white = static_cast<double>(noisy.peaks.noise.white);
     left.noise = left.full_noise = white / 1000.0;
+    left.white = white;
     bins.choose(mean, {white / 30.0, white, &noisy.peaks.noise}, false,
                 {noisy.peaks.peaks.begin(), noisy.peaks.peaks.size()});
     list.choose(bins.blocks(), bins.label_begin(), mean, {}, {});
@@ -93,6 +94,27 @@ TEST(DriftLanding, GivesTheTemplateOfTheNewField) {
   ramps.set(at);
   for (const std::size_t label : {std::size_t{0}, std::size_t{1}})
     EXPECT_NEAR(list.sum(label, ramps).j, list.expected(label).j, 0.1 * list.expected(label).j);
+}
+
+// The beam was turned up: the template of the new field is as bright as its frames.
+TEST(DriftLanding, JoinsFieldsOfDifferentBeams) {
+  Scene scene = particle_on_film(3);
+  Fixture fixture(scene);
+  scene.counts *= 3.0;
+  fixture.white *= 3.0;
+  const Vector2 at{40.0, -30.0};
+  const auto landing = fixture.land(scene, at, at);
+  ASSERT_TRUE(landing);
+  EXPECT_NEAR(landing->shift_cells.x, at.x, 5.0 * std::sqrt(landing->covariance.xx));
+  const Prepared& is = fixture.analysis(expect(scene, at));
+  double is_power = 0.0, joined_power = 0.0;
+  for (const MatchBlock& block : fixture.bins.blocks())
+    for (int i = 0; i < kBlock; ++i) {
+      const std::size_t bin = fixture.analysis.grid().at(block.kx, block.row + i);
+      is_power += static_cast<double>(std::norm(is.spectrum[bin]));
+      joined_power += static_cast<double>(std::norm(fixture.mean[bin]));
+    }
+  EXPECT_NEAR(joined_power / is_power, 1.0, 0.05);
 }
 
 // Film and lattice are others: nothing is joined, and the template stays as it was.
