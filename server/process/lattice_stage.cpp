@@ -43,6 +43,8 @@ constexpr double kBorrowBelow = 0.7;  // of the strongest spot's snr: its outlin
 constexpr double kBendMemory = 1.0 / 16;
 constexpr double kPlainBend = 10.0;  // of what noise makes of a frame's spread: exp(-10), by chance
 constexpr double kCutOff = 0.7;      // of its mean extent: a crystal that leaves or is cut off
+constexpr double kLostMemory = 0.8;  // a frame
+constexpr double kPull = 0.2;        // of the width of its peak, the more of it is lost
 constexpr double kFilmBend = 6.0;    // of film's mean, above it: one picture in a hundred
 constexpr double kOverlapBins = 0.1;  // of spread
 constexpr int kHighestOrder = 6;
@@ -215,9 +217,19 @@ void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot
   double bend = std::max(track.bend, is_plain ? excess : 0.0);
   // Of one that fills much less than lately that mean says nothing: all the frame shows is doubt.
   track.extent += memory * (fit.spot.extent - track.extent);
-  if (fit.spot.extent < kCutOff * track.extent) bend = std::max(bend, fit.spot.spread);
+  // Held for some frames: the outline of a last sliver may be drawn all over the field.
+  track.lost_extent = std::max(1.0 - fit.spot.extent / std::max(track.extent, 1e-6),
+                               kLostMemory * track.lost_extent);
+  double pull_bins = 0.0;
+  if (track.lost_extent > 1.0 - kCutOff) {
+    bend = std::max(bend, fit.spot.spread);
+    // Its last fringes are pulled by what their wide peak runs into: edges, and other reflections.
+    const double left = std::min(fit.spot.extent, (1.0 - track.lost_extent) * track.extent);
+    pull_bins = kPull * track.lost_extent / std::sqrt(std::max(left, 1e-3));
+  }
   const double radius = std::hypot(fit.truth.x, fit.truth.y);
-  const double spread = std::sqrt(std::max(0.0, bend)) / radius;
+  const double pull = pull_bins / std::hypot(fit.truth.x * grid_.width, fit.truth.y * grid_.height);
+  const double spread = std::hypot(std::sqrt(std::max(0.0, bend)) / radius, pull);
   spot.sigma_d_sys_nm = std::hypot(spot.sigma_d_sys_nm, spot.d_nm * spread);
   const double bin = std::hypot(fit.truth.x * grid_.width, fit.truth.y * grid_.height);
   // A faint spot's mean still has noise in it, three times which is no sign. Film bends every frame

@@ -78,6 +78,7 @@ class LatticeStage final : public TrackStage {
     int h = 0, k = 0;
     double bend = 0.0, bend_across = 0.0;  // running means, see doubt_overlap()
     double extent = 0.0;                   // likewise
+    double lost_extent = 0.0;              // part of that lost lately, 0..1
     signal::RandomWalkFilter<2> filter{};  // of its true frequency
   };
   /// A spot of this frame, beside what is reported of it: its slot has the same number.

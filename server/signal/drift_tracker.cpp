@@ -29,13 +29,15 @@ constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its ow
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
 constexpr double kWingsShare = 0.01;        // of the reflections' J: less may be their own wings
 constexpr double kMostAperiodic = 1.3;      // of the J it promises, and five of its deviations
-constexpr double kSmallestMatch = 0.35;     // of what the template promises
-constexpr double kPlausibleFit = 0.6;       // of the best fit of the lattice at any place
-constexpr double kPlainMatch = 0.9;         // below: other maxima are looked at
-constexpr double kRigidMatch = 0.7;         // aperiodic match of a frame that moved as a whole
-constexpr double kDistorted = 5.0;          // residual power over the noise's
-constexpr double kWholeLattice = 0.9;       // reflections of a frame that no scan has distorted
-constexpr double kSignificant = 6.0;        // J over its own noise
+// Noise over that of the frame before: more, and the beam was turned up.
+constexpr double kSameBeam = 1.8;
+constexpr double kSmallestMatch = 0.35;  // of what the template promises
+constexpr double kPlausibleFit = 0.6;    // of the best fit of the lattice at any place
+constexpr double kPlainMatch = 0.9;      // below: other maxima are looked at
+constexpr double kRigidMatch = 0.7;      // aperiodic match of a frame that moved as a whole
+constexpr double kDistorted = 5.0;       // residual power over the noise's
+constexpr double kWholeLattice = 0.9;    // reflections of a frame that no scan has distorted
+constexpr double kSignificant = 6.0;     // J over its own noise
 constexpr double kWeakSignificance = 12.0;
 // Of the slope of film and edge, in standard deviations: one cell too far is 9 of them on a
 // particle at 2 e/px. A false alarm costs a search, no flag.
@@ -222,7 +224,8 @@ void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
                          std::span<const Peak> peaks) {
   std::copy_n(frame.data(), frame.size(), template_.data());
   frames_learnt_ = memory_ = filling_memory_ = 1;
-  full_noise_ = template_white_ = static_cast<double>(noise.white);
+  frames_of_beam_ = 2 * config_.template_memory_frames;
+  full_noise_ = template_white_ = usual_white_ = last_white_ = static_cast<double>(noise.white);
   template_noise_ = {full_noise_, full_noise_};
   renew_list(noise, peaks);
 }
@@ -441,8 +444,8 @@ double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) cons
 bool DriftTracker::is_foreign(const MatchResult& match) const {
   const double expected = expected_aperiodic_j();
   if (!has_aperiodic(kPlainAperiodicJ) || expected < 0.5 * expected_j().j) return false;
-  // A brighter beam brings more of everything, noise included.
-  const double is = aperiodic_j(match) * template_white_ / white_;
+  if (frames_of_beam_ < 2 * config_.template_memory_frames) return false;  // of another beam
+  const double is = aperiodic_j(match) * usual_white_ / white_;
   return is > kMostAperiodic * expected + 5.0 * std::sqrt(expected);
 }
 
@@ -989,6 +992,12 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   white_ = std::max(static_cast<double>(noise.white), 1e-20);
   const bool is_first = frames_learnt_ == 0;
   if (is_first) begin(frame, noise, peaks);
+  // A beam that is brighter at once brings more of everything, noise included.
+  const double brighter = white_ / last_white_;
+  if (brighter > kSameBeam || brighter < 1.0 / kSameBeam) frames_of_beam_ = 0;
+  ++frames_of_beam_;
+  last_white_ = white_;
+  usual_white_ += 0.1 * (white_ - usual_white_);
   const bool is_due =
       !doubt_.is_open() && frames_lost_ == 0 &&
       (frames_since_renewal_ >= 32 ||

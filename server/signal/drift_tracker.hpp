@@ -155,9 +155,11 @@ class DriftTracker {
   TemplateNoise template_noise_;  // in the list
   double full_noise_ = 0.0;       // and in the rest of the full template
   double white_ = 0.0;            // this frame's noise power
-  double template_white_ = 0.0;   // and its mean over the frames of the template
-  std::array<double, kLabels> misfit_{};       // frame residual over shot noise, >= 1
-  std::array<double, kLabels> label_phase_{};  // running mean of the residual phase, rad
+  double last_white_ = 0.0, usual_white_ = 0.0;  // of the frame before, and its running mean
+  int frames_of_beam_ = 0;                       // since the beam was turned up or down
+  double template_white_ = 0.0;                  // and its mean over the frames of the template
+  std::array<double, kLabels> misfit_{};         // frame residual over shot noise, >= 1
+  std::array<double, kLabels> label_phase_{};    // running mean of the residual phase, rad
   std::uint32_t used_labels_ = 1;
   FixedVector<Peak, kLabels> anchor_reflections_;  // label l is [l - 1]
   Vector2 anchor_place_;                           // the shift at which the anchor was made
