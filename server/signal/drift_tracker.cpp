@@ -20,6 +20,7 @@ constexpr double kStripeBlend = 1.0 / 16.0;
 constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr int kMemoryAfterJump = 8;         // frames
+constexpr int kLongestRest = 1024;          // frames
 constexpr double kLongestLag = 0.3;         // of the field: the template's mean behind the frame
 constexpr int kShortestMemory = 4;          // frames
 constexpr double kNearlyAll = 0.97;         // of the field is shared: no template is old
@@ -123,7 +124,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 void DriftTracker::reset() {
   frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
   has_anchor_ = has_film_ = has_jumped_ = is_behind_ = false;
-  frames_landed_ = kMemoryAfterJump;
+  frames_landed_ = astray_rest_ = kMemoryAfterJump;
   landing_.forget();
   filling_ = {};
   gauge_.reset();
@@ -910,6 +911,7 @@ void DriftTracker::step_to(const MatchResult& match, Vector2 predicted) {
 // After a jump, once the cell is known.
 void DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
   has_jumped_ = false;
+  astray_rest_ = kMemoryAfterJump;
   memory_ = std::min(memory_, kMemoryAfterJump);
   const bool is_near = shared_part(match.shift_cells) > kNearlyAll;
   if (is_near || !land(frame, match)) doubt_landing(match);
@@ -917,7 +919,8 @@ void DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
 
 // The place of this field is badly known, that of one it shows much of is known well.
 bool DriftTracker::is_astray(const MatchResult& match) const noexcept {
-  return (away_variance_.x > taper_excess_ * match.covariance.xx ||
+  return frames_landed_ >= astray_rest_ &&
+         (away_variance_.x > taper_excess_ * match.covariance.xx ||
           away_variance_.y > taper_excess_ * match.covariance.yy) &&
          landing_.is_near_home(match.shift_cells, away_variance_);
 }
@@ -941,6 +944,7 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
   if (!landing) return false;
   frames_landed_ = 0;
   is_behind_ = false;
+  has_anchor_ = has_film_ = false;  // they are of the template, and have its errors
   shift_ = template_mean_ = landing->shift_cells;
   template_noise_ = {landing->field.noise, landing->field.noise};
   full_noise_ = landing->field.full_noise;
@@ -1045,8 +1049,10 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   ++frames_landed_;
   if (has_jumped_ && !is_ambiguous)
     settle(frame, match);
-  else if (!is_ambiguous && (is_behind_ || is_astray(match)))
+  else if (!is_ambiguous && is_behind_)
     (void)land(frame, match);
+  else if (!is_ambiguous && is_astray(match) && land(frame, match))
+    astray_rest_ = std::min(2 * astray_rest_, kLongestRest);  // little is shared, and stays so
   // Nothing in the frame tells how far it has moved along its only planes, unless film or edge are
   // found as they were promised. Such a frame is learnt nevertheless, near where it was expected:
   // film too faint for one frame shows in many.

@@ -151,6 +151,7 @@ class DriftTracker {
   bool has_jumped_ = false;       // and the template is still of the field that was left
   bool is_behind_ = false;        // the field has moved on since the template was made
   int frames_landed_ = 0;         // since the last landing
+  int astray_rest_ = 0;           // of those frames, until a badly known place is asked again
   int filling_memory_ = 1;        // and in that of a lattice that fills the field: no jump ends it
   TemplateNoise template_noise_;  // in the list
   double full_noise_ = 0.0;       // and in the rest of the full template
