@@ -212,6 +212,7 @@ class Daemon::Parts final : public RunParticipants {
     holders_.finish();
     runs_.finish();
     acquisition_.release();
+    if (guard_link_) guard_link_->stop();  // before the service its thread answers calls with
   }
 
   Result<void> start();

@@ -85,11 +85,19 @@ class GuardLink::Loop {
   explicit Loop(GuardLinkOptions options) : options_(std::move(options)) {
     for (const std::string& name : options_.holders) (void)log_of(name);
   }
-  ~Loop() {
+  ~Loop() { stop(); }
+  void stop() {
+    const Error closed{ErrorCode::cancelled, "the link to the guard is closed"};
     stopping_.store(true);
     wake_.ring();
     thread_.join();
-    answer_all({ErrorCode::cancelled, "the link to the guard is closed"});
+    socket_.reset();
+    {
+      const std::lock_guard lock(mutex_);
+      is_connected_ = false;  // whoever asks now is refused
+      problem_ = closed.message;
+    }
+    answer_all(closed);
   }
   void begin() {
     thread_ = NamedThread({"latd-hold"}, [this] {
@@ -423,6 +431,7 @@ GuardLink::GuardLink(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 GuardLink::~GuardLink() = default;
 
 bool GuardLink::is_connected() const { return loop_->is_connected(); }
+void GuardLink::stop() { loop_->stop(); }
 std::string GuardLink::problem() const { return loop_->problem(); }
 HolderLogs GuardLink::logs() const { return loop_->logs(); }
 std::vector<HolderDescription> GuardLink::descriptions() const { return loop_->descriptions(); }

@@ -81,9 +81,13 @@ class GuardLink {
  public:
   /// Starts latd-hold. Does not wait for the guard; refuses a path no socket can have.
   static Result<std::unique_ptr<GuardLink>> start(GuardLinkOptions options);
-  ~GuardLink();  // requests that wait are answered with cancelled
+  ~GuardLink();  // stops
   GuardLink(const GuardLink&) = delete;
   GuardLink& operator=(const GuardLink&) = delete;
+
+  /// Ends latd-hold: no event and no answer comes from it any more. Requests that wait are answered
+  /// with cancelled, later ones with unavailable. Not on latd-hold.
+  void stop();
 
   // Any thread.
   [[nodiscard]] bool is_connected() const;

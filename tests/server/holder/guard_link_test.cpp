@@ -294,5 +294,17 @@ TEST_F(GuardLinkTest, AnswersEveryRequestOnceWhateverBecomesOfTheGuard) {
   EXPECT_EQ(answered.load(), kRequests);
 }
 
+TEST_F(GuardLinkTest, StopsAndRefusesWhatIsAskedAfterwards) {
+  start();
+  sut_->stop();
+  EXPECT_FALSE(sut_->is_connected());
+  const GuardResult refused = sut_->request(command(hold));
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->code, ErrorCode::unavailable);
+  EXPECT_NE(refused->message.find("closed"), std::string::npos) << refused->message;
+  EXPECT_EQ(sut_->descriptions().size(), 1U);  // what is known stays
+  sut_->stop();
+}
+
 }  // namespace
 }  // namespace latticed
