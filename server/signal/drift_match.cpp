@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 constexpr std::size_t kMostCoreBins = 64;
+constexpr double kCarriersTell = 0.95;  // of all the information, along every axis
 
 struct LaneSums {
   float j[kBlock], ji[kBlock], gx[kBlock], gy[kBlock], hxx[kBlock], hxy[kBlock], hyy[kBlock];
@@ -45,6 +46,54 @@ LATTICED_HOT void sum_blocks(const MatchBlock* blocks, std::size_t count, const 
     }
   }
   out = s;
+}
+
+struct LanePhases {
+  float j[kBlock], ji[kBlock];
+};
+
+LATTICED_HOT void sum_phases(const MatchBlock* blocks, std::size_t count, const float* c_re,
+                             const float* c_im, const Complex* ramp_x, const Complex* ramp_y,
+                             LanePhases& out) {
+  LanePhases s{};
+  for (std::size_t b = 0; b < count; ++b) {
+    const float* ex = reinterpret_cast<const float*>(ramp_x + blocks[b].kx);
+    const float ex_re = ex[0], ex_im = ex[1];
+    const float* ey = reinterpret_cast<const float*>(ramp_y + blocks[b].row);
+    const float* re = c_re + b * kBlock;
+    const float* im = c_im + b * kBlock;
+    for (int i = 0; i < kBlock; ++i) {
+      const float pr = re[i] * ey[2 * i] - im[i] * ey[2 * i + 1];
+      const float pi = re[i] * ey[2 * i + 1] + im[i] * ey[2 * i];
+      s.j[i] += pr * ex_re - pi * ex_im;
+      s.ji[i] += pr * ex_im + pi * ex_re;
+    }
+  }
+  out = s;
+}
+
+double total(const float (&lane)[kBlock]) {
+  double sum = 0.0;
+  for (float value : lane) sum += static_cast<double>(value);
+  return sum;
+}
+
+// Of J = Re(z) whose bins all turn by g, rad per cell.
+MatchSums sums_of_carrier(std::complex<double> z, Vector2 g) {
+  return {z.real(),
+          z.imag(),
+          -g.x * z.imag(),
+          -g.y * z.imag(),
+          -g.x * g.x * z.real(),
+          -g.x * g.y * z.real(),
+          -g.y * g.y * z.real()};
+}
+
+// Whether a part of the information leaves out next to nothing, along no axis.
+bool is_nearly_all(const Expectation& part, const Expectation& all) {
+  const double xx = part.gxx - kCarriersTell * all.gxx, yy = part.gyy - kCarriersTell * all.gyy;
+  const double xy = part.gxy - kCarriersTell * all.gxy;
+  return xx > 0.0 && yy > 0.0 && xx * yy > xy * xy;
 }
 
 LATTICED_HOT float load_blocks(const MatchBlock* blocks, std::size_t count, const Complex* frame,
@@ -181,10 +230,9 @@ Complex MatchList::window_turn(MatchBlock block, int row, std::size_t label,
 void MatchList::choose(std::span<const MatchBlock> blocks,
                        const std::array<std::uint32_t, kLabels + 1>& begin, const Spectrum& full,
                        const std::array<FillingReflection, kLabels>& filling, Vector2 full_shift) {
-  count_ = std::min(blocks.size(), blocks_.size());
-  std::copy_n(blocks.begin(), count_, blocks_.begin());
   begin_ = begin;
   filling_ = filling;
+  take_blocks(blocks, full);
   core_.clear();
   for (std::size_t label = 0; label < kLabels; ++label) {
     core_begin_[label] = static_cast<std::uint32_t>(core_.size());
@@ -204,6 +252,33 @@ void MatchList::choose(std::span<const MatchBlock> blocks,
   core_begin_[kLabels] = static_cast<std::uint32_t>(core_.size());
 }
 
+// A reflection near kx = 0 has bins of its mirror image among its own.
+void MatchList::take_blocks(std::span<const MatchBlock> blocks, const Spectrum& full) {
+  count_ = std::min(blocks.size(), blocks_.size());
+  std::copy_n(blocks.begin(), count_, blocks_.begin());
+  for (std::size_t label = 0; label < kLabels; ++label) {
+    mirror_begin_[label] = begin_[label + 1];
+    if (!is_reflection(label) || is_filling(label)) continue;
+    const auto own = blocks.subspan(begin_[label], begin_[label + 1] - begin_[label]);
+    Vector2 strongest;
+    float highest = 0.0f;
+    for (const MatchBlock& block : own)
+      for (int row = block.row; row < std::min(block.row + kBlock, grid_.height); ++row) {
+        const float power = std::norm(full[grid_.at(block.kx, row)]);
+        if (power <= highest) continue;
+        highest = power;
+        strongest = {static_cast<double>(block.kx) / grid_.width,
+                     static_cast<double>(grid_.signed_ky(row)) / grid_.height};
+      }
+    std::uint32_t at = begin_[label];
+    for (const double side : {1.0, -1.0}) {
+      if (side < 0.0) mirror_begin_[label] = at;
+      for (const MatchBlock& block : own)
+        if (side_of(block, strongest) == side) blocks_[at++] = block;
+    }
+  }
+}
+
 void MatchList::add_core_bin(std::size_t b, int i, std::size_t label) {
   const Vector2 g = filling_[label].g;
   const double side = side_of(blocks_[b], g);
@@ -219,48 +294,66 @@ void MatchList::add_core_bin(std::size_t b, int i, std::size_t label) {
 void MatchList::weigh(TemplateNoise noise, const std::array<double, kLabels>& frame_noise) {
   const double template_noise = noise.others;
   const double px = kTwoPi / grid_.width, py = kTwoPi / grid_.height;
+  std::array<Expectation, kLabels> by_carriers;
+  Expectation all, all_by_carriers;
   for (std::size_t label = 0; label < kLabels; ++label) {
     noise_[label] = std::max(frame_noise[label], 1e-30);
     if (is_filling(label)) {
       weigh_filling(label, noise.filling);
+      by_carriers[label] = expected_[label];
+      all += expected_[label], all_by_carriers += expected_[label];
       continue;
     }
     Expectation sum;
+    double power = 0.0;
+    Vector2 moment;  // sum of k |T|^2, of the mirror image -k
     const auto power_of = [&](std::size_t b) {
       return block_power(template_re_.data() + b * kBlock, template_im_.data() + b * kBlock,
                          ky_of_row_.data() + blocks_[b].row);
     };
-    const auto wiener = [&](double power, double bins) {
-      return std::max(power - bins * template_noise, 0.0) / std::max(power, 1e-30);
+    const auto wiener = [&](double of, double bins) {
+      return std::max(of - bins * template_noise, 0.0) / std::max(of, 1e-30);
     };
     // One factor for a whole reflection: unequal ones would shift its frequency.
     double label_weight = 0.0;
     if (label > 0) {
-      double power = 0.0;
       for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b) power += power_of(b).p0;
       label_weight = wiener(power, static_cast<double>(begin_[label + 1] - begin_[label]) * kBlock);
     }
     for (std::size_t b = begin_[label]; b < begin_[label + 1]; ++b) {
       // One factor a block: single bins of a young template are too noisy to weigh alone.
-      const BlockPower power = power_of(b);
-      const double w = label > 0 ? label_weight : wiener(power.p0, kBlock);
-      const double signal = label > 0 ? power.p0 - kBlock * template_noise
-                                      : std::max(power.p0 - kBlock * template_noise, 0.0);
+      const BlockPower p = power_of(b);
+      const double w = label > 0 ? label_weight : wiener(p.p0, kBlock);
+      const double signal = label > 0 ? p.p0 - kBlock * template_noise
+                                      : std::max(p.p0 - kBlock * template_noise, 0.0);
       weight_[b] = static_cast<float>(w);
       const auto kx = static_cast<double>(blocks_[b].kx);
       sum.power += w * signal;
       sum.weight += w * kBlock;
-      sum.gxx += w * w * kx * kx * power.p0;
-      sum.gxy += w * w * kx * power.p1;
-      sum.gyy += w * w * power.p2;
+      sum.gxx += w * w * kx * kx * p.p0;
+      sum.gxy += w * w * kx * p.p1;
+      sum.gyy += w * w * p.p2;
+      const double side = b < mirror_begin_[label] ? 1.0 : -1.0;
+      moment.x += side * kx * p.p0, moment.y += side * p.p1;
     }
     const double per_v = 2.0 / noise_[label];
     sum.j = sum.power * per_v;
     sum.gxx *= per_v * px * px;
     sum.gxy *= per_v * px * py;
     sum.gyy *= per_v * py * py;
-    expected_[label] = sum;
+    expected_[label] = by_carriers[label] = sum;
+    if (is_reflection(label) && power > 0.0) {
+      const Vector2 g{px * moment.x / power, py * moment.y / power};
+      const double gradient = per_v * label_weight * label_weight * power;
+      carrier_[label] = g;
+      by_carriers[label].gxx = gradient * g.x * g.x;
+      by_carriers[label].gxy = gradient * g.x * g.y;
+      by_carriers[label].gyy = gradient * g.y * g.y;
+    }
+    all += sum, all_by_carriers += by_carriers[label];
   }
+  by_carriers_ = is_nearly_all(all_by_carriers, all);
+  if (by_carriers_) expected_ = by_carriers;
 }
 
 // As weigh(), where all bins turn by g.
@@ -318,15 +411,24 @@ void MatchList::load_filling(std::size_t label) {
   frame_power_[label] = core_weight_[label] * power;
 }
 
-// J = Re(c exp(2 pi i g.s)) and its derivatives.
 MatchSums MatchList::sum_filling(std::size_t label, Vector2 shift) const noexcept {
   const Vector2 g{kTwoPi * filling_[label].g.x, kTwoPi * filling_[label].g.y};
-  const std::complex<double> z = filling_c_[label] * std::polar(1.0, g.x * shift.x + g.y * shift.y);
-  MatchSums out;
-  out.j = z.real(), out.j_imag = z.imag();
-  out.gx = -g.x * z.imag(), out.gy = -g.y * z.imag();
-  out.hxx = -g.x * g.x * z.real(), out.hxy = -g.x * g.y * z.real(), out.hyy = -g.y * g.y * z.real();
-  return out;
+  return sums_of_carrier(filling_c_[label] * std::polar(1.0, g.x * shift.x + g.y * shift.y), g);
+}
+
+// Its own bins' sum, and the mirror image's turned back.
+MatchSums MatchList::sum_carrier(std::size_t label, const PhaseRamps& ramps) const noexcept {
+  const std::size_t own = begin_[label], mirror = mirror_begin_[label], end = begin_[label + 1];
+  std::complex<double> z;
+  const auto add = [&](std::size_t first, std::size_t last, double side) {
+    LanePhases lanes;
+    sum_phases(blocks_.data() + first, last - first, c_re_.data() + first * kBlock,
+               c_im_.data() + first * kBlock, ramps.x(), ramps.y(), lanes);
+    z += std::complex<double>(total(lanes.j), side * total(lanes.ji));
+  };
+  add(own, mirror, 1.0);
+  if (mirror < end) add(mirror, end, -1.0);
+  return sums_of_carrier(z, carrier_[label]);
 }
 
 double MatchList::misfit(std::size_t label, const MatchSums& sums, double template_noise,
@@ -349,14 +451,10 @@ MatchSums MatchList::sum(std::size_t label, const PhaseRamps& ramps) {
   const std::size_t first = begin_[label], count = begin_[label + 1] - first;
   if (count == 0) return out;
   if (is_filling(label)) return sum_filling(label, ramps.shift_cells());
+  if (has_no_outline(label)) return sum_carrier(label, ramps);
   LaneSums lanes;
   sum_blocks(blocks_.data() + first, count, c_re_.data() + first * kBlock,
              c_im_.data() + first * kBlock, ky_of_row_.data(), ramps.x(), ramps.y(), lanes);
-  const auto total = [](const float(&lane)[kBlock]) {
-    double sum = 0.0;
-    for (float value : lane) sum += static_cast<double>(value);
-    return sum;
-  };
   const double px = kTwoPi / grid_.width, py = kTwoPi / grid_.height;
   out.j = total(lanes.j);
   out.j_imag = total(lanes.ji);
@@ -552,10 +650,11 @@ MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double 
     }
     const Vector2 pull = window.log_slope(
         {out.shift_cells.x - template_shift.x, out.shift_cells.y - template_shift.y});
-    // What turns by g is cut by the same window in every frame.
+    // What has no outline is not cut by the window.
     double cut_j = out.sums.j;
     for (std::size_t label = 0; label < kLabels; ++label)
-      if (used >> label & 1u && list.is_filling(label) && (leading == 0 || leading >> label & 1u))
+      if (used >> label & 1u && list.has_no_outline(label) &&
+          (leading == 0 || leading >> label & 1u))
         cut_j -= out.labels[label].j;
     MatchSums s = out.sums;
     s.gx -= cut_j * pull.x;

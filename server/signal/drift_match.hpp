@@ -10,6 +10,12 @@
 // last for shapes as wide as the field (edge, thickness). Sums are kept per label, so that a
 // reflection can be left out while the lattice itself changes, and so that the aperiodic part can
 // vouch for the choice of the unit cell.
+//
+// A reflection is a carrier, its mean k, under an outline, that of its crystal. The crystal's place
+// is in the carrier's phase; its outline moves by itself when a crystal grows or a phase takes over
+// (a front that crosses an eighth of the field took the match 0.03 px along). So wherever the
+// carriers' phases and what is aperiodic fix the shift as well as everything does, all bins of a
+// reflection turn by its carrier in the slopes of J, which are no derivatives of J then.
 #pragma once
 
 #include <array>
@@ -113,11 +119,16 @@ class MatchList {
   /// summed.
   void load(const Spectrum& frame);
 
-  /// Sums of one label at the shift the ramps are set to. Empty labels give zeros.
+  /// Sums of one label at the shift the ramps are set to. Empty labels give zeros. The imaginary
+  /// part of J is that of the carrier: bins of a reflection's mirror image count negative.
   [[nodiscard]] MatchSums sum(std::size_t label, const PhaseRamps& ramps);
 
   [[nodiscard]] bool is_filling(std::size_t label) const noexcept {
     return filling_[label].is_filling;
+  }
+  /// Whether this label's slopes know nothing of its outline, nor of how the window cuts that.
+  [[nodiscard]] bool has_no_outline(std::size_t label) const noexcept {
+    return is_filling(label) || (by_carriers_ && is_reflection(label));
   }
 
   /// Adds, per kx, the sum of c exp(2 pi i ky s_y / h) over the label's blocks to `columns`. Not
@@ -151,6 +162,8 @@ class MatchList {
   }
 
  private:
+  static bool is_reflection(std::size_t label) noexcept { return label > 0 && label < kShapes; }
+  void take_blocks(std::span<const MatchBlock> blocks, const Spectrum& full);
   void load_label(std::size_t label);
   [[nodiscard]] double side_of(MatchBlock block, Vector2 g) const noexcept;
   /// A bin near enough to g that the window's peak is more than the film beside it.
@@ -168,6 +181,7 @@ class MatchList {
   void load_filling(std::size_t label);
   [[nodiscard]] Complex window_turn(MatchBlock block, int row, std::size_t label,
                                     Vector2 shift) const noexcept;
+  [[nodiscard]] MatchSums sum_carrier(std::size_t label, const PhaseRamps& ramps) const noexcept;
   [[nodiscard]] MatchSums sum_filling(std::size_t label, Vector2 shift) const noexcept;
 
   AnalysisGrid grid_;
@@ -181,6 +195,9 @@ class MatchList {
   AlignedBuffer<float> c_re_, c_im_;
   std::vector<float> ky_of_row_;
   std::array<Expectation, kLabels> expected_{};
+  bool by_carriers_ = false;
+  std::array<Vector2, kLabels> carrier_{};             // rad per cell
+  std::array<std::uint32_t, kLabels> mirror_begin_{};  // blocks of -carrier come last
   std::array<double, kLabels> frame_power_{}, noise_{};
   std::array<FillingReflection, kLabels> filling_{};
   std::vector<CoreBin> core_;

@@ -16,9 +16,10 @@ namespace {
 using Value = std::complex<double>;
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 
-/// A template of random bins, a frame that is the same moved by `shift`, and a list of two labels.
+/// A template of random bins, a frame that is the same moved by `shift`, and a list of two labels:
+/// texture and `other`.
 struct Fixture {
-  explicit Fixture(Vector2 shift, int height = 44)
+  explicit Fixture(Vector2 shift, int height = 44, std::size_t other = 1)
       : grid(make_grid({40, height, PixelType::f32}, 1, {}, 0.8).value()),
         full(grid.spectrum_size()),
         frame(grid.spectrum_size()),
@@ -37,7 +38,7 @@ struct Fixture {
     for (int kx = 2; kx < 7; ++kx) blocks.push_back({kx, 40});  // the last, partial block
     begin.fill(13);
     begin[0] = 0;
-    begin[1] = 8;
+    std::fill(begin.begin() + 1, begin.begin() + 1 + static_cast<std::ptrdiff_t>(other), 8u);
     sut.choose(blocks, begin, full, {}, {});
     noise.fill(4.0);
     sut.weigh({}, noise);
@@ -68,9 +69,9 @@ struct Fixture {
 };
 
 TEST(MatchList, SumsWhatItsFormulaSays) {
-  Fixture f({1.3, -2.1}, 44);
+  Fixture f({1.3, -2.1}, 44, kShapes);
   for (const Vector2 s : {Vector2{0, 0}, {1.3, -2.1}, {-7.7, 4.2}, {0.25, 19.0}})
-    for (std::size_t label : {0u, 1u}) {
+    for (const std::size_t label : {std::size_t{0}, kShapes}) {
       f.ramps.set(s);
       const MatchSums sums = f.sut.sum(label, f.ramps);
       constexpr double kStep = 0.01;
@@ -120,6 +121,95 @@ TEST(MatchList, LearnsAFrameAtItsShift) {
       ASSERT_NEAR(std::abs(back[f.grid.at(block.kx, block.row + i)] -
                            f.full[f.grid.at(block.kx, block.row + i)]),
                   0.0f, 1e-4f);
+}
+
+/// Crystals of one reflection each, under Gaussian outlines: the template's, and a frame's in which
+/// they have moved by `shift` and their outlines by `outline` more. Label l is reflection l.
+struct OutlineFixture {
+  static constexpr int kWidth = 128, kHeight = 96;
+  OutlineFixture(const std::vector<Vector2>& bins, Vector2 shift, Vector2 outline)
+      : grid(make_grid({kWidth, kHeight, PixelType::f32}, 1, {}, 0.8).value()),
+        full(grid.spectrum_size()),
+        frame(grid.spectrum_size()),
+        sut(grid, 256),
+        ramps(grid) {
+    for (const Vector2 k : bins) {
+      add(full, k, {}, {});
+      add(frame, k, shift, outline);
+    }
+    begin.fill(0);
+    for (std::size_t l = 0; l < kLabels; ++l) {
+      begin[l] = static_cast<std::uint32_t>(blocks.size());
+      if (l == 0 || l > bins.size()) continue;
+      const Vector2 k = bins[l - 1];
+      for (int kx = 0; kx < grid.kx_count; ++kx)
+        for (int row = 0; row < kHeight; row += kBlock)
+          if (is_near(kx, row, k) || is_near(kx, row, {-k.x, -k.y})) blocks.push_back({kx, row});
+    }
+    begin[kLabels] = static_cast<std::uint32_t>(blocks.size());
+    sut.choose(blocks, begin, full, {}, {});
+    noise.fill(1.0);
+    sut.weigh({}, noise);
+    sut.load(frame);
+  }
+  [[nodiscard]] bool is_near(int kx, int row, Vector2 k) const {
+    bool any = false;
+    for (int i = 0; i < kBlock; ++i)
+      any |= std::hypot(kx - k.x, grid.signed_ky(row + i) - k.y) < 9.0;
+    return any;
+  }
+  void add(Spectrum& out, Vector2 g, Vector2 shift, Vector2 outline) const {
+    for (int kx = 0; kx < grid.kx_count; ++kx)
+      for (int row = 0; row < kHeight; ++row)
+        for (const double side : {1.0, -1.0}) {
+          const double qx = kx - side * g.x, qy = grid.signed_ky(row) - side * g.y;
+          const double turn = kx * shift.x / kWidth + grid.signed_ky(row) * shift.y / kHeight +
+                              qx * outline.x / kWidth + qy * outline.y / kHeight;
+          out[grid.at(kx, row)] +=
+              Complex(std::polar(100.0 * std::exp(-(qx * qx + qy * qy) / 12.0), -kTwoPi * turn));
+        }
+  }
+
+  AnalysisGrid grid;
+  Spectrum full, frame;
+  MatchList sut;
+  PhaseRamps ramps;
+  std::vector<MatchBlock> blocks;
+  std::array<std::uint32_t, kLabels + 1> begin{};
+  std::array<double, kLabels> noise{};
+  WindowOverlap no_pull{std::vector<float>(kWidth, 0.0f), std::vector<float>(kHeight, 0.0f)};
+};
+
+TEST(Outline, DoesNotTakeTheMatchAlong) {
+  OutlineFixture f({{22, 7}, {12, -25}}, {0.31, -0.17}, {4.0, 3.0});
+  ASSERT_TRUE(f.sut.has_no_outline(1));
+  const MatchResult out = maximise(f.sut, ~0u, {}, 1.0, f.no_pull, {}, f.ramps);
+  ASSERT_TRUE(out.is_peak);
+  EXPECT_NEAR(out.shift_cells.x, 0.31, 1e-3);
+  EXPECT_NEAR(out.shift_cells.y, -0.17, 1e-3);
+}
+
+TEST(Outline, IsAllThatTellsOfAMoveAlongTheOnlyPlanes) {
+  OutlineFixture f({{22, 7}}, {0.31, -0.17}, {});
+  EXPECT_FALSE(f.sut.has_no_outline(1));
+  const MatchResult out = maximise(f.sut, ~0u, {}, 1.0, f.no_pull, {}, f.ramps);
+  ASSERT_TRUE(out.is_peak);
+  EXPECT_NEAR(out.shift_cells.x, 0.31, 1e-3);
+  EXPECT_NEAR(out.shift_cells.y, -0.17, 1e-3);
+}
+
+TEST(Outline, LeavesAReflectionWithItsMirrorImageOnePhase) {
+  // Bins of either side of kx = 0 are in the half plane: they turn against each other.
+  OutlineFixture f({{30, 7}, {0.3, 25}}, {}, {});
+  ASSERT_TRUE(f.sut.has_no_outline(2));
+  const Vector2 shift{0.2, 0.4};
+  f.ramps.set(shift);
+  const MatchSums sums = f.sut.sum(2, f.ramps);
+  const double turn = kTwoPi * (0.3 * shift.x / f.kWidth + 25.0 * shift.y / f.kHeight);
+  EXPECT_NEAR(std::abs(std::atan2(sums.j_imag, sums.j)), turn, 0.01);
+  const double expected = f.sut.expected(2).gyy / f.sut.expected(2).j;
+  EXPECT_NEAR(std::sqrt(expected), kTwoPi * 25.0 / f.kHeight, 0.01);
+  EXPECT_NEAR(sums.hyy, -expected * sums.j, 1e-3 * expected * sums.j);
 }
 
 /// A lattice that fills the field: a window's peak at g and its mirror image at -g, in a template
