@@ -84,6 +84,7 @@ struct SpotScore {
   std::uint64_t matched = 0;
   std::uint64_t unmatched = 0;   // confirmed, no true reflection within the gate
   std::uint64_t unresolved = 0;  // several true reflections closer than the field can separate
+  std::uint64_t outside = 0;     // of those: d is not between theirs, by more than outlier_z
   double rms_nm = 0.0;
   double layer_rms_nm = 0.0;  // of 00l alone
   double z_rms = 0.0;         // against random and systematic sigma together
@@ -107,6 +108,7 @@ SpotScore score_spots(const Truth& truth, const Measurements& measurements,
 struct Match {
   const TrueReflection* reflection = nullptr;
   bool is_unresolved = false;
+  double least_d_nm = 0.0, most_d_nm = 0.0;  // of the reflections that are one peak
 };
 [[nodiscard]] Match match_spot(const TrueFrame& frame, const std::array<double, 2>& g_per_nm,
                                double field_nm);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <algorithm>
 #include <cmath>
 
 #include "sim/score/score.hpp"
@@ -30,7 +31,14 @@ struct Sample {
 
 using Series = std::map<std::int64_t, std::vector<Sample>>;
 
-Series collect(const Truth& truth, const Measurements& measurements, SpotScore& score) {
+/// A peak of several reflections lies between them.
+bool is_outside(const MeasuredSpot& spot, const Match& match, double limit_z) {
+  const double most = limit_z * std::hypot(spot.sigma_d_nm, spot.sigma_d_sys_nm.value_or(0.0));
+  return spot.d_nm < match.least_d_nm - most || spot.d_nm > match.most_d_nm + most;
+}
+
+Series collect(const Truth& truth, const Measurements& measurements, const ScoreLimits& limits,
+               SpotScore& score) {
   Series series;
   for (const auto& [seq, measured] : measurements.frames) {
     const auto found = truth.frames.find(seq);
@@ -43,6 +51,7 @@ Series collect(const Truth& truth, const Measurements& measurements, SpotScore& 
         ++score.unmatched;
       } else if (match.is_unresolved) {
         ++score.unresolved;
+        if (is_outside(spot, match, limits.outlier_z)) ++score.outside;
       } else {
         ++score.matched;
         const double error = spot.d_nm - match.reflection->d_nm;
@@ -99,11 +108,15 @@ Match match_spot(const TrueFrame& frame, const std::array<double, 2>& g_per_nm, 
     match.reflection = &reflection;
   }
   if (match.reflection == nullptr) return match;
+  match.least_d_nm = match.most_d_nm = match.reflection->d_nm;
   for (const TrueReflection& other : frame.reflections) {
     if (&other == match.reflection) continue;
     const double apart = distance(other.g_per_nm, match.reflection->g_per_nm);
     const bool counts = std::abs(other.amplitude) > kCounts * std::abs(match.reflection->amplitude);
-    if (counts && apart < kSeparateBins / field_nm) match.is_unresolved = true;
+    if (!counts || apart >= kSeparateBins / field_nm) continue;
+    match.is_unresolved = true;
+    match.least_d_nm = std::min(match.least_d_nm, other.d_nm);
+    match.most_d_nm = std::max(match.most_d_nm, other.d_nm);
   }
   return match;
 }
@@ -111,7 +124,7 @@ Match match_spot(const TrueFrame& frame, const std::array<double, 2>& g_per_nm, 
 SpotScore score_spots(const Truth& truth, const Measurements& measurements,
                       const ScoreLimits& limits) {
   SpotScore score;
-  const Series series = collect(truth, measurements, score);
+  const Series series = collect(truth, measurements, limits, score);
   std::vector<double> errors;
   std::vector<double> layer_errors;
   std::vector<double> z;

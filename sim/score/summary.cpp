@@ -99,7 +99,11 @@ std::vector<std::string> reasons_against(const FrameScore& frames, const DriftSc
   against(!(drift.outlier_fraction <= limits.outlier_fraction),
           fmt::format("drift: {:.4f} of the frames beyond {} sigma, limit {}",
                       drift.outlier_fraction, limits.outlier_z, limits.outlier_fraction));
-  against(spots.matched == 0, "no confirmed spot belongs to a true reflection");
+  against(spots.matched + spots.unresolved == 0, "no confirmed spot belongs to a true reflection");
+  against(static_cast<double>(spots.outside) >
+              limits.outlier_fraction * static_cast<double>(spots.unresolved),
+          fmt::format("d: {} of {} spots on several reflections are not between them, limit {}",
+                      spots.outside, spots.unresolved, limits.outlier_fraction));
   against(!(spots.z_rms <= limits.z_rms),
           fmt::format("d: rms error {:.2f} sigma, limit {}", spots.z_rms, limits.z_rms));
   against(!(spots.outlier_fraction <= limits.outlier_fraction),
@@ -121,7 +125,7 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
   return {{"frames", frames.frames},
           {"lost", total(frames.lost)},
           {"drift_rms_px", drift.rms_px},
-          {"d_rms_nm", spots.rms_nm},
+          {"d_rms_nm", spots.matched > 0 ? Json(spots.rms_nm) : Json(nullptr)},
           {"alerts", alerts_json(alerts)},
           {"verdict", reasons.empty() ? "pass" : "fail"},
           {"reasons", reasons},
@@ -150,6 +154,7 @@ Json summarise(const Truth& truth, const Measurements& measurements, const Score
            {{"matched", spots.matched},
             {"unmatched", spots.unmatched},
             {"unresolved", spots.unresolved},
+            {"unresolved_outside", spots.outside},
             {"layer_rms_nm", spots.layer_rms_nm},
             {"z_rms", number(spots.z_rms)},
             {"z_robust_std", number(spots.z_robust)},

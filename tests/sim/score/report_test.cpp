@@ -53,9 +53,20 @@ TEST(Report, ComparesWithTheBoundsWhereThereAreSome) {
   auto bounded = summary();
   EXPECT_THAT(describe(bounded), Not(HasSubstr("the bound")));
   bounded["drift"]["bound_ratio"] = 1.234;
+  bounded["d_rms_nm"] = 1e-4;
+  bounded["d"]["matched"] = 7;
   bounded["d"]["bound_ratio"] = 2.0;
   EXPECT_THAT(describe(bounded), HasSubstr("of its sigmas, 1.23 x the bound), locked"));
-  EXPECT_THAT(describe(bounded), HasSubstr("of its sigmas, 2.00 x the bound), 0 spots"));
+  EXPECT_THAT(describe(bounded), HasSubstr("of its sigmas, 2.00 x the bound), 7 spots\n"));
+}
+
+TEST(Report, TellsSpotsOnSeveralReflectionsApart) {
+  EXPECT_THAT(describe(summary()), HasSubstr("d        no spots\n"));
+  auto many = summary();
+  many["d"]["unresolved"] = 12;
+  many["d"]["unresolved_outside"] = 3;
+  EXPECT_THAT(describe(many),
+              HasSubstr("d        12 spots on several reflections, 3 not between them\n"));
 }
 
 TEST(Report, EndsWithTheVerdict) {

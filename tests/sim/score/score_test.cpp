@@ -297,6 +297,29 @@ TEST(MatchSpot, SaysWhenTwoReflectionsAreOnePeak) {
   EXPECT_FALSE(match_spot(frame, {1.80, 0.0}, 15.36).is_unresolved);
 }
 
+TEST(Score, JudgesAPeakOfSeveralReflectionsByTheirSpacings) {
+  ScoredRun run = honest_run();
+  for (auto& [seq, frame] : run.truth.frames) {  // each with a twin 1 % apart, in the same peak
+    const std::vector<TrueReflection> one = frame.reflections;
+    for (TrueReflection twin : one) {
+      twin.d_nm *= 1.01;
+      for (double& g : twin.g_per_nm) g /= 1.01;
+      frame.reflections.push_back(twin);
+    }
+  }
+  for (auto& [seq, frame] : run.measured.frames)
+    for (MeasuredSpot& spot : frame.spots) spot.d_nm *= 1.004;
+  EXPECT_THAT(reasons(run), ElementsAre());
+  auto summary = summarise(run.truth, run.measured, {});
+  EXPECT_EQ(summary["d"]["matched"], 0);
+  EXPECT_GT(summary["d"]["unresolved"], 0);
+  EXPECT_EQ(summary["d"]["unresolved_outside"], 0);
+  EXPECT_TRUE(summary["d_rms_nm"].is_null());
+  for (auto& [seq, frame] : run.measured.frames)
+    for (MeasuredSpot& spot : frame.spots) spot.d_nm *= 1.02;
+  EXPECT_THAT(reasons(run), ElementsAre(HasSubstr("are not between them")));
+}
+
 TEST(ScoreAlerts, MatchesAlertsToEventsByTheirDatedOnset) {
   ScoredRun run = honest_run();
   run.truth.events = {{"step", 40}, {"jump", 100}, {"transition_onset", 300}};
