@@ -33,6 +33,9 @@ constexpr double kSameOutline = 0.5;
 // must reach zero smoothly: the block repeats, so a sample at the seam sees both ends of the field,
 // where a fringe between two bins has two phases. With it d is 1.3 x the bound; 0.5 makes it 1.5.
 constexpr double kWindowTaper = 0.25;
+// A crystal's edge, of its typical amplitude. One that fills the field has none: what is left of
+// the threshold there only evens out what noise has drawn.
+constexpr double kEdge = 0.75, kEdgeOfAll = 0.5;
 constexpr float kNoCrystal = 0.2f;       // of the envelope's largest: below is only noise
 constexpr float kSurelyCrystal = 0.4f;   // likewise: above is not only noise
 constexpr double kOverNoise = 9.0;       // in power: noise goes above it in exp(-9) of the field
@@ -133,29 +136,26 @@ LATTICED_HOT void sum_columns(const float* re, const float* im, const float* wei
   }
 }
 
-// The same sums of the real fields u s (what the signal's slope is made of) and u^2 v (its noise).
-LATTICED_HOT void sum_errors(const float* weight, const float* crystal, const float* taper,
-                             const float* noise, int size, ColumnSums* out) {
+// The same sums of u^2 v, the noise.
+struct NoiseSums {
+  alignas(64) float b0[32], b1[32], b2[32];
+};
+
+LATTICED_HOT void sum_noise(const float* weight, const float* noise, int size, NoiseSums* out) {
   for (int n = 0; n < size; n += kLanes) {
-    Lanes a0{}, a1{}, a2{}, b0{}, b1{}, b2{};
+    Lanes b0{}, b1{}, b2{};
     for (int m = 0; m < size; ++m) {
       const int i = m * size + n;
       const float t = static_cast<float>(m) / static_cast<float>(size) - 0.5f;
       const Lanes u = lanes(weight + i);
-      const Lanes a = u * lanes(crystal + i) * lanes(taper + i), b = u * u * lanes(noise + i);
-      a0 += a;
-      a1 += a * t;
-      a2 += a * t * t;
+      const Lanes b = u * u * lanes(noise + i);
       b0 += b;
       b1 += b * t;
       b2 += b * t * t;
     }
-    lanes(out->re0 + n) = a0;
-    lanes(out->re1 + n) = a1;
-    lanes(out->re2 + n) = a2;
-    lanes(out->im0 + n) = b0;
-    lanes(out->im1 + n) = b1;
-    lanes(out->im2 + n) = b2;
+    lanes(out->b0 + n) = b0;
+    lanes(out->b1 + n) = b1;
+    lanes(out->b2 + n) = b2;
   }
 }
 
@@ -236,6 +236,16 @@ LATTICED_HOT void outline(const float* own, const float* rivals, int count, floa
     const float left = own[i] - rivals[i];
     const float amplitude = left / __builtin_sqrtf(own[i] + 1e-30f);
     crystal[i] = own[i] < least || left < 0.0f ? 0.0f : amplitude;
+  }
+}
+
+// The low-pass has blurred the outline, and a crystal's ends, where the leverage is, would let in
+// more noise than fringes: a soft threshold takes them back.
+LATTICED_HOT void sharpen(const float* crystal, float edge, int count, float* out) {
+  const float of_one = 1.0f / (edge + 1e-30f);
+  for (int i = 0; i < count; ++i) {
+    const float q = crystal[i] * of_one, q4 = q * q * q * q;
+    out[i] = q4 / (q4 + 1.0f);
   }
 }
 
@@ -383,6 +393,22 @@ double participation(const AlignedBuffer<float>& power) {
   return squares > 0.0 ? sum * sum / (squares * static_cast<double>(power.size())) : 0.0;
 }
 
+// The amplitude at which a crystal's outline ends. Its typical amplitude is the mean over what
+// scatters, whatever part of the field that is.
+float edge_of(const AlignedBuffer<float>& crystal) {
+  double squares = 0.0, cubes = 0.0, fourth = 0.0;
+  for (float value : crystal.span()) {
+    const auto a = static_cast<double>(value);
+    squares += a * a;
+    cubes += a * a * a;
+    fourth += a * a * a * a;
+  }
+  if (!(squares > 0.0)) return 0.0f;
+  const double fills = squares * squares / (fourth * static_cast<double>(crystal.size()));
+  const double is_all = std::clamp((fills - 0.6) / 0.3, 0.0, 1.0);
+  return static_cast<float>(std::lerp(kEdge, kEdgeOfAll, is_all) * cubes / squares);
+}
+
 // The cosine between two outlines.
 double alikeness(const AlignedBuffer<float>& a, const AlignedBuffer<float>& b) {
   double both = 0.0, of_a = 0.0, of_b = 0.0;
@@ -465,23 +491,20 @@ SpotRefiner::Sums SpotRefiner::sum_at(const Slot& slot, double offset_x, double 
 
 // Random error of the maximum: slope of its gradient, as observed (what the outline promises where
 // only noise drew it is not there), and the variance of the gradient's noise about the middle of
-// the crystal. False: there is nothing.
+// what is summed, as observed too: beside another crystal or on film that is not the outline's.
+// False: there is nothing.
 bool SpotRefiner::find_errors(Slot& slot, const Sums& sums, double noise_ratio, double* snr) const {
-  ColumnSums columns;
-  sum_errors(slot.weight.data(), slot.crystal.data(), taper_.data(), noise_.data(), size_,
-             &columns);
-  double a = 0, ax = 0, ay = 0;
+  NoiseSums columns;
+  sum_noise(slot.weight.data(), noise_.data(), size_, &columns);
   double b = 0, bx = 0, by = 0, bxx = 0, bxy = 0, byy = 0;
   for (int n = 0; n < size_; ++n) {
     const double t = static_cast<double>(n) / size_ - 0.5;
-    const auto a0 = static_cast<double>(columns.re0[n]);
-    const auto b0 = static_cast<double>(columns.im0[n]), b1 = static_cast<double>(columns.im1[n]);
-    a += a0, ax += static_cast<double>(columns.re1[n]), ay += t * a0;
+    const auto b0 = static_cast<double>(columns.b0[n]), b1 = static_cast<double>(columns.b1[n]);
     b += b0, bx += b1, by += t * b0, bxy += t * b1, byy += t * t * b0;
-    bxx += static_cast<double>(columns.im2[n]);
+    bxx += static_cast<double>(columns.b2[n]);
   }
-  if (!(a > 0.0) || !(b > 0.0)) return false;
-  const double mx = ax / a, my = ay / a;
+  if (!(std::norm(sums.c) > 0.0) || !(b > 0.0)) return false;
+  const double mx = (sums.cx / sums.c).real(), my = (sums.cy / sums.c).real();
   const double signal = std::abs(sums.c), scale = -signal / (kTwoPi * kTwoPi);
   const Sums::Slope at = sums.slope();
   slot.slope = {scale * at.hxx, scale * at.hxy, scale * at.hyy};
@@ -646,6 +669,12 @@ void SpotRefiner::find_spread(const Slot& slot, const Sums& sums, double snr,
   };
   tell(gx, gy, &out->spread, &out->spread_of_noise);
   tell(-gy, gx, &out->spread_across, &out->spread_across_of_noise);
+  // A strip of a sample's width has no bend to tell: less than nothing, or more than a peak is
+  // wide.
+  const double most = length * length / std::max(out->extent, 1e-3);
+  for (double* spread :
+       {&out->spread, &out->spread_across, &out->spread_of_noise, &out->spread_across_of_noise})
+    *spread = *spread >= 0.0 ? std::min(*spread, most) : most;
 }
 
 RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double white,
@@ -666,7 +695,8 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
       outline_own({options, white}, slot, x, y);
     else
       std::copy_n(slots_[options.outline].crystal.data(), slot.crystal.size(), slot.crystal.data());
-    multiply(slot.crystal.data(), window_.data(), size_ * size_, slot.weight.data());
+    sharpen(slot.crystal.data(), edge_of(slot.crystal), size_ * size_, slot.weight.data());
+    multiply(slot.weight.data(), window_.data(), size_ * size_, slot.weight.data());
   };
   make_weights();
   Sums sums;
