@@ -119,8 +119,8 @@ class MatchList {
   /// summed.
   void load(const Spectrum& frame);
 
-  /// Sums of one label at the shift the ramps are set to. Empty labels give zeros. The imaginary
-  /// part of J is that of the carrier: bins of a reflection's mirror image count negative.
+  /// Sums of one label at the shift the ramps are set to. Empty labels give zeros. Where it has no
+  /// outline, bins of its mirror image count negative in the imaginary part of J.
   [[nodiscard]] MatchSums sum(std::size_t label, const PhaseRamps& ramps);
 
   [[nodiscard]] bool is_filling(std::size_t label) const noexcept {
