@@ -47,9 +47,11 @@ int Rehearsal::play() {
   std::stop_source over;
   std::optional<CallProblem> problem = begin();
   {
-    std::jthread listener;
+    std::vector<std::jthread> listeners;
     if (!problem) {
-      listener = std::jthread([this, stop = over.get_token()] { listen(stop); });
+      for (const std::string& detector : detectors_)
+        listeners.emplace_back(
+            [this, stop = over.get_token(), &detector] { listen(stop, detector); });
       problem = play_steps();
     }
     over.request_stop();
@@ -73,12 +75,11 @@ std::optional<CallProblem> Rehearsal::refuse_real_specimen() {
 std::optional<CallProblem> Rehearsal::begin() {
   const auto list = client_.call(&Acquisition::ListDetectors, v1::ListDetectorsRequest());
   if (!list) return list.problem();
-  std::vector<std::string> detectors;
-  for (const auto& detector : list->detectors()) detectors.push_back(detector.name());
+  for (const auto& detector : list->detectors()) detectors_.push_back(detector.name());
   const auto status = start(client_, options_.settings);
   if (!status) return status.problem();
   is_started_ = true;
-  progress_.emplace(status->stamp().epoch(), detectors);
+  progress_.emplace(status->stamp().epoch(), detectors_);
   out_.progress(fmt::format("{}run {} started, {} steps to play", mark(status->stamp()),
                             status->stamp().epoch(), options_.steps.size()));
   v1::ArmHolderRequest request;
@@ -92,15 +93,16 @@ std::optional<CallProblem> Rehearsal::begin() {
   return std::nullopt;
 }
 
-void Rehearsal::listen(std::stop_token stop) {
+void Rehearsal::listen(std::stop_token stop, const std::string& detector) {
   Client client = client_.with_stop(std::move(stop));
   v1::WatchMeasurementsRequest request;
+  request.set_detector(detector);
   request.set_from_seq(0);
   const auto watch = [&] {
     return client.listen<Measurements, v1::WatchMeasurementsRequest, v1::MeasurementEvent>(
         &Measurements::Watch, request, [&](const v1::MeasurementEvent& event) {
           progress_->take(event);
-          return progress_->has_ended() ? Next::enough : Next::go_on;
+          return progress_->has_ended(detector) ? Next::enough : Next::go_on;
         });
   };
   auto problem = watch();
@@ -108,7 +110,11 @@ void Rehearsal::listen(std::stop_token stop) {
     request.set_from_seq(*oldest);
     problem = watch();
   }
-  listen_problem_ = problem;
+  if (progress_->has_ended(detector)) return;
+  {
+    const std::lock_guard lock(listen_mutex_);
+    if (!listen_problem_) listen_problem_ = problem;
+  }
   progress_->close();
 }
 
@@ -143,7 +149,7 @@ std::optional<CallProblem> Rehearsal::wait_problem(Waited waited, const std::str
       return problem;
     }
     case Waited::closed:
-      if (listen_problem_) return listen_problem_;
+      if (const std::lock_guard lock(listen_mutex_); listen_problem_) return listen_problem_;
       return refusal("STREAM_ENDED",
                      fmt::format("rehearse: the server ended the measurements while "
                                  "waiting {}; {}",

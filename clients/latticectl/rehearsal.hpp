@@ -4,7 +4,9 @@
 // a server whose frames and holder are simulated.
 #pragma once
 
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -44,7 +46,7 @@ class Rehearsal {
   std::optional<CallProblem> play_steps();
   std::optional<CallProblem> send(const HolderStep& step);
   std::optional<CallProblem> wait_problem(Waited waited, const std::string& what) const;
-  void listen(std::stop_token stop);
+  void listen(std::stop_token stop, const std::string& detector);
   std::optional<CallProblem> make_safe();
   void cancel_run();
   int show_end();
@@ -53,7 +55,9 @@ class Rehearsal {
   Client& client_;
   const Output& out_;
   std::optional<RunProgress> progress_;
-  std::optional<CallProblem> listen_problem_;  // written by the listener before it closes progress_
+  std::vector<std::string> detectors_;  // one listener each
+  mutable std::mutex listen_mutex_;
+  std::optional<CallProblem> listen_problem_;  // of the first listener that closed progress_
   std::vector<Played> played_;
   bool is_started_ = false;
   bool is_armed_ = false;

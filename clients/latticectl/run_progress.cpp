@@ -79,6 +79,12 @@ std::uint64_t RunProgress::frames() const {
   return frames_unlocked();
 }
 
+bool RunProgress::has_ended(const std::string& detector) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = detectors_.find(detector);
+  return found != detectors_.end() && found->second.has_ended;
+}
+
 bool RunProgress::has_ended() const {
   const std::lock_guard lock(mutex_);
   return has_ended_unlocked();

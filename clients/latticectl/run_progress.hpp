@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// How far one run is: the listening thread reports events, another waits until all detectors have
+// How far one run is: listening threads report events, another waits until all detectors have
 // measured or lost the frames it names. No clock but the wait's deadline, no gRPC.
 #pragma once
 
@@ -21,9 +21,9 @@ class RunProgress {
  public:
   RunProgress(std::uint32_t epoch, const std::vector<std::string>& detectors);
 
-  /// The listening thread. Events of other runs are left out.
+  /// A listening thread. Events of other runs are left out.
   void take(const v1::MeasurementEvent& event);
-  /// The listening thread: nothing more comes.
+  /// A listening thread: nothing more comes of its detector.
   void close();
 
   /// Until every detector is through with all frames before `frame`.
@@ -34,6 +34,8 @@ class RunProgress {
   /// Frames all detectors are through with.
   [[nodiscard]] std::uint64_t frames() const;
   [[nodiscard]] bool has_ended() const;
+  /// This one's run. False for a detector nobody named.
+  [[nodiscard]] bool has_ended(const std::string& detector) const;
   /// The worst of the detectors' words; empty = it goes on.
   [[nodiscard]] std::string ended() const;
   [[nodiscard]] std::uint64_t measured() const;

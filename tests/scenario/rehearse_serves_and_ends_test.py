@@ -125,6 +125,17 @@ class Rehearse(unittest.TestCase):
         self.assertTrue((self.folder / "out/rehearsal.png").exists())
         self.assertEqual(self.parts(), [])
 
+    def test_measures_all_detectors_and_scores_the_scenarios_first(self):
+        second = '[[detector]]\nname = "abf"\nwidth = 128\nheight = 128\npixel_size_nm = 0.06\nlattice_scale = -0.8\n'
+        (self.folder / "tiny.toml").write_text(SCENARIO + second)
+        process = self.rehearse()
+        self.assertEqual(process.wait(harness.DEADLINE_S), 0, self.said())
+        self.assertIn("measured by abf camera; scored: camera", self.said())
+        self.assertEqual(json.loads((self.folder / "out/summary.json").read_text())["frames"], 40)
+        for detector in ("camera", "abf"):
+            self.assertEqual(len((self.folder / f"out/{detector}.jsonl").read_text().splitlines()), 40, detector)
+            self.assertTrue((self.folder / f"out/{detector}-figures/page.png").exists())
+
 
 if __name__ == "__main__":
     harness.main()

@@ -61,6 +61,9 @@ TEST(RunProgress, SaysThatTheRunEndedBeforeTheFrame) {
   RunProgress sut(2, {"a", "b"});
   sut.take(ended("a", "completed"));
   EXPECT_FALSE(sut.has_ended());
+  EXPECT_TRUE(sut.has_ended("a"));
+  EXPECT_FALSE(sut.has_ended("b"));
+  EXPECT_FALSE(sut.has_ended("nobody"));
   sut.take(ended("b", "failed"));
   EXPECT_EQ(sut.wait_for_frame(5, kPatience_s, {}), Waited::run_ended);
   EXPECT_EQ(sut.wait_for_end(kPatience_s, {}), Waited::reached);
