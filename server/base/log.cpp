@@ -84,7 +84,8 @@ struct Log::Writer {
     else
       sink->set_pattern(kTextPattern);
     logger->set_level(level_of(config.level));
-    logger->flush_on(spdlog::level::err);
+    logger->flush_on(
+        spdlog::level::trace);  // every line can be read at once; the queue's thread pays
     spdlog::set_default_logger(logger);
   }
 

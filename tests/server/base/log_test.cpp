@@ -6,10 +6,12 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <thread>
 
 namespace latticed {
 namespace {
@@ -83,6 +85,16 @@ TEST_F(LogTest, SaysHowManyLinesHadNoRoom) {
   }
   EXPECT_EQ(written.size() + lost, static_cast<std::size_t>(kLines));
   EXPECT_THAT(written.back(), HasSubstr("line 49999"));  // the oldest went, not the newest
+}
+
+TEST_F(LogTest, CanBeReadWhileItIsWritten) {
+  Log log(screen_);
+  ASSERT_TRUE(log.configure({.file = file()}));
+  spdlog::info("one line");
+  for (int tries = 0; lines().empty() && tries < 1000; ++tries)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_EQ(lines().size(), 1u) << "within 10 s";
+  EXPECT_THAT(lines()[0], HasSubstr("one line"));
 }
 
 TEST_F(LogTest, StaysAsItWasWhenAFileCannotBeOpened) {
