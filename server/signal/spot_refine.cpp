@@ -36,8 +36,9 @@ constexpr double kWindowTaper = 0.25;
 // A crystal's edge, of its typical amplitude. One that fills the field has none: what is left of
 // the threshold there only evens out what noise has drawn.
 constexpr double kEdge = 0.75, kEdgeOfAll = 0.5;
-constexpr float kNoCrystal = 0.2f;       // of the envelope's largest: below is only noise
-constexpr float kSurelyCrystal = 0.4f;   // likewise: above is not only noise
+constexpr double kNotAll = 0.6, kSurelyAll = 0.9;  // of the field
+constexpr float kNoCrystal = 0.2f;                 // of the envelope's largest: below is only noise
+constexpr float kSurelyCrystal = 0.4f;             // likewise: above is not only noise
 constexpr double kOverNoise = 9.0;       // in power: noise goes above it in exp(-9) of the field
 constexpr double kFarFromCentre = 0.05;  // bins
 constexpr int kNewtonSteps = 9;
@@ -393,9 +394,11 @@ double participation(const AlignedBuffer<float>& power) {
   return squares > 0.0 ? sum * sum / (squares * static_cast<double>(power.size())) : 0.0;
 }
 
-// The amplitude at which a crystal's outline ends. Its typical amplitude is the mean over what
-// scatters, whatever part of the field that is.
-float edge_of(const AlignedBuffer<float>& crystal) {
+// The part of the field a crystal fills, and its amplitude there.
+struct Drawn {
+  double extent = 0.0, amplitude = 0.0;
+};
+Drawn drawn(const AlignedBuffer<float>& crystal) {
   double squares = 0.0, cubes = 0.0, fourth = 0.0;
   for (float value : crystal.span()) {
     const auto a = static_cast<double>(value);
@@ -403,10 +406,14 @@ float edge_of(const AlignedBuffer<float>& crystal) {
     cubes += a * a * a;
     fourth += a * a * a * a;
   }
-  if (!(squares > 0.0)) return 0.0f;
-  const double fills = squares * squares / (fourth * static_cast<double>(crystal.size()));
-  const double is_all = std::clamp((fills - 0.6) / 0.3, 0.0, 1.0);
-  return static_cast<float>(std::lerp(kEdge, kEdgeOfAll, is_all) * cubes / squares);
+  if (!(squares > 0.0)) return {};
+  return {squares * squares / (fourth * static_cast<double>(crystal.size())), cubes / squares};
+}
+
+// The amplitude at which its outline ends.
+float edge_of(const Drawn& crystal) {
+  const double is_all = std::clamp((crystal.extent - kNotAll) / (kSurelyAll - kNotAll), 0.0, 1.0);
+  return static_cast<float>(std::lerp(kEdge, kEdgeOfAll, is_all) * crystal.amplitude);
 }
 
 // The cosine between two outlines.
@@ -690,12 +697,14 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   const double begin_y = start.y * grid_.height - slot.ky0;
   double x = begin_x, y = begin_y;
   const bool is_own = options.outline == RefineOptions::kOwnOutline;
+  Drawn crystal;
   const auto make_weights = [&] {
     if (is_own)
       outline_own({options, white}, slot, x, y);
     else
       std::copy_n(slots_[options.outline].crystal.data(), slot.crystal.size(), slot.crystal.data());
-    sharpen(slot.crystal.data(), edge_of(slot.crystal), size_ * size_, slot.weight.data());
+    crystal = drawn(slot.crystal);
+    sharpen(slot.crystal.data(), edge_of(crystal), size_ * size_, slot.weight.data());
     multiply(slot.weight.data(), window_.data(), size_ * size_, slot.weight.data());
   };
   make_weights();
@@ -730,8 +739,7 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   out.var_yy = white * cov.yy / (h * h);
   out.frequency = {(slot.kx0 + x) / w, (slot.ky0 + y) / h};
   out.snr = matched / std::sqrt(white);
-  multiply(slot.crystal.data(), slot.crystal.data(), size_ * size_, own_.data());
-  out.extent = participation(own_);
+  out.extent = crystal.extent;
   out.coefficient = plain_coefficient(slot, x, y);
   find_spread(slot, sums, out.snr * std::sqrt(options.noise_ratio), &out);
   out.is_valid = true;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 namespace latticed::sim {
@@ -82,16 +83,15 @@ std::string describe(const Json& summary) {
                                   summary["drift_rms_px"].get<double>(), sigmas(drift["z_rms"][0]),
                                   sigmas(drift["z_rms"][1]), against_bound(drift),
                                   100.0 * drift["locked_fraction"].get<double>()));
-  std::string spots;
+  std::vector<std::string> spots;
   if (summary["d_rms_nm"].is_number())
-    spots = fmt::format("{:.2g} nm rms ({} of its sigmas{}), {} spots; ",
-                        summary["d_rms_nm"].get<double>(), sigmas(d["z_rms"]), against_bound(d),
-                        d["matched"].get<std::uint64_t>());
-  if (d["unresolved"].get<std::uint64_t>() > 0)
-    spots += fmt::format("{} spots on several reflections, {} not between them; ",
-                         d["unresolved"].get<std::uint64_t>(),
-                         d["unresolved_outside"].get<std::uint64_t>());
-  out += row("d", spots.empty() ? "no spots" : spots.substr(0, spots.size() - 2));
+    spots.push_back(fmt::format("{:.2g} nm rms ({} of its sigmas{}), {} spots",
+                                summary["d_rms_nm"].get<double>(), sigmas(d["z_rms"]),
+                                against_bound(d), d["matched"].get<std::uint64_t>()));
+  if (const auto unresolved = d["unresolved"].get<std::uint64_t>(); unresolved > 0)
+    spots.push_back(fmt::format("{} spots on several reflections, {} not between them", unresolved,
+                                d["unresolved_outside"].get<std::uint64_t>()));
+  out += row("d", spots.empty() ? "no spots" : fmt::format("{}", fmt::join(spots, "; ")));
   const char* name = "alerts";
   for (const AlertGroup& group : grouped(summary["alerts"])) {
     out += row(name, line(group));

@@ -169,6 +169,12 @@ struct OutlineFixture {
               Complex(std::polar(100.0 * std::exp(-(qx * qx + qy * qy) / 12.0), -kTwoPi * turn));
         }
   }
+  void expect_found(Vector2 shift) {
+    const MatchResult out = maximise(sut, ~0u, {}, 1.0, no_pull, {}, ramps);
+    ASSERT_TRUE(out.is_peak);
+    EXPECT_NEAR(out.shift_cells.x, shift.x, 1e-3);
+    EXPECT_NEAR(out.shift_cells.y, shift.y, 1e-3);
+  }
 
   AnalysisGrid grid;
   Spectrum full, frame;
@@ -183,19 +189,13 @@ struct OutlineFixture {
 TEST(Outline, DoesNotTakeTheMatchAlong) {
   OutlineFixture f({{22, 7}, {12, -25}}, {0.31, -0.17}, {4.0, 3.0});
   ASSERT_TRUE(f.sut.has_no_outline(1));
-  const MatchResult out = maximise(f.sut, ~0u, {}, 1.0, f.no_pull, {}, f.ramps);
-  ASSERT_TRUE(out.is_peak);
-  EXPECT_NEAR(out.shift_cells.x, 0.31, 1e-3);
-  EXPECT_NEAR(out.shift_cells.y, -0.17, 1e-3);
+  f.expect_found({0.31, -0.17});
 }
 
 TEST(Outline, IsAllThatTellsOfAMoveAlongTheOnlyPlanes) {
   OutlineFixture f({{22, 7}}, {0.31, -0.17}, {});
   EXPECT_FALSE(f.sut.has_no_outline(1));
-  const MatchResult out = maximise(f.sut, ~0u, {}, 1.0, f.no_pull, {}, f.ramps);
-  ASSERT_TRUE(out.is_peak);
-  EXPECT_NEAR(out.shift_cells.x, 0.31, 1e-3);
-  EXPECT_NEAR(out.shift_cells.y, -0.17, 1e-3);
+  f.expect_found({0.31, -0.17});
 }
 
 TEST(Outline, LeavesAReflectionWithItsMirrorImageOnePhase) {
