@@ -5,19 +5,14 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <numbers>
+#include <optional>
 
-#include "server/base/hot.hpp"
+#include "server/signal/reflection_mean.hpp"
 
 namespace latticed::signal {
 
 namespace {
 
-constexpr int kStripes = 16;  // parts of the full template, one renewed per frame
-constexpr double kStripeBlend = 1.0 / 16.0;
-// Frames until then go into the full template whole: bins chosen from one that is noisier than was
-// assumed are mostly noise, and what they promise denies the right cell.
-constexpr int kYoung = 32;
 constexpr int kSettled = 8;                 // frames learnt
 constexpr int kMemoryAfterJump = 8;         // frames
 constexpr int kLongestRest = 1024;          // frames
@@ -40,26 +35,13 @@ constexpr double kDistorted = 5.0;       // residual power over the noise's
 constexpr double kWholeLattice = 0.9;    // reflections of a frame that no scan has distorted
 constexpr double kSignificant = 6.0;     // J over its own noise
 constexpr double kWeakSignificance = 12.0;
-// Of the slope of film and edge, in standard deviations: one cell too far is 9 of them on a
-// particle at 2 e/px. A false alarm costs a search, no flag.
-constexpr double kStrangePull = 6.0;
-constexpr double kMostScatter = 1.5;          // what the pull is held to at most
 constexpr double kStrangeStep = 6.0;          // of the usual step
 constexpr double kSmallestStep_cells = 0.25;  // steps below are never unusual
 constexpr double kSmallestShare = 0.25;       // of the field, to compare two frames by
 constexpr double kVeto_nats = 20.0;           // below the worst of the places that are possible
-constexpr int kPatience = 48;          // lost or doubtful frames before a new template is begun
-constexpr int kWeighEvery = 8;         // frames: weights follow the template's slow change
-constexpr int kAnchorEvery = 4;        // frames: the template wanders slowly
-constexpr double kAnchorPull = 0.2;    // of the anchor's disagreement
-constexpr int kSameBin = 1;            // to either side: the same reflection
-constexpr double kFilled = 0.5;        // of the information
-constexpr double kAnchorReach = 0.04;  // of the field: further away a new anchor is made
-// The leak is told by what is this far from all reflections (measured on a crystal with edges
-// 0.5 nm soft: film seems to follow a third of the leak at 5 bins, a tenth at 10).
-constexpr double kFarWings_bins = 10.0;
-constexpr double kFilmReach = 0.12;    // of the field: further away a new film reference is made
-constexpr double kSmallestFilm = 0.3;  // of the J it promises
+constexpr int kPatience = 48;    // lost or doubtful frames before a new template is begun
+constexpr int kWeighEvery = 8;   // frames: weights follow the template's slow change
+constexpr int kAnchorEvery = 4;  // frames: the template wanders slowly
 
 // The match takes noise for the same all over the field, the taper makes it strongest where the
 // content is: the variance of a sum over tapered content is larger by <w^4> / <w^2>^2 per axis.
@@ -77,26 +59,6 @@ std::size_t max_blocks(const DriftConfig& config) {
   return static_cast<std::size_t>(config.max_match_bins / kBlock);
 }
 
-// template += blend (frame exp(+2 pi i k s) - template) over columns first .. last-1.
-LATTICED_HOT void blend_columns(const Complex* frame, Complex* mean, const Complex* ramp_x,
-                                const Complex* ramp_y, int first, int last, int rows,
-                                std::size_t stride, float blend) {
-  const float* ey = reinterpret_cast<const float*>(ramp_y);
-  for (int kx = first; kx < last; ++kx) {
-    const float xr = ramp_x[kx].real(), xi = ramp_x[kx].imag();
-    const float* f = reinterpret_cast<const float*>(frame + static_cast<std::size_t>(kx) * stride);
-    float* t = reinterpret_cast<float*>(mean + static_cast<std::size_t>(kx) * stride);
-    for (int row = 0; row < rows; ++row) {
-      const float er = ey[2 * row] * xr - ey[2 * row + 1] * xi;
-      const float ei = ey[2 * row] * xi + ey[2 * row + 1] * xr;
-      const float fr = f[2 * row] * er - f[2 * row + 1] * ei;
-      const float fi = f[2 * row] * ei + f[2 * row + 1] * er;
-      t[2 * row] += blend * (fr - t[2 * row]);
-      t[2 * row + 1] += blend * (fi - t[2 * row + 1]);
-    }
-  }
-}
-
 }  // namespace
 
 DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
@@ -104,44 +66,34 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
       config_(config),
       window_(fft.taper_x(), fft.taper_y()),
       taper_excess_(taper_excess(fft.taper_x()) * taper_excess(fft.taper_y())),
-      template_(grid_.spectrum_size()),
+      template_(grid_, config.template_memory_frames),
       bins_(grid_, max_blocks(config)),
       list_(grid_, max_blocks(config)),
-      anchor_(grid_, max_blocks(config)),
-      film_(grid_, max_blocks(config)),
+      anchor_(fft, max_blocks(config)),
+      film_(fft, max_blocks(config), taper_excess_),
       filling_lattice_(grid_, fft.taper_x(), fft.taper_y()),
       landing_(fft, max_blocks(config)),
-      gauge_(grid_),
-      crystal_(grid_, fft.taper_x(), fft.taper_y()),
-      leak_(grid_),
       ramps_(grid_),
       grid_search_(grid_),
       field_search_(grid_) {
-  film_blocks_.reserve(max_blocks(config));
   reset();
 }
 
 void DriftTracker::reset() {
-  frames_learnt_ = frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = stripe_ = 0;
-  has_anchor_ = has_film_ = has_jumped_ = is_behind_ = false;
+  template_.reset();
+  frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = 0;
+  has_jumped_ = is_behind_ = false;
   frames_landed_ = astray_rest_ = kMemoryAfterJump;
+  anchor_.forget();
+  film_.reset();
   landing_.forget();
   filling_ = {};
-  gauge_.reset();
-  leak_.reset();
-  misfit_.fill(1.0);
-  label_phase_.fill(0.0);
-  used_labels_ = ~0u;
+  usual_.reset();
   bins_.reset();
   doubt_.close();
-  usual_pull_ = {};
-  usual_pull_scatter_ = 1.0;
-  memory_ = filling_memory_ = 1;
   home_ = home_variance_ = away_variance_ = scale_variance_ = {};
-  shift_ = sure_shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = template_mean_ = {};
+  shift_ = sure_shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = {};
   innovation_ = 0.0;
-  usual_aperiodic_ = 1.0;
-  usual_scatter_ = 0.0;
 }
 
 void DriftTracker::restart(const DriftPlace& place) {
@@ -153,7 +105,7 @@ void DriftTracker::restart(const DriftPlace& place) {
 }
 
 DriftPlace DriftTracker::place() const noexcept {
-  const Vector2 leak = leak_.leak();
+  const Vector2 leak = film_.leak();
   return {{origin_.x + shift_.x - leak.x, origin_.y + shift_.y - leak.y},
           last_sigma_,
           velocity_,
@@ -162,7 +114,7 @@ DriftPlace DriftTracker::place() const noexcept {
 
 DriftPlace DriftTracker::expected_place() const noexcept {
   DriftPlace out = place();
-  if (frames_learnt_ == 0) return out;  // before the first frame there is no way to have gone
+  if (template_.frames() == 0) return out;  // before the first frame there is no way to have gone
   const DriftMeasurement next = doubtful({shift_.x + velocity_.x, shift_.y + velocity_.y});
   out.drift = next.drift_px;
   out.sigma = next.sigma_drift_px;
@@ -170,14 +122,14 @@ DriftPlace DriftTracker::expected_place() const noexcept {
 }
 
 bool DriftTracker::set_reference() {
-  if (frames_learnt_ == 0) return false;
+  if (template_.frames() == 0) return false;
   make_anchor();
   landing_.forget();
   return true;
 }
 
 MatchResult DriftTracker::match_near(std::uint32_t labels, Vector2 start) {
-  return maximise(list_, labels, start, 0.25 * half_cell(), window_, template_mean_, ramps_);
+  return maximise(list_, labels, start, 0.25 * half_cell(), window_, template_.shift(), ramps_);
 }
 
 double DriftTracker::half_cell() const noexcept {
@@ -185,54 +137,36 @@ double DriftTracker::half_cell() const noexcept {
 }
 
 void DriftTracker::renew_list(const RingNoise& noise, std::span<const Peak> peaks) {
-  if (frames_learnt_ > 1) list_.write_back(template_, template_mean_);
-  // Bins from outside the old list come with the full template's noise, and the new list keeps
-  // them.
-  template_noise_ = {std::max(template_noise_.others, full_noise_),
-                     std::max(template_noise_.filling, full_noise_)};
-  bins_.choose(template_, {template_noise_.others, white_, &noise}, frames_learnt_ < kSettled,
-               peaks);
-  const auto is_any_filling = [this] {
-    return std::any_of(filling_.begin(), filling_.end(),
-                       [](const auto& f) { return f.is_filling; });
-  };
-  if (!is_any_filling()) {  // until now learnt with all else
-    template_noise_.filling = template_noise_.others;
-    filling_memory_ = memory_;
-  }
-  filling_ = filling_lattice_.find({template_, template_noise_.filling, template_mean_},
+  if (template_.frames() > 1) template_.write_back(list_);
+  template_.admit_others();
+  const bool is_young = template_.frames() < kSettled;
+  bins_.choose(template_.mean(), {template_.noise().others, white_, &noise}, is_young, peaks);
+  if (!std::any_of(filling_.begin(), filling_.end(), [](const auto& f) { return f.is_filling; }))
+    template_.join_filling();
+  filling_ = filling_lattice_.find({template_.mean(), template_.noise().filling, template_.shift()},
                                    bins_.reflections());
-  bins_.part_from_lattice(filling_, filling_lattice_.peak(), template_, template_noise_.others,
-                          frames_learnt_ < kSettled);
-  list_.choose(bins_.blocks(), bins_.label_begin(), template_, filling_, template_mean_);
-  gauge_.add(bins_.reflections());
+  bins_.part_from_lattice(filling_, filling_lattice_.peak(), template_.mean(),
+                          template_.noise().others, is_young);
+  list_.choose(bins_.blocks(), bins_.label_begin(), template_.mean(), filling_, template_.shift());
+  film_.watch(bins_.reflections());
   frames_since_renewal_ = 0;
-  // The labels may mean other reflections now: what was learnt about them no longer holds.
-  misfit_.fill(misfit_[0]);
-  label_phase_.fill(0.0);
-  used_labels_ = ~0u;
-}
-
-// Film, edge and thickness together: what knows no unit cells.
-double DriftTracker::aperiodic_j(const MatchResult& match) noexcept {
-  return match.labels[0].j + match.labels[kShapes].j;
-}
-double DriftTracker::expected_aperiodic_j() const noexcept {
-  return list_.expected(0).j + list_.expected(kShapes).j;
+  usual_.forget_labels();
 }
 
 void DriftTracker::begin(const Spectrum& frame, const RingNoise& noise,
                          std::span<const Peak> peaks) {
-  std::copy_n(frame.data(), frame.size(), template_.data());
-  frames_learnt_ = memory_ = filling_memory_ = 1;
   frames_of_beam_ = 2 * config_.template_memory_frames;
-  full_noise_ = template_white_ = usual_white_ = last_white_ = static_cast<double>(noise.white);
-  template_noise_ = {full_noise_, full_noise_};
+  usual_white_ = last_white_ = static_cast<double>(noise.white);
+  template_.begin(frame, usual_white_);
   renew_list(noise, peaks);
 }
 
+FitNoise DriftTracker::fit_noise() const noexcept { return {template_.noise(), white_}; }
+
+double DriftTracker::expected_aperiodic_j() const { return expected_of(list_, kAperiodicLabels).j; }
+
 DriftTracker::Verdict DriftTracker::judge(const MatchResult& match) const {
-  const Expectation expected = expected_j();
+  const Expectation expected = expected_of(list_, usual_.labels());
   Verdict verdict;
   verdict.match = match.sums.j / std::max(expected.j, 1e-30);
   verdict.significance = match.sums.j / std::sqrt(std::max(expected.j, 1e-30));
@@ -249,27 +183,13 @@ bool DriftTracker::is_leap(double step) const noexcept {
           step > std::max(kStrangeStep * usual_step(), 0.3 * half_cell()));
 }
 
-// What makes another place worth a look: film and edge fit worse than they do usually, or they
-// pull towards another place (a score test: the slope of their likelihood, in standard deviations).
-bool DriftTracker::is_cell_strange(const MatchResult& match) const {
-  const double aperiodic = expected_aperiodic_j();
-  const double denial = aperiodic_j(match) / std::max(aperiodic, 1e-30);
-  const double doubt =
-      std::sqrt((1.0 + template_noise_.others / white_) / std::max(aperiodic, 1e-30));
-  if (denial < usual_aperiodic_ - std::max({0.2, 6.0 * doubt, 5.0 * usual_scatter_})) return true;
-  if (denial < 0.4 && 1.0 - denial > 6.0 * doubt) return true;
-  const Vector2 pull = aperiodic_pull(match);
-  return std::hypot(pull.x - usual_pull_.x, pull.y - usual_pull_.y) >
-         kStrangePull * std::max(1.0, usual_pull_scatter_);
-}
-
 // The slope of the likelihood of film and edge, in its standard deviations.
 Vector2 DriftTracker::aperiodic_pull(const MatchResult& match) const {
   const Vector2 window = window_.log_slope(
-      {match.shift_cells.x - template_mean_.x, match.shift_cells.y - template_mean_.y});
+      {match.shift_cells.x - template_.shift().x, match.shift_cells.y - template_.shift().y});
   double gx = 0.0, gy = 0.0, vx = 0.0, vy = 0.0;
   for (const std::size_t l : {std::size_t{0}, kShapes}) {
-    const double variance = 1.0 + template_noise_.others / list_.label_noise(l);
+    const double variance = 1.0 + template_.noise().others / list_.label_noise(l);
     // What the window makes of a field that has moved is no pull.
     gx += match.labels[l].gx - match.labels[l].j * window.x;
     gy += match.labels[l].gy - match.labels[l].j * window.y;
@@ -283,15 +203,15 @@ Vector2 DriftTracker::aperiodic_pull(const MatchResult& match) const {
 // cell, hundreds of them), and the cells around the best.
 void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const MatchResult& near) {
   std::array<FieldPlace, 2 * kPlacesEach> found;
-  list_.write_back(template_, template_mean_);
-  const double noise = std::max(template_noise_.others, full_noise_);
+  template_.write_back(list_);
+  const double noise = std::max(template_.noise().others, template_.full_noise());
   std::size_t count = 0;
   const double apart = std::max(2.0, 0.5 * half_cell());
   for (const bool is_aperiodic : {true, false}) {
     if (is_aperiodic && !has_aperiodic(kPlainAperiodicJ)) continue;
-    count +=
-        field_search_.find({frame, template_, noise, white_, bins_, is_aperiodic, template_mean_},
-                           apart, std::span{found}.subspan(count, kPlacesEach));
+    count += field_search_.find(
+        {frame, template_.mean(), noise, white_, bins_, is_aperiodic, template_.shift()}, apart,
+        std::span{found}.subspan(count, kPlacesEach));
   }
   const Vector2 from = near.shift_cells;
   const double usual = usual_step();
@@ -303,12 +223,12 @@ void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const Ma
   doubt_.open();
   doubt_misfit_.fill(1.0);
   add(from);
-  const MatchResult here = match_near(used_labels_, predicted);
+  const MatchResult here = match_near(usual_.labels(), predicted);
   if (here.is_peak) add(here.shift_cells);
   Vector2 best = from;
   double best_nats = near.is_peak ? place_nats(near) : std::numeric_limits<double>::lowest();
   for (const FieldPlace& place : std::span{found}.first(count)) {
-    const MatchResult match = match_near(used_labels_, place.shift_cells);
+    const MatchResult match = match_near(usual_.labels(), place.shift_cells);
     if (!match.is_peak) continue;
     add(match.shift_cells);
     const double nats = place_nats(match);
@@ -341,21 +261,14 @@ double DriftTracker::place_nats(const MatchResult& match) const {
 
 // How much of the field the template and a frame at this shift both show.
 double DriftTracker::shared_part(Vector2 shift) const noexcept {
-  return window_.share({shift.x - template_mean_.x, shift.y - template_mean_.y});
+  return window_.share({shift.x - template_.shift().x, shift.y - template_.shift().y});
 }
 
 // Steps before this one, as a distance between measured and predicted. Before there were any, a
 // step of half a cell is nothing unusual.
 double DriftTracker::usual_step() const noexcept {
   return std::max(
-      {innovation_, kSmallestStep_cells, frames_learnt_ < kSettled ? half_cell() : 0.0});
-}
-
-Expectation DriftTracker::expected_j() const noexcept {
-  Expectation out;
-  for (std::size_t l = 0; l < kLabels; ++l)
-    if (used_labels_ >> l & 1u) out += list_.expected(l);
-  return out;
+      {innovation_, kSmallestStep_cells, template_.frames() < kSettled ? half_cell() : 0.0});
 }
 
 // This frame's evidence for each of the places in doubt. `match`: at the one the tracker goes on
@@ -365,12 +278,11 @@ bool DriftTracker::weigh_places(MatchResult& match) {
   std::array<double, CellDoubt::kMostPlaces> nats;
   std::array<Vector2, CellDoubt::kMostPlaces> offsets;
   const std::span<const CellDoubt::Place> places = doubt_.places();
-  const double lattice_j = expected_j().j - expected_aperiodic_j();
+  const double lattice_j = expected_of(list_, usual_.labels()).j - expected_aperiodic_j();
   const auto fit = [&](const MatchResult& m) {
-    double filling = 0.0;  // is in the whole field, wherever that is
-    for (std::size_t l = 1; l < kShapes; ++l)
-      if (used_labels_ >> l & 1u && list_.is_filling(l)) filling += m.labels[l].j;
-    return filling + (m.sums.j - filling - aperiodic_j(m)) /
+    // What fills the field is in all of it, wherever that is.
+    const double filling = j_of(m, usual_.labels() & filling_labels(list_));
+    return filling + (m.sums.j - filling - j_of(m, kAperiodicLabels)) /
                          std::max(shared_part(m.shift_cells), kSmallestShare);
   };
   double best_fit = 0.0;
@@ -379,7 +291,7 @@ bool DriftTracker::weigh_places(MatchResult& match) {
     const Vector2 offset = places[i].offset_cells;
     matches[i] = offset.x == 0.0 && offset.y == 0.0
                      ? match
-                     : match_near(used_labels_, {from.x + offset.x, from.y + offset.y});
+                     : match_near(usual_.labels(), {from.x + offset.x, from.y + offset.y});
     if (matches[i].is_peak) best_fit = std::max(best_fit, fit(matches[i]));
   }
   best_fit = std::min(best_fit, lattice_j);  // little shared is badly known
@@ -407,7 +319,7 @@ bool DriftTracker::weigh_places(MatchResult& match) {
     if (best == places.size()) return true;  // none of them shows in this frame: no evidence
     if (!is_tempered)
       for (const std::size_t l : {std::size_t{0}, kShapes})
-        doubt_misfit_[l] = misfit_of(matches[best], l);
+        doubt_misfit_[l] = misfit_of(list_, matches[best], l, fit_noise());
   }
   for (std::size_t i = 0; i < places.size(); ++i)
     if (!is_possible[i]) nats[i] = worst_nats - kVeto_nats;
@@ -421,8 +333,8 @@ bool DriftTracker::weigh_places(MatchResult& match) {
       has_aperiodic(kPlainAperiodicJ) &&
       std::any_of(matches.begin(), matches.begin() + static_cast<std::ptrdiff_t>(places.size()),
                   [&](const MatchResult& m) {
-                    return m.is_peak &&
-                           (reflections_match(m) > kWholeLattice || typical_misfit(m) < kDistorted);
+                    return m.is_peak && (reflections_match(list_, m) > kWholeLattice ||
+                                         typical_misfit(list_, m, fit_noise()) < kDistorted);
                   });
   doubt_.weigh({nats.data(), places.size()}, {offsets.data(), places.size()}, misfit,
                may_be_elsewhere);
@@ -435,54 +347,29 @@ bool DriftTracker::weigh_places(MatchResult& match) {
   return !is_decided;
 }
 
-double DriftTracker::misfit_of(const MatchResult& match, std::size_t label) const {
-  const double noise = list_.is_filling(label) ? template_noise_.filling : template_noise_.others;
-  return list_.misfit(label, match.labels[label], noise, white_);
-}
-
 // Where no lattice carries the match: more of film and edge than there can be. Something else has
 // come into the field, brighter than they are, and fits.
 bool DriftTracker::is_foreign(const MatchResult& match) const {
   const double expected = expected_aperiodic_j();
-  if (!has_aperiodic(kPlainAperiodicJ) || expected < 0.5 * expected_j().j) return false;
+  if (!has_aperiodic(kPlainAperiodicJ) || expected < 0.5 * expected_of(list_, usual_.labels()).j)
+    return false;
   if (frames_of_beam_ < 2 * config_.template_memory_frames) return false;  // of another beam
-  const double is = aperiodic_j(match) * usual_white_ / white_;
+  const double is = j_of(match, kAperiodicLabels) * usual_white_ / white_;
   return is > kMostAperiodic * expected + 5.0 * std::sqrt(expected);
-}
-
-double DriftTracker::typical_misfit(const MatchResult& match) const {
-  double sum = 0.0, weights = 0.0;
-  for (std::size_t l = 1; l < kShapes; ++l) {
-    const double power = list_.expected(l).power;
-    sum += power * misfit_of(match, l);
-    weights += power;
-  }
-  return weights > 0.0 ? sum / weights : 1.0;
 }
 
 // Film and edge are more than the list's choice among noise, whose promise is not kept, and more
 // than the wings of the reflections.
 bool DriftTracker::has_aperiodic(double least_j) const noexcept {
-  double reflections = 0.0;
-  for (std::size_t l = 1; l < kShapes; ++l)
-    if (!list_.is_filling(l)) reflections += list_.expected(l).j;  // those have no wings left
-  return expected_aperiodic_j() > std::max(least_j, kWingsShare * reflections);
+  // Those that fill the field have no wings left.
+  const Expectation reflections = expected_of(list_, kReflectionLabels & ~filling_labels(list_));
+  return expected_aperiodic_j() > std::max(least_j, kWingsShare * reflections.j);
 }
 
 // They are, and are found as they were promised.
 bool DriftTracker::is_aperiodic_told(const MatchResult& match) const {
-  return has_aperiodic(kToldJ) && usual_aperiodic_ > 0.5 &&
-         aperiodic_j(match) > 0.5 * expected_aperiodic_j();
-}
-
-// J of the reflections over what the template promises: 1 = a shifted copy of the lattice.
-double DriftTracker::reflections_match(const MatchResult& match) const {
-  double is = 0.0, expected = 0.0;
-  for (std::size_t l = 1; l < kShapes; ++l) {
-    is += match.labels[l].j;
-    expected += list_.expected(l).j;
-  }
-  return is / std::max(expected, 1e-30);
+  return has_aperiodic(kToldJ) && usual_.aperiodic() > 0.5 &&
+         j_of(match, kAperiodicLabels) > 0.5 * expected_aperiodic_j();
 }
 
 // Nobody has seen where the specimen went: it may have gone as far as there is anything left of the
@@ -496,225 +383,45 @@ void DriftTracker::doubt_place(Vector2 sigma) noexcept {
 // iteratively reweighted least squares, taken only when the fit is worse than was assumed.
 MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& first) {
   if (!first.is_peak) return first;
-  std::array<double, kLabels> frame_noise;
+  std::array<double, kLabels> misfit = usual_.misfit();
   bool is_worse = false;
   for (std::size_t l = 0; l < kLabels; ++l) {
-    const double misfit = misfit_of(first, l);
-    is_worse |= white_ * misfit > 1.5 * list_.label_noise(l);
-    frame_noise[l] = white_ * std::max(misfit, misfit_[l]);
+    const double is = misfit_of(list_, first, l, fit_noise());
+    is_worse |= white_ * is > 1.5 * list_.label_noise(l);
+    misfit[l] = std::max(is, misfit[l]);
   }
   if (!is_worse) return first;
-  list_.weigh(template_noise_, frame_noise);
+  list_.weigh(template_.noise(), noise_by_label(white_, misfit));
   list_.load(frame);
   was_reweighed_ = true;
-  const MatchResult again = match_near(used_labels_, first.shift_cells);
+  const MatchResult again = match_near(usual_.labels(), first.shift_cells);
   if (again.is_peak) return again;
   // Back to the weights that `first` was summed with: its J is judged by what the list expects.
-  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
-  list_.weigh(template_noise_, frame_noise);
+  list_.weigh(template_.noise(), noise_by_label(white_, usual_.misfit()));
   list_.load(frame);
   return first;
 }
 
-// The mean motion of the plainest reflections: phases of their coefficients against the template's
-// under a Hann window, least squares over them. What a frame distorted by the scan means by
-// "drift": the match would follow the rows that happen to agree best (measured on a real movie:
-// 0.03 px from an all-pairs registration, against 1.2 px of the match).
-bool DriftTracker::average_of_reflections(const Spectrum& frame, MatchResult& match) {
-  list_.write_back(template_, template_mean_);
-  struct Phase {
-    Vector2 g;
-    double cycles = 0.0, weight = 0.0;
-  };
-  FixedVector<Phase, kLabels> phases;
-  // Only those of a third of the strongest amplitude: higher orders would wrap.
-  const float plain = bins_.reflections().empty() ? 0.0f : 0.1f * bins_.reflections()[0].power;
-  for (const Peak& peak : bins_.reflections()) {
-    if (peak.power < plain) continue;
-    std::complex<double> cross{};
-    for (int dx = -1; dx <= 1; ++dx)
-      for (int dy = -1; dy <= 1; ++dy)
-        cross +=
-            std::complex<double>(hann_bin(grid_, frame, peak.kx + dx, peak.ky + dy) *
-                                 std::conj(hann_bin(grid_, template_, peak.kx + dx, peak.ky + dy)));
-    const Vector2 g{static_cast<double>(peak.kx) / grid_.width,
-                    static_cast<double>(peak.ky) / grid_.height};
-    double cycles = -std::arg(cross) / (2.0 * std::numbers::pi);
-    cycles += std::round(g.x * match.shift_cells.x + g.y * match.shift_cells.y - cycles);
-    phases.push_back({g, cycles, std::abs(cross)});
-  }
-  double axx = 0, axy = 0, ayy = 0, bx = 0, by = 0;
-  for (const Phase& p : phases) {
-    axx += p.weight * p.g.x * p.g.x;
-    axy += p.weight * p.g.x * p.g.y;
-    ayy += p.weight * p.g.y * p.g.y;
-    bx += p.weight * p.g.x * p.cycles;
-    by += p.weight * p.g.y * p.cycles;
-  }
-  const double det = axx * ayy - axy * axy;
-  if (phases.size() < 2 || det < 0.02 * axx * ayy) return false;  // collinear: one axis is free
-  const Vector2 s{(ayy * bx - axy * by) / det, (axx * by - axy * bx) / det};
-  double misfit = 0.0, weights = 0.0;
-  for (const Phase& p : phases) {
-    const double residual = p.g.x * s.x + p.g.y * s.y - p.cycles;
-    misfit += p.weight * residual * residual;
-    weights += p.weight;
-  }
-  const double variance = misfit / weights;  // cycles^2 of one phase
-  if (variance > 0.1 * 0.1) return false;
-  // A fit to few phases knows its own scatter badly: at least a hundredth of a cycle is assumed.
-  const double per_phase =
-      std::max(variance, 1e-4) * weights / std::max(1.0, static_cast<double>(phases.size()) - 2.0);
-  match.shift_cells = s;
-  match.covariance = {per_phase * ayy / det, -per_phase * axy / det, per_phase * axx / det};
-  return true;
-}
-
-void DriftTracker::watch_reflections(const MatchResult& match) {
-  // Only where the rest is enough to stand on may reflections be left out.
-  const bool may_leave_out = can_stand_alone(list_);
-  for (std::size_t l = 1; l < kShapes; ++l) {
-    const double expected = list_.expected(l).j;
-    if (expected < 50.0) continue;  // too faint to have a phase of its own
-    const MatchSums& sums = match.labels[l];
-    const double phase = std::atan2(sums.j_imag, sums.j);
-    constexpr double kMemory = 0.1;
-    label_phase_[l] += kMemory * (phase - label_phase_[l]);
-    const double sigma = std::sqrt(kMemory / 2.0 / expected) * std::sqrt(misfit_[l]);
-    const double limit = std::max(0.1, 5.0 * sigma);
-    const std::uint32_t bit = 1u << l;
-    if (may_leave_out && std::abs(label_phase_[l]) > limit)
-      used_labels_ &= ~bit;
-    else if (!may_leave_out || std::abs(label_phase_[l]) < 0.4 * limit)
-      used_labels_ |= bit;
-  }
-}
-
-// A lattice that fills the field says nearly all that is known, along both axes.
-bool DriftTracker::is_filled(const MatchList& list) {
-  Expectation all, filling;
-  for (std::size_t l = 0; l < kLabels; ++l) {
-    all += list.expected(l);
-    if (list.is_filling(l)) filling += list.expected(l);
-  }
-  return filling.gxx > kFilled * all.gxx && filling.gyy > kFilled * all.gyy;
+void DriftTracker::take_mean_motion(const Spectrum& frame, MatchResult& match) {
+  template_.write_back(list_);
+  const std::optional<MeanMotion> motion =
+      mean_motion(grid_, frame, template_.mean(), bins_.reflections(), match.shift_cells);
+  if (!motion) return;
+  match.shift_cells = motion->shift_cells;
+  match.covariance = motion->covariance;
 }
 
 void DriftTracker::make_anchor() {
-  list_.write_back(template_, template_mean_);
-  anchor_.choose(list_.block_list(), list_.label_begin(), template_, filling_, template_mean_);
-  std::array<double, kLabels> frame_noise;
-  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
-  anchor_.weigh(template_noise_, frame_noise);
-  anchor_reflections_.clear();
-  for (const Peak& peak : bins_.reflections()) (void)anchor_reflections_.push_back(peak);
-  anchor_place_ = shift_;
-  anchor_mean_ = template_mean_;
-  has_anchor_ = true;
+  template_.write_back(list_);
+  anchor_.make(template_, list_, bins_, filling_, noise_by_label(white_, usual_.misfit()), shift_);
 }
 
-// Whether film and edge alone fix the shift to within seven times the error of everything.
-bool DriftTracker::can_stand_alone(const MatchList& list) {
-  Expectation all;
-  for (std::size_t l = 0; l < kLabels; ++l) all += list.expected(l);
-  const Expectation& aperiodic = list.expected(0);
-  return aperiodic.gxx > 0.02 * all.gxx && aperiodic.gyy > 0.02 * all.gyy;
-}
-
-// The anchor's labels that are used as the list's are: a reflection may have another label by now.
-// When the field has moved far, those of the lattice that fills it.
-std::uint32_t DriftTracker::anchor_labels(bool is_far) const {
-  std::uint32_t out = is_far ? 0u : used_labels_ & (1u | 1u << kShapes);
-  const auto now = bins_.reflections();
-  for (std::size_t l = 1; l <= anchor_reflections_.size(); ++l) {
-    if (is_far && !anchor_.is_filling(l)) continue;
-    const Peak& then = anchor_reflections_[l - 1];
-    for (std::size_t m = 1; m <= now.size(); ++m)
-      if (used_labels_ >> m & 1u && std::abs(then.kx - now[m - 1].kx) <= kSameBin &&
-          std::abs(then.ky - now[m - 1].ky) <= kSameBin)
-        out |= 1u << l;
-  }
-  return out;
-}
-
-// Where this frame is learnt into the template: at its shift, pulled a little towards what the
-// anchor says. So the template's random walk (blend x sigma per frame) is bounded, and the anchor's
-// own error, common to all frames, does not add to any single one.
-Vector2 DriftTracker::anchored(const Spectrum& frame, Vector2 shift) {
-  if (!has_anchor_ || frames_learnt_ % kAnchorEvery != 0) return shift;
-  anchor_.load(frame);
-  const double away = std::hypot(shift.x - anchor_place_.x, shift.y - anchor_place_.y);
-  const bool is_far = away > kAnchorReach * std::min(grid_.width, grid_.height);
-  const std::uint32_t used = anchor_labels(is_far);
-  const MatchResult match =
-      maximise(anchor_, used, shift, 0.25 * half_cell(), window_, anchor_mean_, ramps_);
-  Expectation expected;
-  for (std::size_t l = 0; l < kLabels; ++l)
-    if (used >> l & 1u) expected += anchor_.expected(l);
-  const double agreement = match.sums.j / std::max(expected.j, 1e-30);
-  const Vector2 off{match.shift_cells.x - shift.x, match.shift_cells.y - shift.y};
-  if (!match.is_peak || agreement < 0.5 || std::hypot(off.x, off.y) > 0.25 * half_cell()) {
-    // Far away it can only say where within a cell: what it is off by there has grown with the way.
-    if (agreement < 0.2 || is_far) has_anchor_ = false;
-    return shift;
-  }
-  return {shift.x + kAnchorPull * off.x, shift.y + kAnchorPull * off.y};
-}
-
-void DriftTracker::make_film() {
-  list_.write_back(template_, template_mean_);
-  film_blocks_.clear();
-  for (const MatchBlock& block : list_.block_list().first(list_.label_begin()[1]))
-    if (bins_.nearest_reflection(block).second >= kFarWings_bins) film_blocks_.push_back(block);
-  std::array<std::uint32_t, kLabels + 1> film_begin;
-  film_begin.fill(static_cast<std::uint32_t>(film_blocks_.size()));
-  film_begin[0] = 0;
-  film_.choose(film_blocks_, film_begin, template_, {}, template_mean_);
-  std::array<double, kLabels> frame_noise;
-  frame_noise.fill(white_);
-  film_.weigh(template_noise_, frame_noise);
-  film_place_ = shift_;
-  film_mean_ = template_mean_;
-  film_white_ = white_;
-  frames_without_film_ = 0;
-  has_film_ = true;
-  // Its own place is as well known as the frames in it say.
-  const Expectation& expected = film_.expected(0);
-  const double frames = std::max(1.0, white_ / std::max(template_noise_.others, 1e-30));
-  const CrystalPlace place = crystal_.place(template_, bins_.reflections());
-  leak_.begin(place, {taper_excess_ / (frames * std::max(expected.gxx, 1e-12)),
-                      taper_excess_ / (frames * std::max(expected.gyy, 1e-12))});
-}
-
-// How far the lattice has carried the match away from film and edge (drift_leak.hpp).
+// How far the lattice has carried the match away from film and edge.
 void DriftTracker::follow_lattice(const Spectrum& frame, const MatchResult& match) {
-  gauge_.measure(frame);
-  const Vector2 shift = match.shift_cells;
-  leak_.advance(gauge_.deformation(), shift);
-  const double reach = kFilmReach * std::min(grid_.width, grid_.height);
-  if (has_film_ && (frames_without_film_ > kPatience ||
-                    std::hypot(shift.x - film_place_.x, shift.y - film_place_.y) > reach))
-    has_film_ = false;
-  if (!has_film_) {
-    if (frames_learnt_ >= config_.anchor_frames) make_film();
-    return;
-  }
-  const double variance = std::min(match.covariance.xx, match.covariance.yy);
-  if (frames_learnt_ % kAnchorEvery != 0 && !leak_.matters(variance)) return;
-  const Expectation& expected = film_.expected(0);
-  if (expected.gxx <= 0.0 || expected.gyy <= 0.0) return;
-  film_.load(frame);
-  const MatchResult film =
-      maximise(film_, 1u, shift, 0.25 * half_cell(), window_, film_mean_, ramps_);
-  const Vector2 off{shift.x - film.shift_cells.x, shift.y - film.shift_cells.y};
-  const double excess = taper_excess_ * white_ / film_white_;
-  if (!film.is_peak || film.sums.j < kSmallestFilm * expected.j ||
-      std::hypot(off.x, off.y) > half_cell()) {
-    ++frames_without_film_;
-    return;
-  }
-  frames_without_film_ = 0;
-  leak_.learn(off, {excess * film.covariance.xx, excess * film.covariance.yy});
+  film_.follow({frame, match, white_, half_cell(), template_.frames() % kAnchorEvery == 0});
+  if (!film_.is_wanted() || template_.frames() < config_.anchor_frames) return;
+  template_.write_back(list_);
+  film_.make(template_, list_, bins_, white_, shift_);
 }
 
 // Frames of the running mean, so that what is in it is still in the field: a specimen that drifts
@@ -727,56 +434,16 @@ int DriftTracker::longest_memory() const noexcept {
 }
 
 void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
-  const double away =
-      std::hypot(match.shift_cells.x - anchor_place_.x, match.shift_cells.y - anchor_place_.y);
-  // The field has moved on: a new anchor is made from the template. That of a lattice that fills
-  // the field, wherever that is, holds.
-  if (away > kAnchorReach * std::min(grid_.width, grid_.height) && !is_filled(anchor_))
-    has_anchor_ = false;
+  anchor_.move_on(match.shift_cells);
   follow_lattice(frame, match);
-  const Vector2 place = anchored(frame, match.shift_cells);
-  for (std::size_t l = 0; l < kLabels; ++l) misfit_[l] += 0.1 * (misfit_of(match, l) - misfit_[l]);
-  watch_reflections(match);
-
-  const double aperiodic = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
-  const double unusual = std::clamp(aperiodic, 0.0, 1.5) - usual_aperiodic_;
-  usual_scatter_ += 0.1 * (std::min(std::abs(unusual), 0.1) - usual_scatter_);
-  usual_aperiodic_ = std::min(1.0, usual_aperiodic_ + 0.1 * unusual);
-
-  const Vector2 pull = aperiodic_pull(match);
-  const Vector2 change{pull.x - usual_pull_.x, pull.y - usual_pull_.y};
-  usual_pull_ = {usual_pull_.x + 0.1 * change.x, usual_pull_.y + 0.1 * change.y};
-  usual_pull_scatter_ +=
-      0.1 * (std::min(0.8 * std::hypot(change.x, change.y), kMostScatter) - usual_pull_scatter_);
-
-  ++frames_learnt_;
-  memory_ = std::min(memory_ + 1, longest_memory());
-  const float blend = 1.0f / static_cast<float>(memory_);
-  template_white_ += static_cast<double>(blend) * (white_ - template_white_);
-  ramps_.set(place);
-  filling_memory_ = std::min(filling_memory_ + 1, config_.template_memory_frames);
-  const float filling_blend = 1.0f / static_cast<float>(filling_memory_);
-  list_.update(frame, ramps_, blend, filling_blend);
-  template_mean_.x += static_cast<double>(blend) * (place.x - template_mean_.x);
-  template_mean_.y += static_cast<double>(blend) * (place.y - template_mean_.y);
-  // The full template is renewed in stripes: it only has to know where new information grows.
-  const bool is_young = frames_learnt_ <= kYoung;
-  const int first = is_young ? 0 : stripe_ * grid_.kx_count / kStripes;
-  const int last = is_young ? grid_.kx_count : (stripe_ + 1) * grid_.kx_count / kStripes;
-  blend_columns(frame.data(), template_.data(), ramps_.x(), ramps_.y(), first, last, grid_.height,
-                grid_.column_stride, is_young ? blend : static_cast<float>(kStripeBlend));
-  stripe_ = (stripe_ + 1) % kStripes;
-  // White noise of a running mean: (1 - b)^2 of the old and b^2 of the new.
-  const auto noise_after = [this](double before, double b) {
-    return (1.0 - b) * (1.0 - b) * before + b * b * white_;
-  };
-  template_noise_ = {noise_after(template_noise_.others, static_cast<double>(blend)),
-                     noise_after(template_noise_.filling, static_cast<double>(filling_blend))};
-  full_noise_ =
-      is_young ? template_noise_.others
-               : full_noise_ + (noise_after(full_noise_, kStripeBlend) - full_noise_) / kStripes;
+  const Vector2 place =
+      template_.frames() % kAnchorEvery == 0
+          ? anchor_.pulled({frame, match.shift_cells, usual_.labels(), half_cell()}, bins_)
+          : match.shift_cells;
+  usual_.learn(list_, match, fit_noise(), aperiodic_pull(match));
+  template_.learn(frame, place, white_, longest_memory(), list_, ramps_);
   is_behind_ |= shared_part(place) < kBehind;
-  if (!has_anchor_ && frames_learnt_ >= config_.anchor_frames) make_anchor();
+  if (!anchor_.is_made() && template_.frames() >= config_.anchor_frames) make_anchor();
 }
 
 // How well the template's own place is known for a frame at this shift. Film moves the frequencies
@@ -809,7 +476,7 @@ Vector2 DriftTracker::scale_variance() const noexcept {
 
 DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
   DriftMeasurement out;
-  const Vector2 leak = leak_.leak();
+  const Vector2 leak = film_.leak();
   out.drift_px = {origin_.x + shift.x - leak.x, origin_.y + shift.y - leak.y};
   const double doubt = half_cell() + innovation_ * std::sqrt(1.0 + frames_lost_);
   const Vector2 place = place_sigma(shift);
@@ -819,7 +486,7 @@ DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
 }
 
 DriftMeasurement DriftTracker::skip() {
-  if (frames_learnt_ > 0) {
+  if (template_.frames() > 0) {
     shift_ = {shift_.x + velocity_.x, shift_.y + velocity_.y};
     // A way that nobody has seen for so long leads nowhere in particular.
     if (++frames_lost_ >= kPatience) velocity_ = {};
@@ -832,8 +499,8 @@ DriftMeasurement DriftTracker::skip() {
 DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& verdict,
                                       bool is_ambiguous) {
   DriftMeasurement out;
-  const Vector2 leak = leak_.leak();
-  const LatticeLeak::Doubt doubt = leak_.doubt();
+  const Vector2 leak = film_.leak();
+  const LatticeLeak::Doubt doubt = film_.doubt();
   out.drift_px = {origin_.x + match.shift_cells.x - leak.x,
                   origin_.y + match.shift_cells.y - leak.y};
   out.sigma_drift_px = {std::sqrt(taper_excess_ * match.covariance.xx + doubt.random.x),
@@ -854,15 +521,15 @@ DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& v
 
 // The best match within a cell of the prediction.
 MatchResult DriftTracker::match_expected(const Spectrum& frame, Vector2 predicted) {
-  const MatchResult match = reweighed(frame, match_near(used_labels_, predicted));
+  const MatchResult match = reweighed(frame, match_near(usual_.labels(), predicted));
   const Verdict verdict = judge(match);
   if (verdict.is_accepted && verdict.match >= kPlainMatch) return match;
   // A fine reflection has maxima of its own: look over the whole cell before doubting more.
   const double step =
       std::min(half_cell() / GridSearch::kReach,
                bins_.finest_period_cells() > 0.0 ? bins_.finest_period_cells() / 3.0 : 1.0);
-  const Vector2 start = grid_search_.best(list_, used_labels_, predicted, step, ramps_);
-  const MatchResult other = match_near(used_labels_, start);
+  const Vector2 start = grid_search_.best(list_, usual_.labels(), predicted, step, ramps_);
+  const MatchResult other = match_near(usual_.labels(), start);
   // J is a log-likelihood: a step is as good as J and how usual it is.
   const double usual = usual_step();
   const auto nats = [&](const MatchResult& m) {
@@ -912,7 +579,7 @@ void DriftTracker::step_to(const MatchResult& match, Vector2 predicted) {
 void DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
   has_jumped_ = false;
   astray_rest_ = kMemoryAfterJump;
-  memory_ = std::min(memory_, kMemoryAfterJump);
+  template_.shorten_memory(kMemoryAfterJump);
   const bool is_near = shared_part(match.shift_cells) > kNearlyAll;
   if (is_near || !land(frame, match)) doubt_landing(match);
 }
@@ -933,28 +600,27 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
   if (!is_rested || shared_part(match.shift_cells) < kSmallestShare) return false;
   for (std::size_t l = 1; l < kShapes; ++l)
     if (list_.is_filling(l)) return false;
-  list_.write_back(template_, template_mean_);
-  const DriftLanding::Field left{template_mean_,  template_noise_.others, full_noise_,
-                                 template_white_, away_variance_,         leak_.leak()};
+  template_.write_back(list_);
+  const DriftLanding::Field left{template_.shift(),      template_.noise().others,
+                                 template_.full_noise(), template_.white(),
+                                 away_variance_,         film_.leak()};
   const double sigma =
       std::sqrt(taper_excess_ * std::min(match.covariance.xx, match.covariance.yy));
-  const std::optional<DriftLanding::Landing> landing = landing_.land(
-      {frame, match.shift_cells, sigma, list_, used_labels_, white_, misfit_, 0.25 * half_cell()},
-      left, template_);
+  const std::optional<DriftLanding::Landing> landing =
+      landing_.land({frame, match.shift_cells, sigma, list_, usual_.labels(), white_,
+                     usual_.misfit(), 0.25 * half_cell()},
+                    left, template_.mean());
   if (!landing) return false;
   frames_landed_ = 0;
   is_behind_ = false;
-  has_anchor_ = has_film_ = false;  // they are of the template, and have its errors
-  shift_ = template_mean_ = landing->shift_cells;
-  template_noise_ = {landing->field.noise, landing->field.noise};
-  full_noise_ = landing->field.full_noise;
-  template_white_ = landing->field.white;
-  list_.choose(bins_.blocks(), bins_.label_begin(), template_, filling_, template_mean_);
-  std::array<double, kLabels> frame_noise;
-  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
-  list_.weigh(template_noise_, frame_noise);
+  anchor_.forget();  // they are of the template, and have its errors
+  film_.forget();
+  shift_ = landing->shift_cells;
+  template_.replaced(shift_, landing->field.noise, landing->field.full_noise, landing->field.white);
+  list_.choose(bins_.blocks(), bins_.label_begin(), template_.mean(), filling_, shift_);
+  list_.weigh(template_.noise(), noise_by_label(white_, usual_.misfit()));
   list_.load(frame);
-  match = match_near(used_labels_, shift_);  // for what is learnt of its fit
+  match = match_near(usual_.labels(), shift_);  // for what is learnt of its fit
   match.shift_cells = shift_;
   const Covariance &all = match.covariance, &shared = landing->covariance;
   // What is new in the field lies where this frame was said to be: by what that part knows.
@@ -975,12 +641,12 @@ void DriftTracker::doubt_landing(const MatchResult& match) noexcept {
   double misfit = 0.0, all = 0.0;
   for (std::size_t l = 0; l < kLabels; ++l) {
     const double information = list_.expected(l).gxx + list_.expected(l).gyy;
-    misfit += information * (1.0 - 1.0 / misfit_of(match, l));
+    misfit += information * (1.0 - 1.0 / misfit_of(list_, match, l, fit_noise()));
     all += information;
   }
   // Going back undoes it: it depends on the two places, not on the way. So it counts from the field
   // of which enough is left here.
-  if (away_variance_.x == 0.0) home_ = template_mean_;
+  if (away_variance_.x == 0.0) home_ = template_.shift();
   const double share = window_.share({shift_.x - home_.x, shift_.y - home_.y});
   const double kept =
       kKeptError * kKeptError * (1.0 - share) * taper_excess_ * misfit / std::max(all, 1e-30);
@@ -994,7 +660,7 @@ void DriftTracker::doubt_landing(const MatchResult& match) noexcept {
 DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noise,
                                      std::span<const Peak> peaks) {
   white_ = std::max(static_cast<double>(noise.white), 1e-20);
-  const bool is_first = frames_learnt_ == 0;
+  const bool is_first = template_.frames() == 0;
   if (is_first) begin(frame, noise, peaks);
   // A beam that is brighter at once brings more of everything, noise included.
   const double brighter = white_ / last_white_;
@@ -1005,21 +671,20 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const bool is_due =
       !doubt_.is_open() && frames_lost_ == 0 &&
       (frames_since_renewal_ >= 32 ||
-       (frames_learnt_ < 32 && std::has_single_bit(static_cast<unsigned>(frames_learnt_))));
+       (template_.frames() < 32 && std::has_single_bit(static_cast<unsigned>(template_.frames()))));
   if (!is_first && is_due) renew_list(noise, peaks);
   ++frames_since_renewal_;
 
-  std::array<double, kLabels> frame_noise;
-  for (std::size_t l = 0; l < kLabels; ++l) frame_noise[l] = white_ * misfit_[l];
-  if (is_first || is_due || frames_learnt_ < 32 || frames_learnt_ % kWeighEvery == 0 ||
+  if (is_first || is_due || template_.frames() < 32 || template_.frames() % kWeighEvery == 0 ||
       was_reweighed_)
-    list_.weigh(is_first ? TemplateNoise{} : template_noise_, frame_noise);
+    list_.weigh(is_first ? TemplateNoise{} : template_.noise(),
+                noise_by_label(white_, usual_.misfit()));
   was_reweighed_ = false;
   // What a lattice that is gone has said keeps its doubt.
   if ((is_first || is_due) && is_filled(list_)) scale_variance_ = scale_variance();
   list_.load(frame);
   if (is_first) {
-    MatchResult match = match_near(used_labels_, {});
+    MatchResult match = match_near(usual_.labels(), {});
     match.shift_cells = {};
     return report(match, judge(match), false);
   }
@@ -1031,7 +696,8 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   const double apart =
       std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
   if (!doubt_.is_open() &&
-      (!verdict.is_accepted || is_foreign(match) || is_cell_strange(match) || is_leap(apart)))
+      (!verdict.is_accepted || is_foreign(match) ||
+       usual_.is_strange(list_, match, fit_noise(), aperiodic_pull(match)) || is_leap(apart)))
     open_doubt(frame, predicted, match);
   bool is_ambiguous = false;
   if (doubt_.is_open()) {
@@ -1042,9 +708,10 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   if (!verdict.is_accepted || is_foreign(match)) return lose(frame, noise, peaks, verdict.match);
   // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
   // no shifted copy of the field but a distorted one.
-  const double aperiodic_match = aperiodic_j(match) / std::max(expected_aperiodic_j(), 1e-30);
-  if (aperiodic_match < kRigidMatch && typical_misfit(match) > kDistorted)
-    (void)average_of_reflections(frame, match);
+  const double aperiodic_match =
+      j_of(match, kAperiodicLabels) / std::max(expected_aperiodic_j(), 1e-30);
+  if (aperiodic_match < kRigidMatch && typical_misfit(list_, match, fit_noise()) > kDistorted)
+    take_mean_motion(frame, match);
   step_to(match, predicted);
   ++frames_landed_;
   if (has_jumped_ && !is_ambiguous)
