@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kReflectionReach = 4;  // bins round a reflection that are taken whole
 constexpr float kPlainReflectionSnr = 6.0f;
+constexpr float kPlain = 0.15f;       // of the strongest one's amplitude: tells of the cell
 constexpr double kLowFringes = 14.0;  // fewer across the field: shapes, not texture
 // The lattice's wings: what is that near to a reflection, or that much above its ring, goes with
 // the lattice.
@@ -162,9 +163,7 @@ DriftBins::Tails DriftBins::tails_in(MatchBlock block,
 // Translations that leave the plainest reflections where they are: two non-collinear ones span a
 // lattice, its real-space cell is reduced (Gauss).
 void DriftBins::measure_cell() {
-  translations_.clear();
-  finest_period_cells_ = 0.0;
-  const float plain = reflections_.empty() ? 0.0f : std::max(8.0f, 0.15f * reflections_[0].snr);
+  const float plain = reflections_.empty() ? 0.0f : kPlain * reflections_[0].snr;
   Vector2 g1, g2;
   double length1 = 1e30, length2 = 1e30, longest = 0.0;
   const auto for_each_plain = [&](const auto& act) {
@@ -180,12 +179,16 @@ void DriftBins::measure_cell() {
     if (length < length1) g1 = g, length1 = length;
   });
   if (longest == 0.0) return;
-  finest_period_cells_ = 1.0 / longest;
   for_each_plain([&](Vector2 g, double length) {
     const double sine = std::abs(g1.x * g.y - g1.y * g.x) / (length1 * length);
     if (sine > 0.25 && length < length2) g2 = g, length2 = length;
   });
-  if (length2 > 1e29) {
+  const bool is_row = length2 > 1e29;
+  // At low dose a frame shows few reflections: what it does not show is still there.
+  if (is_row && translations_.size() > 1) return;
+  finest_period_cells_ = 1.0 / longest;
+  translations_.clear();
+  if (is_row) {
     translations_.push_back({g1.x / (length1 * length1), g1.y / (length1 * length1)});
     return;
   }

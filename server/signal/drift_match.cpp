@@ -607,6 +607,7 @@ struct NewtonStep {
 // Of the steepest curvature: flatter is level. The doubt along a ridge is a thousand times that
 // across it.
 constexpr double kLevel = 1e-6;
+constexpr double kTurnBack = 0.3;  // of the longest step, after one that was too long
 
 NewtonStep newton_step(MatchSums s, const Expectation& expected) {
   NewtonStep out;
@@ -640,6 +641,9 @@ MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double 
     if (used >> label & 1u) expected += list.expected(label);
   // The few bins that say most bring the start near enough for one pass over all.
   std::uint32_t leading = leading_labels(list, used, expected);
+  // Where noise has flattened the top Newton's step leads beyond it, to and fro for ever.
+  double reach = max_step_cells;
+  Vector2 last;
   for (int step = 0; step < 16; ++step) {
     ramps.set(out.shift_cells);
     out.sums = {};
@@ -661,11 +665,14 @@ MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double 
     s.gy -= cut_j * pull.y;
     const NewtonStep newton = newton_step(s, expected);
     const double length = std::hypot(newton.dx, newton.dy);
-    const double held = length > max_step_cells ? max_step_cells / length : 1.0;
+    if (newton.dx * last.x + newton.dy * last.y < 0.0 && length > 0.5 * std::hypot(last.x, last.y))
+      reach *= kTurnBack;
+    const double held = length > reach ? reach / length : 1.0;
+    last = {held * newton.dx, held * newton.dy};
     // Newton's error squares: a step this small ends closer than a ten-thousandth of a cell.
     const bool is_there = newton.is_concave && length < 0.01;
-    out.shift_cells.x += held * newton.dx;
-    out.shift_cells.y += held * newton.dy;
+    out.shift_cells.x += last.x;
+    out.shift_cells.y += last.y;
     if (is_there && leading == 0) {
       // Variance of a maximum: inverse curvature, gradient noise, inverse curvature.
       const double pxx = newton.ixx * expected.gxx + newton.ixy * expected.gxy;

@@ -24,6 +24,7 @@ constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in 
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
 constexpr double kWingsShare = 0.01;        // of the reflections' J: less may be their own wings
+constexpr double kNextDoor_nats = 5.0;      // under noise in less than a frame of a thousand
 constexpr double kMostAperiodic = 1.3;      // of the J it promises, and five of its deviations
 // Noise over that of the frame before: more, and the beam was turned up.
 constexpr double kSameBeam = 1.8;
@@ -183,6 +184,31 @@ bool DriftTracker::is_leap(double step) const noexcept {
           step > std::max(kStrangeStep * usual_step(), 0.3 * half_cell()));
 }
 
+// What makes other places worth a look.
+bool DriftTracker::is_strange(const MatchResult& match) {
+  const Vector2 pull = aperiodic_pull(match);
+  return is_foreign(match) || usual_.is_strange(list_, match, fit_noise(), pull) ||
+         is_better_next_door(match, pull);
+}
+
+// A step of nearly one cell looks like a small one, and at low dose neither the fit of film and
+// edge nor their slope denies it. Shapes as wide as the field are few bins: they are asked of the
+// cells around at once, where the slope says that it is worth it.
+bool DriftTracker::is_better_next_door(const MatchResult& match, Vector2 pull) {
+  if (!usual_.is_unusual(pull) || list_.expected(kShapes).j < kNextDoor_nats) return false;
+  const auto nats = [&](Vector2 shift) {
+    ramps_.set(shift);
+    return presence_nats(list_.sum(kShapes, ramps_).j,
+                         shared_part(shift) * list_.expected(kShapes).j);
+  };
+  const Vector2 at = match.shift_cells;
+  const double here = nats(at);
+  const FixedVector<Vector2, 8> ways = cells_around();
+  return std::any_of(ways.begin(), ways.end(), [&](Vector2 way) {
+    return nats({at.x + way.x, at.y + way.y}) > here + kNextDoor_nats;
+  });
+}
+
 // The slope of the likelihood of film and edge, in its standard deviations.
 Vector2 DriftTracker::aperiodic_pull(const MatchResult& match) const {
   const Vector2 window = window_.log_slope(
@@ -222,7 +248,7 @@ void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const Ma
   };
   doubt_.open();
   doubt_misfit_.fill(1.0);
-  add(from);
+  if (near.is_peak) add(from);
   const MatchResult here = match_near(usual_.labels(), predicted);
   if (here.is_peak) add(here.shift_cells);
   Vector2 best = from;
@@ -234,15 +260,23 @@ void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const Ma
     const double nats = place_nats(match);
     if (nats > best_nats) best = match.shift_cells, best_nats = nats;
   }
+  for (const Vector2 way : cells_around()) add({best.x + way.x, best.y + way.y});
+  add(from);  // no peak is another place only where none is near
+}
+
+// The ways to the cells around; two of a single row of planes.
+FixedVector<Vector2, 8> DriftTracker::cells_around() const {
+  FixedVector<Vector2, 8> out;
   const std::span<const Vector2> cell = bins_.translations_cells();
-  if (cell.empty()) return;
+  if (cell.empty()) return out;
   const Vector2 a = cell.front(), b = cell.back();
   for (const int i : {1, -1}) {
-    add({best.x + i * a.x, best.y + i * a.y});
+    (void)out.push_back({i * a.x, i * a.y});
     if (cell.size() < 2) continue;
-    add({best.x + i * b.x, best.y + i * b.y});
-    for (const int j : {1, -1}) add({best.x + i * (a.x + j * b.x), best.y + i * (a.y + j * b.y)});
+    (void)out.push_back({i * b.x, i * b.y});
+    for (const int j : {1, -1}) (void)out.push_back({i * (a.x + j * b.x), i * (a.y + j * b.y)});
   }
+  return out;
 }
 
 // The evidence of one frame for this place. Film and edge alone give it: the lattice fits as well
@@ -519,11 +553,14 @@ DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& v
   return out;
 }
 
-// The best match within a cell of the prediction.
-MatchResult DriftTracker::match_expected(const Spectrum& frame, Vector2 predicted) {
-  const MatchResult match = reweighed(frame, match_near(usual_.labels(), predicted));
-  const Verdict verdict = judge(match);
-  if (verdict.is_accepted && verdict.match >= kPlainMatch) return match;
+// The best match within a cell of the prediction. Whether it is strange is asked before it is
+// reweighed: that takes the weight from what fits badly, and with it the denial.
+DriftTracker::Found DriftTracker::match_expected(const Spectrum& frame, Vector2 predicted) {
+  const MatchResult first = match_near(usual_.labels(), predicted);
+  Found near{first, is_strange(first)};
+  near.match = reweighed(frame, first);
+  const Verdict verdict = judge(near.match);
+  if (verdict.is_accepted && verdict.match >= kPlainMatch) return near;
   // A fine reflection has maxima of its own: look over the whole cell before doubting more.
   const double step =
       std::min(half_cell() / GridSearch::kReach,
@@ -532,15 +569,14 @@ MatchResult DriftTracker::match_expected(const Spectrum& frame, Vector2 predicte
   const MatchResult other = match_near(usual_.labels(), start);
   // J is a log-likelihood: a step is as good as J and how usual it is.
   const double usual = usual_step();
-  const auto nats = [&](const MatchResult& m) {
-    return m.sums.j +
-           step_nats(std::hypot(m.shift_cells.x - predicted.x, m.shift_cells.y - predicted.y),
-                     usual);
+  const auto apart = [&](const MatchResult& m) {
+    return std::hypot(m.shift_cells.x - predicted.x, m.shift_cells.y - predicted.y);
   };
-  const bool is_here = std::hypot(other.shift_cells.x - predicted.x,
-                                  other.shift_cells.y - predicted.y) <= half_cell();
-  const bool is_better = other.is_peak && is_here && (!match.is_peak || nats(other) > nats(match));
-  return is_better ? reweighed(frame, other) : match;
+  const auto nats = [&](const MatchResult& m) { return m.sums.j + step_nats(apart(m), usual); };
+  const bool is_better = other.is_peak && apart(other) <= half_cell() &&
+                         (!near.match.is_peak || nats(other) > nats(near.match));
+  if (!is_better) return near;
+  return {reweighed(frame, other), near.is_strange || is_strange(other)};
 }
 
 // The frame matches nothing.
@@ -690,14 +726,13 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
   }
 
   const Vector2 predicted{shift_.x + velocity_.x, shift_.y + velocity_.y};
-  MatchResult match = match_expected(frame, predicted);
+  const Found expected = match_expected(frame, predicted);
+  MatchResult match = expected.match;
   Verdict verdict = judge(match);
   if (!match.is_peak) match.shift_cells = predicted;
   const double apart =
       std::hypot(match.shift_cells.x - predicted.x, match.shift_cells.y - predicted.y);
-  if (!doubt_.is_open() &&
-      (!verdict.is_accepted || is_foreign(match) ||
-       usual_.is_strange(list_, match, fit_noise(), aperiodic_pull(match)) || is_leap(apart)))
+  if (!doubt_.is_open() && (!verdict.is_accepted || expected.is_strange || is_leap(apart)))
     open_doubt(frame, predicted, match);
   bool is_ambiguous = false;
   if (doubt_.is_open()) {

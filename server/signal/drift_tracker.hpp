@@ -75,12 +75,20 @@ class DriftTracker {
     bool is_accepted = false;
   };
 
+  struct Found {
+    MatchResult match;
+    bool is_strange = false;  // other places are worth a look
+  };
+
   void begin(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks);
   void renew_list(const RingNoise& noise, std::span<const Peak> peaks);
   [[nodiscard]] FitNoise fit_noise() const noexcept;
   [[nodiscard]] double expected_aperiodic_j() const;
   [[nodiscard]] Verdict judge(const MatchResult& match) const;
   [[nodiscard]] Vector2 aperiodic_pull(const MatchResult& match) const;
+  bool is_strange(const MatchResult& match);
+  bool is_better_next_door(const MatchResult& match, Vector2 pull);
+  [[nodiscard]] FixedVector<Vector2, 8> cells_around() const;
   [[nodiscard]] bool is_leap(double step) const noexcept;
   static constexpr std::size_t kPlacesEach = 4;  // of the whole field, from either surface
   static_assert(CellDoubt::kMostPlaces >= 2 + 2 * kPlacesEach + 8);  // near, here, found, around
@@ -103,7 +111,7 @@ class DriftTracker {
   DriftMeasurement report(const MatchResult& match, const Verdict& verdict, bool is_ambiguous);
   DriftMeasurement doubtful(Vector2 shift) const;
   MatchResult match_near(std::uint32_t labels, Vector2 start);
-  MatchResult match_expected(const Spectrum& frame, Vector2 predicted);
+  Found match_expected(const Spectrum& frame, Vector2 predicted);
   DriftMeasurement lose(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks,
                         double match);
   void step_to(const MatchResult& match, Vector2 predicted);

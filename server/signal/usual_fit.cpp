@@ -12,6 +12,7 @@ constexpr double kBlend = 0.1;
 // Of the slope of film and edge, in standard deviations: one cell too far is 9 of them on a
 // particle at 2 e/px. A false alarm costs a search, no flag.
 constexpr double kStrangePull = 6.0;
+constexpr double kUnusualPull = 2.0;
 constexpr double kMostScatter = 1.5;  // what the pull is held to at most
 constexpr double kOwnPhaseJ = 50.0;   // fainter reflections have no phase of their own
 constexpr double kMovedPhase_rad = 0.1;
@@ -74,8 +75,13 @@ bool UsualFit::is_strange(const MatchList& list, const MatchResult& match, const
   const double doubt = std::sqrt((1.0 + noise.of_template.others / noise.white) / expected);
   if (found < aperiodic_ - std::max({0.2, 6.0 * doubt, 5.0 * aperiodic_scatter_})) return true;
   if (found < 0.4 && 1.0 - found > 6.0 * doubt) return true;
-  return std::hypot(pull.x - pull_.x, pull.y - pull_.y) >
-         kStrangePull * std::max(1.0, pull_scatter_);
+  return unusual(pull) > kStrangePull;
+}
+
+bool UsualFit::is_unusual(Vector2 pull) const noexcept { return unusual(pull) > kUnusualPull; }
+
+double UsualFit::unusual(Vector2 pull) const noexcept {
+  return std::hypot(pull.x - pull_.x, pull.y - pull_.y) / std::max(1.0, pull_scatter_);
 }
 
 }  // namespace latticed::signal

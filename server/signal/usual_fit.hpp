@@ -25,10 +25,13 @@ class UsualFit {
   /// deviations.
   void learn(const MatchList& list, const MatchResult& match, const FitNoise& noise, Vector2 pull);
 
-  /// What makes another place worth a look: film and edge fit worse than they do usually, or they
-  /// pull towards another place (a score test).
+  /// Film and edge fit worse than they do usually, or they surely pull towards another place (a
+  /// score test).
   [[nodiscard]] bool is_strange(const MatchList& list, const MatchResult& match,
                                 const FitNoise& noise, Vector2 pull) const;
+
+  /// Whether they pull otherwise than usually, as noise does in a frame of ten.
+  [[nodiscard]] bool is_unusual(Vector2 pull) const noexcept;
 
   /// Labels the match may stand on.
   [[nodiscard]] std::uint32_t labels() const noexcept { return labels_; }
@@ -38,6 +41,7 @@ class UsualFit {
   [[nodiscard]] double aperiodic() const noexcept { return aperiodic_; }
 
  private:
+  [[nodiscard]] double unusual(Vector2 pull) const noexcept;
   void watch_phases(const MatchList& list, const MatchResult& match);
 
   std::array<double, kLabels> misfit_{}, phase_rad_{};

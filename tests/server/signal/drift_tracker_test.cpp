@@ -170,6 +170,36 @@ TEST(DriftTracker, ErrorsDoNotAddUpOverJumpsToAndFro) {
   EXPECT_LT(got.zy.rms(), 1.25);
 }
 
+// Most frames show no reflection plainly then, and a jump of nearly one cell looks like a small
+// step. Each of these series had ten frames or more in a wrong cell, and nobody was told.
+TEST(DriftTracker, NeverHopsSilentlyAtLowDose) {
+  struct Case {
+    double counts;
+    unsigned seed;
+    int jumps;
+  };
+  for (const auto& [counts, seed, jumps] : {Case{2.0, 2, 26}, {2.0, 8, 5}, {1.0, 1, 4}}) {
+    Scene scene = particle_on_film(counts);
+    scene.film = std::make_shared<test::Film>(256, 256, 3 + seed, 0.08);
+    std::mt19937_64 random(seed);
+    std::uniform_real_distribution<double> within(-45.0, 45.0);
+    DriftRun sut(scene, 11 + seed);
+    for (int i = 0; i < 32; ++i) (void)sut(scene, {});
+    int flagged = 0;
+    for (int jump = 0; jump < jumps; ++jump) {
+      const Vector2 at{within(random), within(random)};
+      for (int i = 0; i < 10; ++i) {
+        const DriftMeasurement measured = sut(scene, at);
+        if (is_flagged(measured))
+          ++flagged;
+        else
+          EXPECT_LT(off(measured, at), 0.4 * kCell) << counts << ", " << seed << ", " << jump;
+      }
+    }
+    EXPECT_LT(flagged, 2 * jumps) << counts << ", " << seed;
+  }
+}
+
 // By exactly one lattice translation the lattice looks as if nothing had happened.
 TEST(DriftTracker, NeverTakesACellForNothingSilently) {
   const auto waves = test::layered_lattice();
