@@ -3,8 +3,9 @@ foreach(name analysis_grid taper bin_image frame_fft lane_fft change_detector co
         lattice_search lattice_tracker random_walk_filter scan_distortion)
   latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
 endforeach()
-foreach(name hot_pixels mean_velocity scale_fit peak_detect spot_refine cell_doubt drift_bins drift_landing
-        drift_leak drift_match drift_tracker field_mosaic field_search filling_lattice running_sum streak)
+foreach(name hot_pixels mean_velocity scale_fit peak_detect spot_refine cell_doubt drift_anchor drift_bins drift_landing
+        drift_leak drift_match drift_tracker field_mosaic field_search filling_lattice film_reference match_fit
+        reflection_mean running_sum running_template streak template_place usual_fit)
   latticed_add_test(server/signal/${name}_test LINKS latticed::process latticed::sim_specimen)
 endforeach()
 foreach(name lattice_stage drift_stage sum_stage)

@@ -27,7 +27,7 @@ namespace latticed::signal {
 
 class CellDoubt {
  public:
-  static constexpr std::size_t kMostPlaces = 18;
+  static constexpr std::size_t kMostPlaces = 19;
   static constexpr double kSure_nats = 10.0;  // wrong once in 22 000
 
   struct Place {

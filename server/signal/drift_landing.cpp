@@ -9,10 +9,28 @@ namespace latticed::signal {
 namespace {
 
 constexpr double kLeastShare = 0.4;  // of the field: less of it is worse than the one that is left
-constexpr double kAgreement = 0.85;  // of the J that the known field promises: the same specimen
-constexpr double kSameLeak = 0.25;   // of a frame's sigma
-constexpr double kSameBeam = 1.25;   // noise over noise: more, and the beam is another one
+constexpr double kAgreement = 0.85;  // between frame and field, 1 = but for noise and brightness
+constexpr double kSignificant = 36.0;  // J: six times its own noise
+constexpr double kToldJ = 50.0;        // of film and edge: enough to tell
+constexpr double kRightCell = 0.6;     // of what they promise
+constexpr double kLeastCut = 0.05;     // of a field's noise: less of both is no comparison
+constexpr double kSameLeak = 0.25;     // of a frame's sigma
+constexpr double kSameBeam = 1.25;     // brightness: more, and the beam is another one
+constexpr double kMostBeam = 8.0;
 constexpr double kMuchBetter = 0.1;  // of the variance
+constexpr int kPatience = 3;         // frames in a row that do not fit: the field has changed
+
+// cos of the angle between the two over these labels, noise taken off: amplitude is free.
+double agreement(const MatchList& list, std::uint32_t used, const MatchResult& match,
+                 const FitNoise& noise) {
+  double is = 0.0;
+  for (std::size_t l = 0; l < kLabels; ++l)
+    if (used >> l & 1u)
+      is +=
+          2.0 * (list.frame_power(l) - list.expected(l).weight * noise.white) / list.label_noise(l);
+  const double expected = expected_of(list, used).j;
+  return is > 0.0 && expected > 0.0 ? match.sums.j / std::sqrt(is * expected) : 0.0;
+}
 
 }  // namespace
 
@@ -39,79 +57,120 @@ bool DriftLanding::is_near_home(Vector2 shift, Vector2 variance) const noexcept 
 void DriftLanding::keep(const Field& field, const Spectrum& mean, Known& known) {
   std::copy_n(mean.data(), mean.size(), known.mean.data());
   known.field = field;
+  known.refused = 0;
   known.is_known = true;
 }
 
-std::optional<DriftLanding::Found> DriftLanding::find(const Jump& jump, const Known& known) {
-  // Shot noise tells how bright the beam was; its own error is not to change the template.
-  const double brighter = jump.white / std::max(known.field.white, 1e-30);
-  const double gain = brighter > kSameBeam || brighter < 1.0 / kSameBeam ? brighter : 1.0;
+void DriftLanding::forget() noexcept {
+  first_.is_known = there_.is_known = false;
+  first_.refused = there_.refused = 0;
+  frames_ = rest_ = kShortestRest;
+}
+
+// Frame and field as both show them, the field `gain` times as bright.
+DriftLanding::Cut DriftLanding::match_cut(const Jump& jump, const Known& known, double gain) {
   mosaic_.lay_template(known.mean, known.field.shift, gain);
   mosaic_.lay_frame(jump.frame, jump.near_cells);
+  const double part = mosaic_.cut_noise();
+  Cut out;
+  if (part < kLeastCut) return out;
   mosaic_.cut(mean_cut_, frame_cut_);
   list_.choose(jump.list.block_list(), jump.list.label_begin(), mean_cut_, {}, {});
-  const double white = mosaic_.cut_noise() * jump.white;
-  const double noise = mosaic_.cut_noise() * gain * gain * known.field.noise;
+  const double noise = part * gain * gain * known.field.noise;
+  out.noise = {{noise, noise}, part * jump.white};
   // What fits worse than it does usually counts less: one step of reweighting.
   std::array<double, kLabels> misfit = jump.misfit;
-  MatchResult match;
   for (const bool is_second : {false, true}) {
-    std::array<double, kLabels> frame_noise;
-    for (std::size_t l = 0; l < kLabels; ++l) {
-      if (is_second)
-        misfit[l] = std::max(misfit[l], list_.misfit(l, match.labels[l], noise, white));
-      frame_noise[l] = white * misfit[l];
-    }
-    list_.weigh({noise, noise}, frame_noise);
+    for (std::size_t l = 0; is_second && l < kLabels; ++l)
+      misfit[l] = std::max(misfit[l], misfit_of(list_, out.match, l, out.noise));
+    list_.weigh(out.noise.of_template, noise_by_label(out.noise.white, misfit));
     list_.load(frame_cut_);
-    match = maximise(list_, jump.used, {}, jump.most_step_cells, window_, {}, ramps_);
-    if (!match.is_peak) return {};
+    out.match = maximise(list_, jump.used, {}, jump.most_step_cells, window_, {}, ramps_);
+    if (!out.match.is_peak) break;
   }
-  Expectation expected;
-  for (std::size_t l = 0; l < kLabels; ++l)
-    if (jump.used >> l & 1u) expected += list_.expected(l);
-  if (match.sums.j < kAgreement * expected.j) return {};
-  const double excess = mosaic_.cut_excess();
-  const Covariance& c = match.covariance;
-  const Vector2 shift{jump.near_cells.x + match.shift_cells.x,
-                      jump.near_cells.y + match.shift_cells.y};
+  return out;
+}
+
+// A lattice agrees in every cell; film and edge, where they are something, in one.
+bool DriftLanding::has_cell(const Jump& jump, const MatchResult& match) const {
+  const double expected = expected_of(list_, kAperiodicLabels).j;
+  return expected < kToldJ ? !jump.is_far : j_of(match, kAperiodicLabels) > kRightCell * expected;
+}
+
+// The same specimen, moved as a whole and no further than it was said to be.
+bool DriftLanding::is_same(const Jump& jump, const Cut& cut) const {
+  const MatchResult& match = cut.match;
+  return match.is_peak && match.sums.j > kSignificant &&
+         std::hypot(match.shift_cells.x, match.shift_cells.y) < 2.0 * jump.most_step_cells &&
+         agreement(list_, jump.used, match, cut.noise) > kAgreement && has_cell(jump, match) &&
+         !is_distorted(list_, match, cut.noise);
+}
+
+std::optional<DriftLanding::Found> DriftLanding::find(const Jump& jump, const Known& known) {
+  double gain = 1.0;
+  Cut cut = match_cut(jump, known, gain);
+  const double brighter = cut.match.sums.j / std::max(expected_of(list_, jump.used).j, 1e-30);
+  // Its own error is not to change the template.
+  if (cut.match.is_peak && (brighter > kSameBeam || brighter < 1.0 / kSameBeam)) {
+    gain = std::clamp(brighter, 1.0 / kMostBeam, kMostBeam);
+    cut = match_cut(jump, known, gain);
+  }
+  if (!is_same(jump, cut)) return {};
+  const double noise = gain * gain * known.field.noise;
+  const double excess = mosaic_.cut_excess() * (1.0 + noise / jump.white);
+  const Covariance& c = cut.match.covariance;
+  const Vector2 shift{jump.near_cells.x + cut.match.shift_cells.x,
+                      jump.near_cells.y + cut.match.shift_cells.y};
   const Vector2 at = known.field.shift;
   return Found{shift,
                {excess * c.xx, excess * c.xy, excess * c.yy},
                window_.share({shift.x - at.x, shift.y - at.y}),
-               gain * gain * known.field.noise,
+               noise,
                gain * gain * known.field.full_noise};
 }
 
-std::optional<DriftLanding::Landing> DriftLanding::land(const Jump& jump, const Field& left,
-                                                        Spectrum& mean) {
-  std::optional<Found> found;
-  const Known* held_to = nullptr;
-  for (Known* known : {&first_, &there_}) {
-    if (found || !is_in_reach(*known, jump.near_cells)) continue;
-    const Vector2 leak = known->field.leak;
-    // A lattice that has swelled meanwhile would be held to where it was.
-    if (std::hypot(left.leak.x - leak.x, left.leak.y - leak.y) < kSameLeak * jump.sigma_cells)
-      found = find(jump, *known);
-    held_to = known;
-    known->is_known = found.has_value();  // not any more, if it does not fit
+// One frame that does not fit may be a bad one. A lattice that has swelled meanwhile would be held
+// to where it was.
+std::optional<DriftLanding::Found> DriftLanding::ask(const Jump& jump, const Field& left,
+                                                     Known& known) {
+  if (!is_in_reach(known, jump.near_cells)) return {};
+  const Vector2 leak = known.field.leak;
+  if (std::hypot(left.leak.x - leak.x, left.leak.y - leak.y) >= kSameLeak * jump.sigma_cells) {
+    known.is_known = false;
+    return {};
   }
-  if (!found) {
+  const std::optional<Found> found = find(jump, known);
+  known.refused = found ? 0 : known.refused + 1;
+  if (known.refused >= kPatience) known.is_known = false;
+  return found;
+}
+
+std::optional<DriftLanding::Landing> DriftLanding::land(const Jump& jump, const Field& left, To to,
+                                                        Spectrum& mean) {
+  frames_ = 0;
+  const Known* held_to = &first_;
+  std::optional<Found> found = ask(jump, left, first_);
+  if (!found && to == To::any) {
+    held_to = &there_;
+    found = ask(jump, left, there_);
+  }
+  if (!found && to == To::any) {
     Known& fresh = first_.is_known ? there_ : first_;
     keep(left, mean, fresh);
     held_to = &fresh;
     found = find(jump, fresh);
     fresh.is_known = found.has_value();
   }
-  if (!found) return {};
+  if (!found) {
+    was_vain();
+    return {};
+  }
+  rest_ = kShortestRest;
   mosaic_.lay_frame(jump.frame, found->shift_cells);
   mosaic_.join(jump.white / std::max(found->noise, 1e-30), mean);
   const double share = found->share, is_new = 1.0 - share;
-  const Field field{found->shift_cells,
-                    share * found->noise + is_new * jump.white,
-                    share * found->full_noise + is_new * jump.white,
-                    jump.white,
-                    held_to->field.variance,
+  const Field field{found->shift_cells, share * found->noise + is_new * jump.white,
+                    share * found->full_noise + is_new * jump.white, held_to->field.variance,
                     left.leak};
   return Landing{found->shift_cells, found->covariance, field};
 }

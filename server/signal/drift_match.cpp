@@ -546,17 +546,26 @@ void MatchList::write_back(Spectrum& full, Vector2 full_shift) const {
       }
 }
 
+namespace {
+
+constexpr double kLeastOverlap = 0.05;
+
+}  // namespace
+
 WindowOverlap::Axis WindowOverlap::axis_of(const std::vector<float>& taper) {
-  const std::size_t n = taper.size(), half = n / 2;
-  std::vector<double> overlap(half + 2, 0.0);
-  for (std::size_t shift = 0; shift < overlap.size(); ++shift)
+  const std::size_t n = taper.size();
+  std::vector<double> overlap(n + 2, 0.0);
+  for (std::size_t shift = 0; shift < n; ++shift)
     for (std::size_t i = 0; i + shift < n; ++i)
       overlap[shift] += static_cast<double>(taper[i]) * static_cast<double>(taper[i + shift]);
-  Axis out{std::vector<float>(half + 1, 1.0f), std::vector<float>(half + 1, 0.0f)};
-  for (std::size_t shift = 1; shift <= half; ++shift) {
-    out.share[shift] = static_cast<float>(overlap[shift] / overlap[0]);
-    out.log_slope[shift] = static_cast<float>(0.5 * (overlap[shift + 1] - overlap[shift - 1]) /
-                                              std::max(overlap[shift], 1e-6));
+  Axis out{std::vector<float>(n + 1, 1.0f), std::vector<float>(n + 1, 0.0f)};
+  for (std::size_t shift = 1; shift <= n; ++shift) {
+    out.share[shift] = static_cast<float>(overlap[shift] / std::max(overlap[0], 1e-30));
+    // Where the last of the windows' tails overlap the slope says nothing any more.
+    out.log_slope[shift] =
+        overlap[shift] <= kLeastOverlap * overlap[0]
+            ? out.log_slope[shift - 1]
+            : static_cast<float>(0.5 * (overlap[shift + 1] - overlap[shift - 1]) / overlap[shift]);
   }
   return out;
 }
@@ -607,7 +616,26 @@ struct NewtonStep {
 // Of the steepest curvature: flatter is level. The doubt along a ridge is a thousand times that
 // across it.
 constexpr double kLevel = 1e-6;
+constexpr double kFlattest = 0.1;  // of the steepest curvature, on the way up from a saddle
 constexpr double kTurnBack = 0.3;  // of the longest step, after one that was too long
+
+// On a saddle: each principal curvature with the sign of a top's (Nocedal and Wright, Numerical
+// Optimization, section 3.4), none much flatter than the other.
+Vector2 uphill(const MatchSums& s, const Expectation& expected) {
+  const double mean = 0.5 * (s.hxx + s.hyy), half = 0.5 * (s.hxx - s.hyy);
+  const double spread = std::hypot(half, s.hxy), angle = 0.5 * std::atan2(s.hxy, half);
+  const double steepest = std::abs(mean) + spread;
+  if (!(steepest > kLevel * (expected.gxx + expected.gyy))) return {};
+  Vector2 step;
+  for (const double sign : {1.0, -1.0}) {
+    const double curvature = std::max(std::abs(mean + sign * spread), kFlattest * steepest);
+    const Vector2 axis = sign > 0.0 ? Vector2{std::cos(angle), std::sin(angle)}
+                                    : Vector2{-std::sin(angle), std::cos(angle)};
+    const double along = (s.gx * axis.x + s.gy * axis.y) / curvature;
+    step.x += along * axis.x, step.y += along * axis.y;
+  }
+  return step;
+}
 
 NewtonStep newton_step(MatchSums s, const Expectation& expected) {
   NewtonStep out;
@@ -618,9 +646,8 @@ NewtonStep newton_step(MatchSums s, const Expectation& expected) {
   const double det = s.hxx * s.hyy - s.hxy * s.hxy;
   out.is_concave = s.hxx < 0.0 && det > 0.0;
   if (!out.is_concave) {
-    // Uphill by the curvature the template expects at its own maximum.
-    out.dx = s.gx / std::max(expected.gxx, 1e-30);
-    out.dy = s.gy / std::max(expected.gyy, 1e-30);
+    const Vector2 step = uphill(s, expected);
+    out.dx = step.x, out.dy = step.y;
     return out;
   }
   out.ixx = -s.hyy / det, out.ixy = s.hxy / det, out.iyy = -s.hxx / det;

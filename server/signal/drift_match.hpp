@@ -233,14 +233,15 @@ struct Covariance {
 class WindowOverlap {
  public:
   WindowOverlap(const std::vector<float>& taper_x, const std::vector<float>& taper_y);
-  /// Gradient of log A at this relative shift, per cell.
+  /// Gradient of log A at this relative shift, per cell; where next to nothing is shared, that of
+  /// the furthest shift at which more is.
   [[nodiscard]] Vector2 log_slope(Vector2 relative_cells) const noexcept;
   /// A over its value at no shift: the part of the tapered field that two frames share.
   [[nodiscard]] double share(Vector2 relative_cells) const noexcept;
 
  private:
   struct Axis {
-    std::vector<float> share, log_slope;  // at whole cells, 0 .. half the field
+    std::vector<float> share, log_slope;  // at whole cells, 0 .. the field
   };
   static Axis axis_of(const std::vector<float>& taper);
   Axis x_, y_;

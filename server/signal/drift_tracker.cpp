@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "server/signal/reflection_mean.hpp"
 
@@ -15,15 +16,17 @@ namespace {
 
 constexpr int kSettled = 8;                 // frames learnt
 constexpr int kMemoryAfterJump = 8;         // frames
-constexpr int kLongestRest = 1024;          // frames
 constexpr double kLongestLag = 0.3;         // of the field: the template's mean behind the frame
 constexpr int kShortestMemory = 4;          // frames
-constexpr double kNearlyAll = 0.97;         // of the field is shared: no template is old
+constexpr double kNearlyAll = 0.99;         // of the field is shared: no template is old
+constexpr double kFar = 0.35;               // of the field
+constexpr double kLeastLanding = 0.15;      // of the field is shared
 constexpr double kBehind = 0.95;            // of the field is the template's: less, and it is old
 constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in the template
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
 constexpr double kWingsShare = 0.01;        // of the reflections' J: less may be their own wings
+constexpr int kMostCells = 6;               // from the place that was found to the top
 constexpr double kNextDoor_nats = 5.0;      // under noise in less than a frame of a thousand
 constexpr double kMostAperiodic = 1.3;      // of the J it promises, and five of its deviations
 // Noise over that of the frame before: more, and the beam was turned up.
@@ -31,8 +34,6 @@ constexpr double kSameBeam = 1.8;
 constexpr double kSmallestMatch = 0.35;  // of what the template promises
 constexpr double kPlausibleFit = 0.6;    // of the best fit of the lattice at any place
 constexpr double kPlainMatch = 0.9;      // below: other maxima are looked at
-constexpr double kRigidMatch = 0.7;      // aperiodic match of a frame that moved as a whole
-constexpr double kDistorted = 5.0;       // residual power over the noise's
 constexpr double kWholeLattice = 0.9;    // reflections of a frame that no scan has distorted
 constexpr double kSignificant = 6.0;     // J over its own noise
 constexpr double kWeakSignificance = 12.0;
@@ -83,8 +84,7 @@ DriftTracker::DriftTracker(const FrameFft& fft, const DriftConfig& config)
 void DriftTracker::reset() {
   template_.reset();
   frames_since_renewal_ = frames_lost_ = frames_ambiguous_ = 0;
-  has_jumped_ = is_behind_ = false;
-  frames_landed_ = astray_rest_ = kMemoryAfterJump;
+  has_jumped_ = false;
   anchor_.forget();
   film_.reset();
   landing_.forget();
@@ -92,25 +92,21 @@ void DriftTracker::reset() {
   usual_.reset();
   bins_.reset();
   doubt_.close();
-  home_ = home_variance_ = away_variance_ = scale_variance_ = {};
-  shift_ = sure_shift_ = velocity_ = origin_ = origin_sigma_ = last_sigma_ = {};
+  place_.begin({}, {});
+  shift_ = sure_shift_ = velocity_ = last_sigma_ = {};
   innovation_ = 0.0;
 }
 
 void DriftTracker::restart(const DriftPlace& place) {
   reset();
-  origin_ = place.drift;
-  origin_sigma_ = last_sigma_ = place.sigma;
+  place_.begin(place.drift, place.sigma);
+  last_sigma_ = place.sigma;
   velocity_ = place.velocity;
   innovation_ = place.innovation;
 }
 
 DriftPlace DriftTracker::place() const noexcept {
-  const Vector2 leak = film_.leak();
-  return {{origin_.x + shift_.x - leak.x, origin_.y + shift_.y - leak.y},
-          last_sigma_,
-          velocity_,
-          innovation_};
+  return {place_.drift_of(shift_, film_.leak()), last_sigma_, velocity_, innovation_};
 }
 
 DriftPlace DriftTracker::expected_place() const noexcept {
@@ -260,7 +256,20 @@ void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const Ma
     const double nats = place_nats(match);
     if (nats > best_nats) best = match.shift_cells, best_nats = nats;
   }
-  for (const Vector2 way : cells_around()) add({best.x + way.x, best.y + way.y});
+  // From cell to cell uphill: the whole field's likelihood may have named one further down.
+  const FixedVector<Vector2, 8> ways = cells_around();
+  for (int step = 0, is_up = 1; is_up != 0 && step < kMostCells; ++step) {
+    is_up = 0;
+    const Vector2 at = best;
+    for (const Vector2 way : ways) {
+      const MatchResult match = match_near(usual_.labels(), {at.x + way.x, at.y + way.y});
+      const double nats = match.is_peak ? place_nats(match) : best_nats;
+      if (nats <= best_nats || shared_part(match.shift_cells) < kSmallestShare) continue;
+      best = match.shift_cells, best_nats = nats, is_up = 1;
+    }
+  }
+  add(best);
+  for (const Vector2 way : ways) add({best.x + way.x, best.y + way.y});
   add(from);  // no peak is another place only where none is near
 }
 
@@ -409,8 +418,12 @@ bool DriftTracker::is_aperiodic_told(const MatchResult& match) const {
 // Nobody has seen where the specimen went: it may have gone as far as there is anything left of the
 // field, and further. That doubt is part of all that follows.
 void DriftTracker::doubt_place(Vector2 sigma) noexcept {
-  origin_sigma_ = {std::hypot(origin_sigma_.x, sigma.x), std::hypot(origin_sigma_.y, sigma.y)};
+  place_.doubt_origin(sigma);
   last_sigma_ = {std::hypot(last_sigma_.x, sigma.x), std::hypot(last_sigma_.y, sigma.y)};
+}
+
+bool DriftTracker::is_same_cell(Vector2 a, Vector2 b) const noexcept {
+  return std::hypot(a.x - b.x, a.y - b.y) < 0.5 * half_cell();
 }
 
 // What fits badly in this very frame (scan distortion, a changing crystal) counts less: one step of
@@ -429,7 +442,7 @@ MatchResult DriftTracker::reweighed(const Spectrum& frame, const MatchResult& fi
   list_.load(frame);
   was_reweighed_ = true;
   const MatchResult again = match_near(usual_.labels(), first.shift_cells);
-  if (again.is_peak) return again;
+  if (again.is_peak && is_same_cell(again.shift_cells, first.shift_cells)) return again;
   // Back to the weights that `first` was summed with: its J is judged by what the list expects.
   list_.weigh(template_.noise(), noise_by_label(white_, usual_.misfit()));
   list_.load(frame);
@@ -440,7 +453,7 @@ void DriftTracker::take_mean_motion(const Spectrum& frame, MatchResult& match) {
   template_.write_back(list_);
   const std::optional<MeanMotion> motion =
       mean_motion(grid_, frame, template_.mean(), bins_.reflections(), match.shift_cells);
-  if (!motion) return;
+  if (!motion || !is_same_cell(motion->shift_cells, match.shift_cells)) return;
   match.shift_cells = motion->shift_cells;
   match.covariance = motion->covariance;
 }
@@ -467,7 +480,8 @@ int DriftTracker::longest_memory() const noexcept {
                     kShortestMemory, config_.template_memory_frames);
 }
 
-void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
+// is_laid: the frame is in the template already.
+void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, bool is_laid) {
   anchor_.move_on(match.shift_cells);
   follow_lattice(frame, match);
   const Vector2 place =
@@ -475,20 +489,12 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match) {
           ? anchor_.pulled({frame, match.shift_cells, usual_.labels(), half_cell()}, bins_)
           : match.shift_cells;
   usual_.learn(list_, match, fit_noise(), aperiodic_pull(match));
-  template_.learn(frame, place, white_, longest_memory(), list_, ramps_);
-  is_behind_ |= shared_part(place) < kBehind;
+  if (!is_laid) template_.learn(frame, place, white_, longest_memory(), list_, ramps_);
   if (!anchor_.is_made() && template_.frames() >= config_.anchor_frames) make_anchor();
 }
 
-// How well the template's own place is known for a frame at this shift. Film moves the frequencies
-// a lattice is followed by, in every field anew: an error of scale within one field, a random walk
-// from field to field.
 Vector2 DriftTracker::place_sigma(Vector2 shift) const noexcept {
-  const double way = std::hypot(shift.x, shift.y);
-  const double ways = way * std::min(way, static_cast<double>(std::min(grid_.width, grid_.height)));
-  return {
-      std::sqrt(origin_sigma_.x * origin_sigma_.x + away_variance_.x + ways * scale_variance_.x),
-      std::sqrt(origin_sigma_.y * origin_sigma_.y + away_variance_.y + ways * scale_variance_.y)};
+  return place_.sigma(shift, std::min(grid_.width, grid_.height));
 }
 
 // Least squares over the reflections' phases, each off by the way times the error of its g.
@@ -510,8 +516,7 @@ Vector2 DriftTracker::scale_variance() const noexcept {
 
 DriftMeasurement DriftTracker::doubtful(Vector2 shift) const {
   DriftMeasurement out;
-  const Vector2 leak = film_.leak();
-  out.drift_px = {origin_.x + shift.x - leak.x, origin_.y + shift.y - leak.y};
+  out.drift_px = place_.drift_of(shift, film_.leak());
   const double doubt = half_cell() + innovation_ * std::sqrt(1.0 + frames_lost_);
   const Vector2 place = place_sigma(shift);
   out.sigma_drift_px = {std::hypot(doubt, place.x), std::hypot(doubt, place.y)};
@@ -533,10 +538,8 @@ DriftMeasurement DriftTracker::skip() {
 DriftMeasurement DriftTracker::report(const MatchResult& match, const Verdict& verdict,
                                       bool is_ambiguous) {
   DriftMeasurement out;
-  const Vector2 leak = film_.leak();
   const LatticeLeak::Doubt doubt = film_.doubt();
-  out.drift_px = {origin_.x + match.shift_cells.x - leak.x,
-                  origin_.y + match.shift_cells.y - leak.y};
+  out.drift_px = place_.drift_of(match.shift_cells, film_.leak());
   out.sigma_drift_px = {std::sqrt(taper_excess_ * match.covariance.xx + doubt.random.x),
                         std::sqrt(taper_excess_ * match.covariance.yy + doubt.random.y)};
   out.sigma_drift_sys_px = {std::sqrt(doubt.systematic.x), std::sqrt(doubt.systematic.y)};
@@ -585,6 +588,7 @@ DriftMeasurement DriftTracker::lose(const Spectrum& frame, const RingNoise& nois
   // What was in doubt is forgotten with the way there: on from where the field was sure to be.
   if (doubt_.is_open()) shift_ = sure_shift_;
   doubt_.close();
+  has_jumped_ = false;
   DriftMeasurement lost = skip();
   sure_shift_ = shift_;
   lost.match = match;
@@ -611,86 +615,125 @@ void DriftTracker::step_to(const MatchResult& match, Vector2 predicted) {
   velocity_ = {};
 }
 
-// After a jump, once the cell is known.
-void DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
-  has_jumped_ = false;
-  astray_rest_ = kMemoryAfterJump;
-  template_.shorten_memory(kMemoryAfterJump);
-  const bool is_near = shared_part(match.shift_cells) > kNearlyAll;
-  if (is_near || !land(frame, match)) doubt_landing(match);
+// Once the cell is known: where the field has come to lie after a jump, where a fast drift has left
+// the template behind, and where the place is badly known. True: the frame is in the template.
+bool DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
+  landing_.pass_frame();
+  const bool has_jumped = std::exchange(has_jumped_, false);
+  const double share = shared_part(match.shift_cells);
+  if (has_jumped && share < kNearlyAll) {
+    landing_.jumped();
+    template_.shorten_memory(kMemoryAfterJump);
+    if (settle_far(frame, match)) return true;
+    if (landing_.is_rested() && land(frame, match, DriftLanding::To::any)) return true;
+    doubt_landing(match);
+  } else if (share < kBehind) {
+    if (landing_.is_rested() && land(frame, match, DriftLanding::To::any)) return true;
+    doubt_landing(match);
+  } else if (landing_.is_rested() && is_astray(match) &&
+             land(frame, match, DriftLanding::To::home)) {
+    if (is_astray(match)) landing_.was_vain();  // little is shared, and stays so
+    return true;
+  }
+  return false;
+}
+
+bool DriftTracker::is_far(Vector2 shift) const noexcept {
+  const Vector2 from = template_.shift();
+  return std::abs(shift.x - from.x) >= kFar * grid_.width ||
+         std::abs(shift.y - from.y) >= kFar * grid_.height;
+}
+
+// A spectrum knows a shift but for whole fields: after a jump of more than a third of one the
+// specimen may as well have come in from the other side. What both fields show tells; where it does
+// not, nobody knows.
+bool DriftTracker::settle_far(const Spectrum& frame, MatchResult& match) {
+  const Vector2 found = match.shift_cells, from = template_.shift();
+  if (!is_far(found)) return false;
+  const auto other_side = [](double to, double at, double field) {
+    return std::abs(to - at) < kFar * field ? to : to - std::copysign(field, to - at);
+  };
+  const Vector2 other{other_side(found.x, from.x, grid_.width),
+                      other_side(found.y, from.y, grid_.height)};
+  for (const Vector2 at : {found, Vector2{other.x, found.y}, {found.x, other.y}, other}) {
+    match.shift_cells = at;
+    if (land(frame, match, DriftLanding::To::any)) return true;
+  }
+  match.shift_cells = found;
+  doubt_place({0.5 * grid_.width, 0.5 * grid_.height});
+  return false;
 }
 
 // The place of this field is badly known, that of one it shows much of is known well.
 bool DriftTracker::is_astray(const MatchResult& match) const noexcept {
-  return frames_landed_ >= astray_rest_ &&
-         (away_variance_.x > taper_excess_ * match.covariance.xx ||
-          away_variance_.y > taper_excess_ * match.covariance.yy) &&
-         landing_.is_near_home(match.shift_cells, away_variance_);
+  const Vector2 variance = place_.variance();
+  return (variance.x > taper_excess_ * match.covariance.xx ||
+          variance.y > taper_excess_ * match.covariance.yy) &&
+         landing_.is_near_home(match.shift_cells, variance);
 }
 
 // The shift by what both fields show, and the template of the new one. Where a lattice fills the
-// field the template is not old, and where next to nothing of it has left the field neither. It
-// costs several transforms: no more than one in eight frames.
-bool DriftTracker::land(const Spectrum& frame, MatchResult& match) {
-  const bool is_rested = frames_landed_ >= kMemoryAfterJump;
-  if (!is_rested || shared_part(match.shift_cells) < kSmallestShare) return false;
-  for (std::size_t l = 1; l < kShapes; ++l)
-    if (list_.is_filling(l)) return false;
+// field the template is not old.
+bool DriftTracker::land(const Spectrum& frame, MatchResult& match, DriftLanding::To to) {
+  if (shared_part(match.shift_cells) < kLeastLanding || is_filled(list_)) return false;
   template_.write_back(list_);
-  const DriftLanding::Field left{template_.shift(),      template_.noise().others,
-                                 template_.full_noise(), template_.white(),
-                                 away_variance_,         film_.leak()};
+  const DriftLanding::Field left{template_.shift(), template_.noise().others,
+                                 template_.full_noise(), place_.variance(), film_.leak()};
   const double sigma =
       std::sqrt(taper_excess_ * std::min(match.covariance.xx, match.covariance.yy));
   const std::optional<DriftLanding::Landing> landing =
       landing_.land({frame, match.shift_cells, sigma, list_, usual_.labels(), white_,
-                     usual_.misfit(), 0.25 * half_cell()},
-                    left, template_.mean());
+                     usual_.misfit(), 0.25 * half_cell(), is_far(match.shift_cells)},
+                    left, to, template_.mean());
   if (!landing) return false;
-  frames_landed_ = 0;
-  is_behind_ = false;
   anchor_.forget();  // they are of the template, and have its errors
   film_.forget();
   shift_ = landing->shift_cells;
-  template_.replaced(shift_, landing->field.noise, landing->field.full_noise, landing->field.white);
+  template_.replaced(shift_, landing->field.noise, landing->field.full_noise);
   list_.choose(bins_.blocks(), bins_.label_begin(), template_.mean(), filling_, shift_);
   list_.weigh(template_.noise(), noise_by_label(white_, usual_.misfit()));
   list_.load(frame);
-  match = match_near(usual_.labels(), shift_);  // for what is learnt of its fit
-  match.shift_cells = shift_;
   const Covariance &all = match.covariance, &shared = landing->covariance;
   // What is new in the field lies where this frame was said to be: by what that part knows.
-  const auto place = [this](double held_to, double in_all, double in_shared) {
+  const auto variance = [this](double held_to, double in_all, double in_shared) {
     const double is_new = 1.0 - std::min(taper_excess_ * in_all / in_shared, 1.0);
     return held_to + is_new * is_new * in_shared;
   };
-  away_variance_ = {place(landing->field.variance.x, all.xx, shared.xx),
-                    place(landing->field.variance.y, all.yy, shared.yy)};
+  place_.land(shift_, {variance(landing->field.variance.x, all.xx, shared.xx),
+                       variance(landing->field.variance.y, all.yy, shared.yy)});
+  match = fit_at(shift_);
   match.covariance = {shared.xx / taper_excess_, shared.xy / taper_excess_,
                       shared.yy / taper_excess_};
   return true;
 }
 
+// How the loaded frame fits at this shift, wherever its best match is.
+MatchResult DriftTracker::fit_at(Vector2 shift) {
+  MatchResult out;
+  out.shift_cells = shift;
+  out.is_peak = true;
+  ramps_.set(shift);
+  for (std::size_t l = 0; l < kLabels; ++l) {
+    out.labels[l] = list_.sum(l, ramps_);
+    if (usual_.labels() >> l & 1u) out.sums += out.labels[l];
+  }
+  return out;
+}
+
 // Much of the template is of what is no longer in the field, and the new field is learnt where
 // these frames say. Their shot noise averages out, the misfit of what is new does not.
-void DriftTracker::doubt_landing(const MatchResult& match) noexcept {
+void DriftTracker::doubt_landing(const MatchResult& match) {
   double misfit = 0.0, all = 0.0;
   for (std::size_t l = 0; l < kLabels; ++l) {
     const double information = list_.expected(l).gxx + list_.expected(l).gyy;
     misfit += information * (1.0 - 1.0 / misfit_of(list_, match, l, fit_noise()));
     all += information;
   }
-  // Going back undoes it: it depends on the two places, not on the way. So it counts from the field
-  // of which enough is left here.
-  if (away_variance_.x == 0.0) home_ = template_.shift();
-  const double share = window_.share({shift_.x - home_.x, shift_.y - home_.y});
-  const double kept =
-      kKeptError * kKeptError * (1.0 - share) * taper_excess_ * misfit / std::max(all, 1e-30);
-  away_variance_ = {home_variance_.x + kept * match.covariance.xx,
-                    home_variance_.y + kept * match.covariance.yy};
-  if (share >= kSmallestShare) return;
-  home_ = shift_;
-  home_variance_ = away_variance_;
+  const double kept = kKeptError * kKeptError * taper_excess_ * misfit / std::max(all, 1e-30);
+  place_.rest_at(template_.shift());
+  const Vector2 home = place_.home();
+  place_.doubt(shift_, window_.share({shift_.x - home.x, shift_.y - home.y}),
+               {kept * match.covariance.xx, kept * match.covariance.yy});
 }
 
 DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noise,
@@ -717,7 +760,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
                 noise_by_label(white_, usual_.misfit()));
   was_reweighed_ = false;
   // What a lattice that is gone has said keeps its doubt.
-  if ((is_first || is_due) && is_filled(list_)) scale_variance_ = scale_variance();
+  if ((is_first || is_due) && is_filled(list_)) place_.set_scale_variance(scale_variance());
   list_.load(frame);
   if (is_first) {
     MatchResult match = match_near(usual_.labels(), {});
@@ -741,20 +784,9 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     verdict = judge(match);
   }
   if (!verdict.is_accepted || is_foreign(match)) return lose(frame, noise, peaks, verdict.match);
-  // Neither film nor edge agree with the template, nor do the reflections as a whole: the frame is
-  // no shifted copy of the field but a distorted one.
-  const double aperiodic_match =
-      j_of(match, kAperiodicLabels) / std::max(expected_aperiodic_j(), 1e-30);
-  if (aperiodic_match < kRigidMatch && typical_misfit(list_, match, fit_noise()) > kDistorted)
-    take_mean_motion(frame, match);
+  if (is_distorted(list_, match, fit_noise())) take_mean_motion(frame, match);
   step_to(match, predicted);
-  ++frames_landed_;
-  if (has_jumped_ && !is_ambiguous)
-    settle(frame, match);
-  else if (!is_ambiguous && is_behind_)
-    (void)land(frame, match);
-  else if (!is_ambiguous && is_astray(match) && land(frame, match))
-    astray_rest_ = std::min(2 * astray_rest_, kLongestRest);  // little is shared, and stays so
+  const bool is_laid = !is_ambiguous && settle(frame, match);
   // Nothing in the frame tells how far it has moved along its only planes, unless film or edge are
   // found as they were promised. Such a frame is learnt nevertheless, near where it was expected:
   // film too faint for one frame shows in many.
@@ -776,7 +808,7 @@ DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noi
     sure_shift_ = {sure_shift_.x + velocity_.x, sure_shift_.y + velocity_.y};
   } else {
     sure_shift_ = shift_;
-    learn(frame, match);
+    learn(frame, match, is_laid);
   }
   return out;
 }

@@ -26,6 +26,7 @@
 #include "server/signal/match_fit.hpp"
 #include "server/signal/peak_detect.hpp"
 #include "server/signal/running_template.hpp"
+#include "server/signal/template_place.hpp"
 #include "server/signal/usual_fit.hpp"
 
 namespace latticed::signal {
@@ -91,14 +92,16 @@ class DriftTracker {
   [[nodiscard]] FixedVector<Vector2, 8> cells_around() const;
   [[nodiscard]] bool is_leap(double step) const noexcept;
   static constexpr std::size_t kPlacesEach = 4;  // of the whole field, from either surface
-  static_assert(CellDoubt::kMostPlaces >= 2 + 2 * kPlacesEach + 8);  // near, here, found, around
+  // Near, here, found, the best and those around it.
+  static_assert(CellDoubt::kMostPlaces >= 2 + 2 * kPlacesEach + 9);
   void open_doubt(const Spectrum& frame, Vector2 predicted, const MatchResult& near);
   [[nodiscard]] double place_nats(const MatchResult& match) const;
   [[nodiscard]] double shared_part(Vector2 shift) const noexcept;
   [[nodiscard]] double usual_step() const noexcept;
   bool weigh_places(MatchResult& match);
   [[nodiscard]] int longest_memory() const noexcept;
-  void learn(const Spectrum& frame, const MatchResult& match);
+  void learn(const Spectrum& frame, const MatchResult& match, bool is_laid);
+  [[nodiscard]] bool is_same_cell(Vector2 a, Vector2 b) const noexcept;
   MatchResult reweighed(const Spectrum& frame, const MatchResult& first);
   [[nodiscard]] bool is_foreign(const MatchResult& match) const;
   [[nodiscard]] bool has_aperiodic(double least_j) const noexcept;
@@ -115,10 +118,13 @@ class DriftTracker {
   DriftMeasurement lose(const Spectrum& frame, const RingNoise& noise, std::span<const Peak> peaks,
                         double match);
   void step_to(const MatchResult& match, Vector2 predicted);
-  void settle(const Spectrum& frame, MatchResult& match);
+  bool settle(const Spectrum& frame, MatchResult& match);
+  [[nodiscard]] bool is_far(Vector2 shift) const noexcept;
+  bool settle_far(const Spectrum& frame, MatchResult& match);
   [[nodiscard]] bool is_astray(const MatchResult& match) const noexcept;
-  bool land(const Spectrum& frame, MatchResult& match);
-  void doubt_landing(const MatchResult& match) noexcept;
+  bool land(const Spectrum& frame, MatchResult& match, DriftLanding::To to);
+  MatchResult fit_at(Vector2 shift);
+  void doubt_landing(const MatchResult& match);
   [[nodiscard]] Vector2 place_sigma(Vector2 shift) const noexcept;
   [[nodiscard]] Vector2 scale_variance() const noexcept;
   [[nodiscard]] double half_cell() const noexcept;
@@ -137,25 +143,18 @@ class DriftTracker {
   FilmReference film_;
   FillingLattice filling_lattice_;
   std::array<FillingReflection, kLabels> filling_{};
-  Vector2 scale_variance_;  // of the way over a lattice that fills the field, per way^2
+  TemplatePlace place_;
   DriftLanding landing_;
   int frames_since_renewal_ = 0, frames_lost_ = 0;
   int frames_ambiguous_ = 0;  // in a row
   bool was_reweighed_ = false;
   bool has_jumped_ = false;  // and the template is still of the field that was left
-  bool is_behind_ = false;   // the field has moved on since the template was made
-  int frames_landed_ = 0;    // since the last landing
-  int astray_rest_ = 0;      // of those frames, until a badly known place is asked again
   double white_ = 0.0;       // this frame's noise power
   double last_white_ = 0.0, usual_white_ = 0.0;  // of the frame before, and its running mean
   int frames_of_beam_ = 0;                       // since the beam was turned up or down
-  Vector2 origin_;                         // where this template's zero lies, cells from frame 0
-  Vector2 origin_sigma_;                   // one standard deviation of that
-  Vector2 home_;                           // the field that jumps are counted from
-  Vector2 home_variance_, away_variance_;  // of its place, and of the template's now, cells^2
-  Vector2 last_sigma_;                     // as reported of the last frame
-  Vector2 sure_shift_;                     // of the last frame whose cell was not in doubt
-  Vector2 shift_, velocity_;               // cells from the template's zero, cells per frame
+  Vector2 last_sigma_;                           // as reported of the last frame
+  Vector2 sure_shift_;                           // of the last frame whose cell was not in doubt
+  Vector2 shift_, velocity_;                     // cells from the template's zero, cells per frame
   CellDoubt doubt_;
   std::array<double, kLabels> doubt_misfit_{};  // of film and edge where they fit best
   double innovation_ = 0.0;                     // running mean of |measured - predicted|, cells

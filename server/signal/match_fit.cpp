@@ -10,6 +10,8 @@ namespace {
 constexpr double kFilled = 0.5;        // of the information
 constexpr double kStandsAlone = 0.02;  // likewise: one over seven squared
 
+constexpr double kRigidMatch = 0.7;  // aperiodic match of a frame that moved as a whole
+
 }  // namespace
 
 Expectation expected_of(const MatchList& list, std::uint32_t labels) {
@@ -52,6 +54,12 @@ double typical_misfit(const MatchList& list, const MatchResult& match, const Fit
 
 double reflections_match(const MatchList& list, const MatchResult& match) {
   return j_of(match, kReflectionLabels) / std::max(expected_of(list, kReflectionLabels).j, 1e-30);
+}
+
+bool is_distorted(const MatchList& list, const MatchResult& match, const FitNoise& noise) {
+  const double aperiodic =
+      j_of(match, kAperiodicLabels) / std::max(expected_of(list, kAperiodicLabels).j, 1e-30);
+  return aperiodic < kRigidMatch && typical_misfit(list, match, noise) > kDistorted;
 }
 
 std::array<double, kLabels> noise_by_label(double white,

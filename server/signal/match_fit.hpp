@@ -14,6 +14,9 @@ namespace latticed::signal {
 inline constexpr std::uint32_t kAperiodicLabels = 1u | 1u << kShapes;
 inline constexpr std::uint32_t kReflectionLabels = ((1u << kLabels) - 1u) & ~kAperiodicLabels;
 
+/// Residual power over the noise's: more, and a frame has not moved as a whole.
+inline constexpr double kDistorted = 5.0;
+
 /// The noise a match is judged by: of the template, and of this frame.
 struct FitNoise {
   TemplateNoise of_template;
@@ -36,6 +39,11 @@ struct FitNoise {
 
 /// J of the reflections over what the template promises: 1 = a shifted copy of the lattice.
 [[nodiscard]] double reflections_match(const MatchList& list, const MatchResult& match);
+
+/// Neither film and edge agree with the template nor do the reflections as a whole: the frame is no
+/// shifted copy of it but one distorted by the scan.
+[[nodiscard]] bool is_distorted(const MatchList& list, const MatchResult& match,
+                                const FitNoise& noise);
 
 /// Frame noise by label: white noise times what is usual of the label's misfit.
 [[nodiscard]] std::array<double, kLabels> noise_by_label(double white,

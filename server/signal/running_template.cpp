@@ -50,7 +50,7 @@ void RunningTemplate::begin(const Spectrum& frame, double white) {
   frames_ = memory_ = filling_memory_ = 1;
   stripe_ = 0;
   shift_ = {};
-  full_noise_ = white_ = white;
+  full_noise_ = white;
   noise_ = {white, white};
 }
 
@@ -64,7 +64,6 @@ void RunningTemplate::learn(const Spectrum& frame, Vector2 shift, double white, 
   const auto part = static_cast<double>(blend);
   ramps.set(shift);
   list.update(frame, ramps, blend, filling_blend);
-  white_ += part * (white - white_);
   shift_.x += part * (shift.x - shift_.x);
   shift_.y += part * (shift.y - shift_.y);
   noise_ = {noise_after(noise_.others, part, white),
@@ -88,12 +87,10 @@ void RunningTemplate::learn_stripe(const Spectrum& frame, double white, float bl
 
 void RunningTemplate::shorten_memory(int frames) noexcept { memory_ = std::min(memory_, frames); }
 
-void RunningTemplate::replaced(Vector2 shift, double noise, double full_noise,
-                               double white) noexcept {
+void RunningTemplate::replaced(Vector2 shift, double noise, double full_noise) noexcept {
   shift_ = shift;
   noise_ = {noise, noise};
   full_noise_ = full_noise;
-  white_ = white;
 }
 
 void RunningTemplate::admit_others() noexcept {

@@ -28,7 +28,7 @@ class RunningTemplate {
   /// The field is another one: the next frames count more.
   void shorten_memory(int frames) noexcept;
   /// The spectrum has been put in place of another, see mean().
-  void replaced(Vector2 shift, double noise, double full_noise, double white) noexcept;
+  void replaced(Vector2 shift, double noise, double full_noise) noexcept;
 
   /// The list's values are in the mean as well.
   void write_back(const MatchList& list) { list.write_back(mean_, shift_); }
@@ -43,8 +43,7 @@ class RunningTemplate {
   /// E|noise|^2 per bin: in the list, and in the rest.
   [[nodiscard]] TemplateNoise noise() const noexcept { return noise_; }
   [[nodiscard]] double full_noise() const noexcept { return full_noise_; }
-  [[nodiscard]] double white() const noexcept { return white_; }  // mean noise power of its frames
-  [[nodiscard]] int frames() const noexcept { return frames_; }   // since begin()
+  [[nodiscard]] int frames() const noexcept { return frames_; }  // since begin()
 
  private:
   void learn_stripe(const Spectrum& frame, double white, float blend, const PhaseRamps& ramps);
@@ -54,7 +53,7 @@ class RunningTemplate {
   Spectrum mean_;
   Vector2 shift_;
   TemplateNoise noise_;
-  double full_noise_ = 0.0, white_ = 0.0;
+  double full_noise_ = 0.0;
   int frames_ = 0, stripe_ = 0;
   int memory_ = 1;          // frames in the running mean
   int filling_memory_ = 1;  // and in that of a lattice that fills the field: no jump ends it

@@ -40,15 +40,15 @@ struct Fixture {
     const Prepared& noisy = analysis(noise(expect(scene)));
     white = static_cast<double>(noisy.peaks.noise.white);
     left.noise = left.full_noise = white / 1000.0;
-    left.white = white;
     bins.choose(mean, {white / 30.0, white, &noisy.peaks.noise}, false,
                 {noisy.peaks.peaks.begin(), noisy.peaks.peaks.size()});
     list.choose(bins.blocks(), bins.label_begin(), mean, {}, {});
     misfit.fill(1.0);
   }
-  std::optional<DriftLanding::Landing> land(const Scene& scene, Vector2 at, Vector2 said) {
+  std::optional<DriftLanding::Landing> land(const Scene& scene, Vector2 at, Vector2 said,
+                                            DriftLanding::To to = DriftLanding::To::any) {
     const Prepared& frame = analysis(noise(expect(scene, at)));
-    return sut.land({frame.spectrum, said, 0.02, list, ~0u, white, misfit, 3.0}, left, mean);
+    return sut.land({frame.spectrum, said, 0.02, list, ~0u, white, misfit, 3.0}, left, to, mean);
   }
 };
 
@@ -156,6 +156,50 @@ TEST(DriftLanding, HoldsFramesToTheFirstFieldThatWasLeft) {
   const auto home = fixture.land(scene, {20.0, 10.0}, {20.0, 10.0});
   ASSERT_TRUE(home);
   EXPECT_DOUBLE_EQ(home->field.variance.x, 0.0);
+}
+
+// One frame may be a bad one: a home is not forgotten for it.
+TEST(DriftLanding, KeepsTheHomeThroughOneFrameThatDoesNotFit) {
+  const Scene scene = particle_on_film(3);
+  Fixture fixture(scene);
+  ASSERT_TRUE(fixture.land(scene, {40.0, 0.0}, {40.0, 0.0}));
+  fixture.left.shift = {40.0, 0.0};
+  fixture.left.variance = {1.0, 1.0};
+  Scene other = particle_on_film(8);
+  other.lattice = test::layered_lattice(1.1);
+  using To = DriftLanding::To;
+  EXPECT_FALSE(fixture.land(other, {10.0, 0.0}, {10.0, 0.0}, To::home));
+  EXPECT_TRUE(fixture.sut.is_near_home({10.0, 0.0}, fixture.left.variance));
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(fixture.land(other, {10.0, 0.0}, {10.0, 0.0}, To::home));
+  EXPECT_FALSE(fixture.sut.is_near_home({10.0, 0.0}, fixture.left.variance));
+}
+
+// By a lattice translation the lattice agrees as well.
+TEST(DriftLanding, RefusesAnotherCell) {
+  const Scene scene = particle_on_film(3);
+  Fixture fixture(scene);
+  const Vector2 cell = fixture.bins.translations_cells().front();
+  EXPECT_FALSE(fixture.land(scene, {40.0, -30.0}, {40.0 + cell.x, -30.0 + cell.y}));
+}
+
+TEST(DriftLanding, RestsLongerAfterEachVainTry) {
+  const Scene scene = particle_on_film(3);
+  Fixture fixture(scene);
+  Scene other = particle_on_film(8);
+  other.lattice = test::layered_lattice(1.1);
+  const auto rest = [&] {
+    int frames = 0;
+    while (!fixture.sut.is_rested() && frames < 100) ++frames, fixture.sut.pass_frame();
+    return frames;
+  };
+  EXPECT_EQ(rest(), 0);
+  EXPECT_FALSE(fixture.land(other, {30.0, 20.0}, {30.0, 20.0}));
+  EXPECT_EQ(rest(), 16);
+  EXPECT_FALSE(fixture.land(other, {30.0, 20.0}, {30.0, 20.0}));
+  EXPECT_EQ(rest(), 32);
+  fixture.sut.jumped();
+  ASSERT_TRUE(fixture.land(scene, {30.0, 20.0}, {30.0, 20.0}));
+  EXPECT_EQ(rest(), 8);
 }
 
 TEST(DriftLanding, DoesNotHoldALatticeToWhatItWasBeforeItSwelled) {

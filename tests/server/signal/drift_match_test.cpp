@@ -377,5 +377,16 @@ TEST(WindowOverlap, IsTheSlopeOfTheTapersAutocorrelation) {
   EXPECT_EQ(sut.log_slope({0.0, 0.0}).x, 0.0);
 }
 
+TEST(WindowOverlap, FallsToNoughtWhereNothingIsShared) {
+  const std::vector<float> taper = tukey(64, 0.5);
+  const WindowOverlap sut(taper, taper);
+  EXPECT_DOUBLE_EQ(sut.share({0.0, 0.0}), 1.0);
+  EXPECT_GT(sut.share({32.0, 0.0}), sut.share({-45.0, 0.0}));
+  EXPECT_LT(sut.share({45.0, 0.0}), 0.25);
+  EXPECT_NEAR(sut.share({64.0, 0.0}), 0.0, 1e-6);
+  EXPECT_NEAR(sut.share({0.0, -77.0}), 0.0, 1e-6);
+  EXPECT_LT(sut.log_slope({60.0, 0.0}).x, 0.0);
+}
+
 }  // namespace
 }  // namespace latticed::signal

@@ -147,6 +147,23 @@ TEST(DriftTracker, ReacquiresAfterAJump) {
   }
 }
 
+// A spectrum knows a shift but for whole fields.
+TEST(DriftTracker, FindsTheSpecimenBeyondHalfAFieldOrSaysThatNobodyKnows) {
+  const Scene scene = particle_on_film(40.0);
+  for (const Vector2 jump : {Vector2{140, 0}, {-150, 10}, {0, 145}, {170, -30}, {-130, -135}}) {
+    DriftRun sut(scene, 31);
+    const Vector2 from{-0.5 * jump.x, -0.5 * jump.y}, to{0.5 * jump.x, 0.5 * jump.y};
+    for (int i = 0; i < 24; ++i) (void)sut(scene, from);
+    for (int i = 0; i < 12; ++i) {
+      const DriftMeasurement measured = sut(scene, to);
+      if (is_flagged(measured)) continue;
+      const Vector2 sigma = measured.sigma_drift_px;
+      EXPECT_LT(std::abs(measured.drift_px.x - jump.x), 4.0 * sigma.x) << jump.x << ", " << jump.y;
+      EXPECT_LT(std::abs(measured.drift_px.y - jump.y), 4.0 * sigma.y) << jump.x << ", " << jump.y;
+    }
+  }
+}
+
 // What comes into the field with each jump is laid where that frame was said to be. Held to the
 // field before alone, places would walk away by a part of a frame's sigma at each jump.
 TEST(DriftTracker, ErrorsDoNotAddUpOverJumpsToAndFro) {
