@@ -619,25 +619,41 @@ constexpr double kLevel = 1e-6;
 constexpr double kFlattest = 0.1;  // of the steepest curvature, on the way up from a saddle
 constexpr double kTurnBack = 0.3;  // of the longest step, after one that was too long
 
+struct Curvatures {
+  double mean = 0.0, spread = 0.0;  // mean + spread and mean - spread
+  Vector2 axis;                     // of the former
+};
+Curvatures principal(const MatchSums& s) {
+  const double half = 0.5 * (s.hxx - s.hyy), angle = 0.5 * std::atan2(s.hxy, half);
+  return {0.5 * (s.hxx + s.hyy), std::hypot(half, s.hxy), {std::cos(angle), std::sin(angle)}};
+}
+
 // On a saddle: each principal curvature with the sign of a top's (Nocedal and Wright, Numerical
 // Optimization, section 3.4), none much flatter than the other.
-Vector2 uphill(const MatchSums& s, const Expectation& expected) {
-  const double mean = 0.5 * (s.hxx + s.hyy), half = 0.5 * (s.hxx - s.hyy);
-  const double spread = std::hypot(half, s.hxy), angle = 0.5 * std::atan2(s.hxy, half);
-  const double steepest = std::abs(mean) + spread;
-  if (!(steepest > kLevel * (expected.gxx + expected.gyy))) return {};
+Vector2 uphill(const MatchSums& s) {
+  const Curvatures c = principal(s);
+  const double steepest = std::abs(c.mean) + c.spread;
+  if (steepest <= 0.0) return {};
   Vector2 step;
   for (const double sign : {1.0, -1.0}) {
-    const double curvature = std::max(std::abs(mean + sign * spread), kFlattest * steepest);
-    const Vector2 axis = sign > 0.0 ? Vector2{std::cos(angle), std::sin(angle)}
-                                    : Vector2{-std::sin(angle), std::cos(angle)};
+    const double curvature = std::max(std::abs(c.mean + sign * c.spread), kFlattest * steepest);
+    const Vector2 axis = sign > 0.0 ? c.axis : Vector2{-c.axis.y, c.axis.x};
     const double along = (s.gx * axis.x + s.gy * axis.y) / curvature;
     step.x += along * axis.x, step.y += along * axis.y;
   }
   return step;
 }
 
-NewtonStep newton_step(MatchSums s, const Expectation& expected) {
+// Across a ridge, whose curvature is negative: along it next to nothing is known, and a gradient
+// that is not quite across it would lead far away.
+Vector2 across(const MatchSums& s) {
+  const Curvatures c = principal(s);
+  const Vector2 axis{-c.axis.y, c.axis.x};
+  const double along = (s.gx * axis.x + s.gy * axis.y) / (c.spread - c.mean);
+  return {along * axis.x, along * axis.y};
+}
+
+NewtonStep newton_step(MatchSums s) {
   NewtonStep out;
   // One row of a lattice that fills the field: its ridge is level along the planes.
   const double trace = s.hxx + s.hyy;
@@ -646,13 +662,15 @@ NewtonStep newton_step(MatchSums s, const Expectation& expected) {
   const double det = s.hxx * s.hyy - s.hxy * s.hxy;
   out.is_concave = s.hxx < 0.0 && det > 0.0;
   if (!out.is_concave) {
-    const Vector2 step = uphill(s, expected);
+    const Vector2 step = uphill(s);
     out.dx = step.x, out.dy = step.y;
     return out;
   }
   out.ixx = -s.hyy / det, out.ixy = s.hxy / det, out.iyy = -s.hxx / det;
-  out.dx = out.ixx * s.gx + out.ixy * s.gy;
-  out.dy = out.ixy * s.gx + out.iyy * s.gy;
+  const Vector2 step =
+      out.is_ridge ? across(s)
+                   : Vector2{out.ixx * s.gx + out.ixy * s.gy, out.ixy * s.gx + out.iyy * s.gy};
+  out.dx = step.x, out.dy = step.y;
   return out;
 }
 
@@ -690,7 +708,7 @@ MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double 
     MatchSums s = out.sums;
     s.gx -= cut_j * pull.x;
     s.gy -= cut_j * pull.y;
-    const NewtonStep newton = newton_step(s, expected);
+    const NewtonStep newton = newton_step(s);
     const double length = std::hypot(newton.dx, newton.dy);
     if (newton.dx * last.x + newton.dy * last.y < 0.0 && length > 0.5 * std::hypot(last.x, last.y))
       reach *= kTurnBack;
