@@ -23,11 +23,12 @@ constexpr double kBackAgain = 0.4;  // of the limit
 void UsualFit::reset() noexcept {
   *this = {};
   misfit_.fill(1.0);
+  turn_.fill(1.0);
 }
 
 void UsualFit::forget_labels() noexcept {
   misfit_.fill(misfit_[0]);
-  phase_rad_.fill(0.0);
+  turn_.fill(1.0);
   labels_ = ~0u;
 }
 
@@ -56,14 +57,16 @@ void UsualFit::watch_phases(const MatchList& list, const MatchResult& match) {
     const double expected = list.expected(l).j;
     if (expected < kOwnPhaseJ) continue;
     const MatchSums& sums = match.labels[l];
-    const double phase = std::atan2(sums.j_imag, sums.j);
-    phase_rad_[l] += kBlend * (phase - phase_rad_[l]);
+    // Turns are averaged, not angles: those of half a turn are +pi and -pi by chance.
+    const std::complex<double> found{sums.j, sums.j_imag};
+    turn_[l] += kBlend * (found / std::max(std::abs(found), 1e-30) - turn_[l]);
+    const double phase = std::abs(std::arg(turn_[l]));
     const double sigma = std::sqrt(kBlend / 2.0 / expected) * std::sqrt(misfit_[l]);
     const double limit = std::max(kMovedPhase_rad, 5.0 * sigma);
     const std::uint32_t bit = 1u << l;
-    if (may_leave_out && std::abs(phase_rad_[l]) > limit)
+    if (may_leave_out && phase > limit)
       labels_ &= ~bit;
-    else if (!may_leave_out || std::abs(phase_rad_[l]) < kBackAgain * limit)
+    else if (!may_leave_out || phase < kBackAgain * limit)
       labels_ |= bit;
   }
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <complex>
 #include <cstdint>
 
 #include "server/frame/measurements.hpp"
@@ -44,7 +45,8 @@ class UsualFit {
   [[nodiscard]] double unusual(Vector2 pull) const noexcept;
   void watch_phases(const MatchList& list, const MatchResult& match);
 
-  std::array<double, kLabels> misfit_{}, phase_rad_{};
+  std::array<double, kLabels> misfit_{};
+  std::array<std::complex<double>, kLabels> turn_{};  // of the residual phase, mean of exp(i phase)
   std::uint32_t labels_ = ~0u;
   double aperiodic_ = 1.0, aperiodic_scatter_ = 0.0;
   Vector2 pull_;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numbers>
+
 #include "tests/support/matched_scene.hpp"
 
 namespace latticed::signal {
@@ -42,16 +44,21 @@ TEST(UsualFit, OneCellFurtherIsStrange) {
 
 TEST(UsualFit, LeavesOutAReflectionThatMovesByItselfUntilItIsBack) {
   const Scene scene = particle_on_film(40.0);
-  Fixture f(scene);
-  ASSERT_TRUE(can_stand_alone(f.list));
-  f.learn(scene, 10);
-  EXPECT_EQ(f.sut.labels(), ~0u);
-  Scene moved = scene;
-  moved.lattice[0].phase += 0.8;
-  f.learn(moved, 20);
-  EXPECT_NE(f.sut.labels(), ~0u);
-  f.learn(scene, 60);
-  EXPECT_EQ(f.sut.labels(), ~0u);
+  for (const double phase : {0.8, std::numbers::pi}) {
+    Fixture f(scene);
+    ASSERT_TRUE(can_stand_alone(f.list));
+    f.learn(scene, 10);
+    EXPECT_EQ(f.sut.labels(), ~0u);
+    Scene moved = scene;
+    moved.lattice[0].phase += phase;
+    f.learn(moved, 20);
+    for (int i = 0; i < 20; ++i) {
+      f.learn(moved, 1);
+      EXPECT_NE(f.sut.labels(), ~0u) << phase << ", " << i;
+    }
+    f.learn(scene, 60);
+    EXPECT_EQ(f.sut.labels(), ~0u) << phase;
+  }
 }
 
 TEST(UsualFit, KnowsAPullThatIsUnusual) {
