@@ -40,6 +40,10 @@ constexpr std::uint32_t kAskAgainFrames = 16;
 // spot shows at least under its crystal's.
 constexpr double kAsPlain = 0.9;
 constexpr double kBorrowBelow = 0.7;  // of the strongest spot's snr: its outline is the better one
+// A spot that is more than one crystal's may be that of lattices that expect one within this of it.
+constexpr double kSharedBins = 3.0;
+constexpr double kOwnerGateBins = 0.5;  // and each is then this near to where it is expected
+constexpr double kSameField = 0.5;      // of the cosine of two outlines: crystals over each other
 constexpr double kBendMemory = 1.0 / 16;
 constexpr double kPlainBend = 10.0;  // of what noise makes of a frame's spread: exp(-10), by chance
 constexpr double kCutOff = 0.7;      // of its mean extent: a crystal that leaves or is cut off
@@ -354,14 +358,54 @@ bool LatticeStage::measure(Track& track, Vector2 start, const Prepared& prepared
   } else {
     track.last_detected = fit.frequency;
   }
+  take(track, fit, prepared, out);
+  return true;
+}
+
+// This frame shows the track's spot.
+void LatticeStage::take(Track& track, const signal::RefinedSpot& fit, const Prepared& prepared,
+                        Measurements& out) {
   track.frequency = fit.frequency;
   track.snr = fit.snr;
   track.seen |= 1u;
   if (std::popcount(track.seen & ((1u << kWindow) - 1)) >= kSeenToConfirm)
     track.is_confirmed = true;
+  // Of parts of one peak its power is counted once.
+  const bool is_counted =
+      track.owner != 0 && std::any_of(fits_.begin(), fits_.end(), [&](const Fit& other) {
+        return tracks_[other.track].owner != 0 &&
+               bins_apart(other.spot.frequency, fit.frequency) < kSharedBins;
+      });
   const double noise = 49.0 * quiet_level(prepared.peaks);
-  bragg_power_ += std::max(0.0, fit.power - noise);
+  if (!is_counted) bragg_power_ += std::max(0.0, fit.power - noise);
   add_spot(track, fit, prepared, out);
+}
+
+// A spot that shares its peak with another lattice's is looked for where its own lattice expects
+// it, and only in its crystal, where the other one's fringes are not. False: it does not show
+// there.
+bool LatticeStage::measure_owned(Track& track, const Prepared& prepared, const signal::Peak* peak,
+                                 Measurements& out) {
+  Vector2 truth;
+  signal::Covariance2 ignored;
+  if (!lattices_.predict(track.owner, track.h, track.k, &truth, &ignored)) {
+    track.owner = 0;
+    return false;
+  }
+  const Vector2 place = scan_.seen_of(truth);
+  const std::size_t outline = outline_for(track, track.owner, 0.0);
+  if (outline == signal::RefineOptions::kOwnOutline) return false;
+  const signal::RefinedSpot fit =
+      refiner_.refine(prepared.spectrum, place, static_cast<double>(prepared.peaks.noise.white),
+                      {.slot = out.spots.size(),
+                       .outline = outline,
+                       .noise_ratio = streak_ratio(place, prepared),
+                       .is_shared = true});
+  if (!fit.is_valid || bins_apart(fit.frequency, place) > kOwnerGateBins ||
+      fit.snr / std::sqrt(ring_ratio(fit.frequency, prepared)) < kSmallestForcedSnr)
+    return false;
+  if (peak) track.last_detected = fit.frequency;
+  take(track, fit, prepared, out);
   return true;
 }
 
@@ -391,6 +435,7 @@ void LatticeStage::find_order() noexcept {
   std::sort(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(tracks_.size()),
             [&](std::size_t a, std::size_t b) {
               const auto rank = [&](const Track& t) {
+                if (t.owner != 0) return -1.0;  // it needs another's outline
                 return t.lattice == 0 || t.is_overlapped ? 0.0 : t.snr;
               };
               const double first = rank(tracks_[a]), second = rank(tracks_[b]);
@@ -404,6 +449,7 @@ void LatticeStage::follow_one(Track& track, std::size_t index, const Prepared& p
   const int p = peak_of_track_[index];
   const signal::Peak* const shown =
       p >= 0 ? &prepared.peaks.peaks[static_cast<std::size_t>(p)] : nullptr;
+  if (track.owner != 0 && (measure_owned(track, prepared, shown, out) || !track.is_watched)) return;
   Vector2 start = place;
   if (p >= 0) {
     const signal::Peak& peak = *shown;
@@ -440,6 +486,67 @@ void LatticeStage::follow(const Prepared& prepared, Measurements& out) {
     follow_one(tracks_[order_[i]], order_[i], prepared, out);
 }
 
+// A spot of each lattice that expects one where this spot is and has none yet.
+LatticeStage::Parts LatticeStage::parts_of(const Track& shared) const noexcept {
+  Parts parts;
+  const Vector2 truth = scan_.true_of(shared.frequency);
+  for (const signal::TrackedLattice& lattice : lattices_.lattices()) {
+    if (!lattice.is_confirmed || !lattice.is_measured) continue;
+    const Vector2 index = lattice.measured.index_of(truth);
+    const int h = static_cast<int>(std::lround(index.x)),
+              k = static_cast<int>(std::lround(index.y));
+    const Vector2 at = lattice.measured.at(h, k);
+    if ((h == 0 && k == 0) || bins_apart(at, truth) > kSharedBins) continue;
+    const bool has_one = std::any_of(tracks_.begin(), tracks_.end(), [&](const Track& track) {
+      return track.id != shared.id && track.lattice == lattice.id && track.h == h && track.k == k;
+    });
+    if (has_one) continue;
+    Track part;
+    part.frequency = part.last_detected = scan_.seen_of(at);
+    part.seen = shared.seen;
+    part.snr = shared.snr;
+    part.owner = part.lattice = lattice.id;
+    part.h = h;
+    part.k = k;
+    (void)parts.push_back(part);
+  }
+  return parts;
+}
+
+// No outline parts crystals that lie over each other.
+bool LatticeStage::are_apart(const Parts& parts) const noexcept {
+  for (const Track& a : parts)
+    for (const Track& b : parts) {
+      if (a.owner >= b.owner) continue;
+      const std::size_t of_a = outline_for(a, a.owner, 0.0), of_b = outline_for(b, b.owner, 0.0);
+      if (std::max(of_a, of_b) == signal::RefineOptions::kOwnOutline ||
+          refiner_.alike(of_a, of_b) > kSameField)
+        return false;
+    }
+  return true;
+}
+
+// A spot that is more than one crystal's, where several lattices expect one of theirs: a track for
+// each. The spot's own identity goes to the lattice it is of; what was between two was neither's.
+void LatticeStage::part_shared() noexcept {
+  const std::size_t count = tracks_.size();
+  for (std::size_t t = 0; t < count; ++t) {
+    Track& shared = tracks_[t];
+    if (!shared.is_confirmed || !shared.is_overlapped || shared.is_watched || shared.owner != 0)
+      continue;
+    Parts parts = parts_of(shared);
+    if (parts.size() < 2 || tracks_.size() + parts.size() > kMaxSpots || !are_apart(parts))
+      continue;
+    for (Track& part : parts) {
+      const bool goes_on = part.owner == shared.lattice;
+      part.id = goes_on ? shared.id : next_id_++;
+      if (goes_on) part.age_frames = shared.age_frames;
+      (void)tracks_.push_back(part);
+    }
+    shared.seen = 0;  // it has gone
+  }
+}
+
 // Tracks that have not been seen for a while, and the younger of two that have become one.
 void LatticeStage::drop_gone() noexcept {
   std::size_t kept = 0;
@@ -447,7 +554,8 @@ void LatticeStage::drop_gone() noexcept {
     const bool is_alive = (track.seen & ((1u << kWindow) - 1)) != 0;
     bool is_merged = false;
     for (std::size_t t = 0; t < kept; ++t)
-      is_merged = is_merged || bins_apart(tracks_[t].frequency, track.frequency) < kMergedBins;
+      is_merged = is_merged || (bins_apart(tracks_[t].frequency, track.frequency) < kMergedBins &&
+                                (track.owner == 0 || tracks_[t].owner == 0));
     if (track.is_watched || (is_alive && !is_merged)) tracks_[kept++] = track;
   }
   tracks_.resize(kept);
@@ -839,6 +947,7 @@ void LatticeStage::measure_all(const Prepared& prepared, Measurements& out) noex
   find_lattices(out);
   filter_spots(out);
   look_at_superlattice(prepared, out);
+  part_shared();
   drop_gone();
   const double structure = structure_power(prepared);
   if (structure > 0.0) out.crystallinity = std::clamp(bragg_power_ / structure, 0.0, 1.0);

@@ -72,6 +72,7 @@ class LatticeStage final : public TrackStage {
     bool is_confirmed = false;
     bool is_watched = false;
     bool is_overlapped = false;
+    std::uint32_t owner = 0;    // the lattice at whose place it was begun, from a shared peak
     std::uint32_t not_of = 0;   // a lattice at whose place it is, but not where its crystal is
     double tolerance = 0.0;     // cycles per cell; of a watched one
     std::uint32_t lattice = 0;  // by the last frame that showed it
@@ -103,6 +104,14 @@ class LatticeStage final : public TrackStage {
   void follow(const Prepared& prepared, Measurements& out);
   void follow_one(Track& track, std::size_t index, const Prepared& prepared, Measurements& out);
   void drop_gone() noexcept;
+  using Parts = FixedVector<Track, signal::LatticeTracker::kMaxLattices>;
+  [[nodiscard]] Parts parts_of(const Track& shared) const noexcept;
+  [[nodiscard]] bool are_apart(const Parts& parts) const noexcept;
+  void part_shared() noexcept;
+  [[nodiscard]] bool measure_owned(Track& track, const Prepared& prepared, const signal::Peak* peak,
+                                   Measurements& out);
+  void take(Track& track, const signal::RefinedSpot& fit, const Prepared& prepared,
+            Measurements& out);
   void measure_watched(Track& track, Vector2 start, const Prepared& prepared,
                        const signal::Peak* peak, Measurements& out);
   [[nodiscard]] Vector2 strongest_near(const signal::Spectrum& spectrum, Vector2 place,

@@ -468,6 +468,10 @@ void SpotRefiner::outline_own(const Look& look, Slot& slot, double x, double y) 
   outline(own_.data(), others_.data(), size_ * size_, least, slot.crystal.data());
 }
 
+double SpotRefiner::alike(std::size_t a, std::size_t b) const noexcept {
+  return alikeness(slots_[a].crystal, slots_[b].crystal);
+}
+
 SpotRefiner::Sums SpotRefiner::sum_at(const Slot& slot, double offset_x, double offset_y) const {
   alignas(64) std::array<float, kLargest> x_re, x_im, y_re, y_im;
   turns(offset_x, size_, x_re.data(), x_im.data());
@@ -740,7 +744,8 @@ RefinedSpot SpotRefiner::refine(const Spectrum& spectrum, Vector2 start, double 
   out.frequency = {(slot.kx0 + x) / w, (slot.ky0 + y) / h};
   out.snr = matched / std::sqrt(white);
   out.extent = crystal.extent;
-  out.coefficient = plain_coefficient(slot, x, y);
+  out.coefficient =
+      options.is_shared ? sums.c * field_over_outline(slot) : plain_coefficient(slot, x, y);
   find_spread(slot, sums, out.snr * std::sqrt(options.noise_ratio), &out);
   out.is_valid = true;
   return out;
@@ -813,6 +818,17 @@ std::complex<double> SpotRefiner::plain_coefficient(const Slot& slot, double off
   return plain / (static_cast<double>(size_) * size_);
 }
 
+// What makes of a weighted sum the whole field's when the fringe is where the outline says.
+double SpotRefiner::field_over_outline(const Slot& slot) const noexcept {
+  double plain = 0.0, weighted = 0.0;
+  for (std::size_t i = 0; i < taper_.size(); ++i) {
+    const auto fringe = static_cast<double>(slot.crystal[i] * taper_[i]);
+    plain += fringe;
+    weighted += static_cast<double>(slot.weight[i]) * fringe;
+  }
+  return weighted > 0.0 ? plain / (weighted * size_ * size_) : 0.0;
+}
+
 RefinedSpot SpotRefiner::demodulate(const Spectrum& spectrum, Vector2 frequency, double white,
                                     const RefineOptions& options) {
   RefinedSpot out;
@@ -834,16 +850,8 @@ RefinedSpot SpotRefiner::demodulate(const Spectrum& spectrum, Vector2 frequency,
   if (white > 0.0) out.snr = matched / std::sqrt(white);
   out.frequency = frequency;
   out.coefficient = plain_coefficient(slot, x, y);
-  if (options.outline != RefineOptions::kOwnOutline) {
-    // What the whole field's sum is when the fringe is where the outline says.
-    double plain = 0.0, weighted = 0.0;
-    for (std::size_t i = 0; i < taper_.size(); ++i) {
-      const auto fringe = static_cast<double>(slot.crystal[i] * taper_[i]);
-      plain += fringe;
-      weighted += static_cast<double>(slot.weight[i]) * fringe;
-    }
-    if (weighted > 0.0) out.coefficient = sums.c * (plain / (weighted * size_ * size_));
-  }
+  if (options.outline != RefineOptions::kOwnOutline)
+    out.coefficient = sums.c * field_over_outline(slot);
   out.is_valid = true;
   return out;
 }

@@ -54,6 +54,9 @@ struct RefineOptions {
   std::span<const Vector2> rivals{};
   /// Noise at this spot over `white`: what a streak adds to it. It goes into snr and covariance.
   double noise_ratio = 1.0;
+  /// Another crystal's fringe is in these bins as well: the coefficient is then of what is within
+  /// the outline, not of the whole field.
+  bool is_shared = false;
 
   static constexpr std::size_t kOwnOutline = static_cast<std::size_t>(-1);
 };
@@ -81,6 +84,9 @@ class SpotRefiner {
   /// only (it owns scratch). Does not allocate.
   RefinedSpot refine(const Spectrum& spectrum, Vector2 start, double white,
                      const RefineOptions& options = {});
+
+  /// How far two refined spots' crystals are in one place, as a cosine: 0 apart, 1 the same.
+  [[nodiscard]] double alike(std::size_t a, std::size_t b) const noexcept;
 
   /// What is in one slot goes to the other.
   void swap(std::size_t a, std::size_t b) noexcept { std::swap(slots_[a], slots_[b]); }
@@ -115,6 +121,7 @@ class SpotRefiner {
   [[nodiscard]] Sums sum_at(const Slot& slot, double offset_x, double offset_y) const;
   [[nodiscard]] std::complex<double> plain_coefficient(const Slot& slot, double offset_x,
                                                        double offset_y) const;
+  [[nodiscard]] double field_over_outline(const Slot& slot) const noexcept;
   void find_spread(const Slot& slot, const Sums& sums, double snr, RefinedSpot* out) const;
   [[nodiscard]] bool find_errors(Slot& slot, const Sums& sums, double noise_ratio,
                                  double* snr) const;

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <tuple>
 
 #include "tests/support/analysed_frame.hpp"
 #include "tests/support/bar.hpp"
@@ -626,6 +627,65 @@ TEST(LatticeStage, KeepsAnotherCrystalsSpotOutOfALattice) {
     EXPECT_EQ(out.main_lattice()->spots, 3u) << frame;
   }
   EXPECT_LT(z.rms(), 1.5);
+}
+
+// Waves of one lattice, and of the same one stretched along x by `stretch`, in bins of 512.
+std::vector<Wave> stretched_lattice(double stretch) {
+  std::vector<Wave> out;
+  for (const auto& [x, y, contrast] : {std::tuple{40.0, 0.0, 0.2},
+                                       {80.0, 0.0, 0.12},
+                                       {120.0, 0.0, 0.08},
+                                       {20.0, 100.0, 0.1},
+                                       {100.0, 100.0, 0.1},
+                                       {140.0, 100.0, 0.08},
+                                       {100.0, -100.0, 0.08}})
+    out.push_back({{stretch * x / 512, y / 512}, contrast, 0.01 * x});
+  return out;
+}
+
+// Two domains beside each other, 5 % apart along x: their strongest reflections are 2 bins apart
+// and one peak, others less. Each is measured in its own domain, by the places of its lattice; the
+// peak's power is counted once, before and after.
+TEST(LatticeStage, PartsASpotThatTwoLatticesShare) {
+  Chain sut(512, 512, 1, {.pixel_size_nm = 0.02});
+  test::ShotNoise noise(48);
+  Scene left{.width = 512, .height = 512, .counts = 10.0}, right = left;
+  left.lattice = stretched_lattice(1.0);
+  right.lattice = stretched_lattice(1.05);
+  left.film = right.film = std::make_shared<const test::Film>(512, 512, 3, 0.1);
+  std::vector<float> both = test::expect(left);
+  const auto other = test::expect(right);
+  for (std::size_t y = 0; y < 512; ++y)
+    for (std::size_t x = 270; x < 512; ++x) both[y * 512 + x] = other[y * 512 + x];
+  test::Series z, shared, parted;
+  Measurements out;
+  for (int frame = 0; frame < 40; ++frame) {
+    out = sut(noise(both));
+    ASSERT_TRUE(out.crystallinity) << frame;
+    (frame < 3 ? shared : parted).add(*out.crystallinity);
+    if (frame < 10) continue;
+    for (const double bins : {40.0, 42.0}) {
+      const Vector2 g{bins / 512 / 0.02, 0.0};
+      const Spot* spot = nearest(out, g);
+      ASSERT_TRUE(spot) << frame;
+      EXPECT_FALSE(spot->is_overlapped) << frame;
+      EXPECT_NEAR(spot->amplitude, 0.1, 0.02) << frame;  // in half of the field
+      z.add((spot->d_nm - 1.0 / g.x) / std::hypot(spot->sigma_d_nm, spot->sigma_d_sys_nm));
+    }
+    for (const double bins : {20.0, 21.0}) {
+      const Vector2 g{bins / 512 / 0.02, 100.0 / 512 / 0.02};
+      int near = 0;
+      for (const Spot& spot : out.spots)
+        near += std::hypot(spot.g_per_nm.x - g.x, spot.g_per_nm.y - g.y) < 0.2 / 512 / 0.02;
+      EXPECT_EQ(near, 1) << frame;
+    }
+  }
+  ASSERT_EQ(out.lattices.size(), 2u);
+  for (const Lattice& lattice : out.lattices) EXPECT_EQ(lattice.spots, 7u);
+  std::printf("parted spots: z %.2f, mean %.2f; crystallinity %.3f, was %.3f\n", z.rms(), z.mean(),
+              parted.mean(), shared.mean());
+  EXPECT_LT(z.rms(), 1.25);
+  EXPECT_NEAR(parted.mean(), shared.mean(), 0.03);
 }
 
 // The scene is rendered line by line while the specimen moves: each row of the image is a row of

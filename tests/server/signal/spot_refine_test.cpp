@@ -61,6 +61,32 @@ TEST(SpotRefiner, HasNoBinBias) {
   }
 }
 
+// Two crystals beside each other, 8 bins apart; then over each other.
+TEST(SpotRefiner, TellsWhetherCrystalsAreInOnePlace) {
+  FrameAnalysis analysis(256, 256);
+  SpotRefiner sut(analysis.fft());
+  const Vector2 f{20.0 / 256, 0.0}, g{28.0 / 256, 0.0};
+  Scene left{.counts = 100.0}, right{.counts = 100.0}, over{.counts = 100.0};
+  left.lattice = {{f, 0.2, 0.3}};
+  right.lattice = {{g, 0.2, 0.3}};
+  over.lattice = {left.lattice[0], right.lattice[0]};
+  std::vector<float> beside = test::expect(left);
+  const auto other = test::expect(right);
+  for (std::size_t y = 0; y < 256; ++y)
+    for (std::size_t x = 128; x < 256; ++x) beside[y * 256 + x] = other[y * 256 + x];
+  const auto alikeness = [&](const std::vector<float>& image) {
+    const Prepared& prepared = analysis(image);
+    const RefinedSpot one =
+        sut.refine(prepared.spectrum, f, 1.0, {.slot = 0, .rivals = std::span(&g, 1)});
+    const RefinedSpot two =
+        sut.refine(prepared.spectrum, g, 1.0, {.slot = 1, .rivals = std::span(&f, 1)});
+    EXPECT_TRUE(one.is_valid && two.is_valid);
+    return sut.alike(0, 1);
+  };
+  EXPECT_LT(alikeness(beside), 0.1);
+  EXPECT_GT(alikeness(test::expect(over)), 0.9);
+}
+
 struct Scatter {
   test::Series z, error;
   double sigma = 0.0;
