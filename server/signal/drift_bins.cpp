@@ -14,7 +14,8 @@ namespace {
 
 constexpr int kReflectionReach = 4;  // bins round a reflection that are taken whole
 constexpr float kPlainReflectionSnr = 6.0f;
-constexpr float kPlain = 0.15f;       // of the strongest one's amplitude: tells of the cell
+constexpr float kPlain = 0.15f;       // of the strongest one's snr: tells of the cell
+constexpr double kOffNode = 0.2;      // turns over a translation: a reflection of another lattice
 constexpr double kLowFringes = 14.0;  // fewer across the field: shapes, not texture
 // The lattice's wings: what is that near to a reflection, or that much above its ring, goes with
 // the lattice.
@@ -184,8 +185,16 @@ void DriftBins::measure_cell() {
     if (sine > 0.25 && length < length2) g2 = g, length2 = length;
   });
   const bool is_row = length2 > 1e29;
-  // At low dose a frame shows few reflections: what it does not show is still there.
-  if (is_row && translations_.size() > 1) return;
+  // At low dose a frame shows few reflections: what it does not show is still there, unless what it
+  // shows is of another lattice.
+  bool is_of_cell = translations_.size() > 1;
+  for_each_plain([&](Vector2 g, double) {
+    for (const Vector2 t : translations_) {
+      const double turns = g.x * t.x + g.y * t.y;
+      is_of_cell &= std::abs(turns - std::round(turns)) < kOffNode;
+    }
+  });
+  if (is_row && is_of_cell) return;
   finest_period_cells_ = 1.0 / longest;
   translations_.clear();
   if (is_row) {

@@ -84,6 +84,7 @@ DriftLanding::Cut DriftLanding::match_cut(const Jump& jump, const Known& known, 
     for (std::size_t l = 0; is_second && l < kLabels; ++l)
       misfit[l] = std::max(misfit[l], misfit_of(list_, out.match, l, out.noise));
     list_.weigh(out.noise.of_template, noise_by_label(out.noise.white, misfit));
+    if (!is_second) out.aperiodic_j = expected_of(list_, kAperiodicLabels).j;
     list_.load(frame_cut_);
     out.match = maximise(list_, jump.used, {}, jump.most_step_cells, window_, {}, ramps_);
     if (!out.match.is_peak) break;
@@ -92,9 +93,9 @@ DriftLanding::Cut DriftLanding::match_cut(const Jump& jump, const Known& known, 
 }
 
 // A lattice agrees in every cell; film and edge, where they are something, in one.
-bool DriftLanding::has_cell(const Jump& jump, const MatchResult& match) const {
-  const double expected = expected_of(list_, kAperiodicLabels).j;
-  return expected < kToldJ ? !jump.is_far : j_of(match, kAperiodicLabels) > kRightCell * expected;
+bool DriftLanding::has_cell(const Jump& jump, const Cut& cut) const {
+  if (cut.aperiodic_j < kToldJ) return !jump.is_far;
+  return j_of(cut.match, kAperiodicLabels) > kRightCell * expected_of(list_, kAperiodicLabels).j;
 }
 
 // The same specimen, moved as a whole and no further than it was said to be.
@@ -102,7 +103,7 @@ bool DriftLanding::is_same(const Jump& jump, const Cut& cut) const {
   const MatchResult& match = cut.match;
   return match.is_peak && match.sums.j > kSignificant &&
          std::hypot(match.shift_cells.x, match.shift_cells.y) < 2.0 * jump.most_step_cells &&
-         agreement(list_, jump.used, match, cut.noise) > kAgreement && has_cell(jump, match) &&
+         agreement(list_, jump.used, match, cut.noise) > kAgreement && has_cell(jump, cut) &&
          !is_distorted(list_, match, cut.noise);
 }
 
@@ -140,13 +141,15 @@ std::optional<DriftLanding::Found> DriftLanding::ask(const Jump& jump, const Fie
     return {};
   }
   const std::optional<Found> found = find(jump, known);
-  known.refused = found ? 0 : known.refused + 1;
+  if (found) known.refused = 0;
+  if (!found && is_new_frame_) ++known.refused;
   if (known.refused >= kPatience) known.is_known = false;
   return found;
 }
 
 std::optional<DriftLanding::Landing> DriftLanding::land(const Jump& jump, const Field& left, To to,
                                                         Spectrum& mean) {
+  is_new_frame_ = frames_ > 0;
   frames_ = 0;
   const Known* held_to = &first_;
   std::optional<Found> found = ask(jump, left, first_);
@@ -162,10 +165,10 @@ std::optional<DriftLanding::Landing> DriftLanding::land(const Jump& jump, const 
     fresh.is_known = found.has_value();
   }
   if (!found) {
-    was_vain();
+    if (is_new_frame_) was_vain();
     return {};
   }
-  rest_ = kShortestRest;
+  if (to == To::any) rest_ = kShortestRest;
   mosaic_.lay_frame(jump.frame, found->shift_cells);
   mosaic_.join(jump.white / std::max(found->noise, 1e-30), mean);
   const double share = found->share, is_new = 1.0 - share;

@@ -3,9 +3,9 @@
 //
 // The frame is held to a field that is known, under the window of what both show
 // (field_mosaic.hpp): to the *home* field, as long as the frame still shows enough of it, so that
-// errors do not add up over jumps to and fro, else to the field that was left. It costs about seven
-// transforms, so the next one has to wait (is_rested()). No threads, no allocation after the
-// constructor.
+// errors do not add up over jumps to and fro, else to the field that was left. Six transforms where
+// the first field fits, four more for each that does not or is not as bright: the next landing has
+// to wait (is_rested()). No threads, no allocation after the constructor.
 #pragma once
 
 #include <algorithm>
@@ -59,7 +59,7 @@ class DriftLanding {
 
   /// A frame that was matched.
   void pass_frame() noexcept { frames_ = std::min(frames_ + 1, kLongestRest); }
-  /// Eight frames lie between two landings, twice as many after each that was vain.
+  /// Eight frames lie between two landings, twice as many after each frame that was vain.
   [[nodiscard]] bool is_rested() const noexcept { return frames_ >= rest_; }
   /// The field is another one: what was vain may not be so again.
   void jumped() noexcept { rest_ = kShortestRest; }
@@ -88,9 +88,10 @@ class DriftLanding {
   struct Cut {
     MatchResult match;
     FitNoise noise;
+    double aperiodic_j = 0.0;  // that film and edge promise before anything is reweighed
   };
   Cut match_cut(const Jump& jump, const Known& known, double gain);
-  [[nodiscard]] bool has_cell(const Jump& jump, const MatchResult& match) const;
+  [[nodiscard]] bool has_cell(const Jump& jump, const Cut& cut) const;
   [[nodiscard]] bool is_same(const Jump& jump, const Cut& cut) const;
   std::optional<Found> find(const Jump& jump, const Known& known);
   std::optional<Found> ask(const Jump& jump, const Field& left, Known& known);
@@ -105,6 +106,7 @@ class DriftLanding {
   Spectrum mean_cut_, frame_cut_;
   Known first_, there_;
   int frames_ = kShortestRest, rest_ = kShortestRest;
+  bool is_new_frame_ = true;  // the last land() was the first since pass_frame()
 };
 
 }  // namespace latticed::signal

@@ -730,7 +730,11 @@ MatchResult maximise(MatchList& list, std::uint32_t used, Vector2 start, double 
       out.is_peak = true;
       return out;
     }
-    if (is_there || step >= 6) leading = 0;
+    if (leading != 0 && (is_there || step >= 6)) {
+      leading = 0;
+      reach = max_step_cells;
+      last = {};
+    }
   }
   return out;
 }

@@ -22,6 +22,7 @@ constexpr double kNearlyAll = 0.99;         // of the field is shared: no templa
 constexpr double kFar = 0.35;               // of the field
 constexpr double kLeastLanding = 0.15;      // of the field is shared
 constexpr double kBehind = 0.95;            // of the field is the template's: less, and it is old
+constexpr double kClearlyLess = 0.5;        // of the variance of the field's place
 constexpr double kKeptError = 0.8;          // of the sigma of a jump: stays in the template
 constexpr double kPlainAperiodicJ = 100.0;  // ten standard deviations of its own noise
 constexpr double kToldJ = 50.0;             // half of it found is 3.5 of them
@@ -488,8 +489,10 @@ void DriftTracker::learn(const Spectrum& frame, const MatchResult& match, bool i
       template_.frames() % kAnchorEvery == 0
           ? anchor_.pulled({frame, match.shift_cells, usual_.labels(), half_cell()}, bins_)
           : match.shift_cells;
-  usual_.learn(list_, match, fit_noise(), aperiodic_pull(match));
-  if (!is_laid) template_.learn(frame, place, white_, longest_memory(), list_, ramps_);
+  if (!is_laid) {
+    usual_.learn(list_, match, fit_noise(), aperiodic_pull(match));
+    template_.learn(frame, place, white_, longest_memory(), list_, ramps_);
+  }
   if (!anchor_.is_made() && template_.frames() >= config_.anchor_frames) make_anchor();
 }
 
@@ -579,7 +582,9 @@ DriftTracker::Found DriftTracker::match_expected(const Spectrum& frame, Vector2 
   const bool is_better = other.is_peak && apart(other) <= half_cell() &&
                          (!near.match.is_peak || nats(other) > nats(near.match));
   if (!is_better) return near;
-  return {reweighed(frame, other), near.is_strange || is_strange(other)};
+  near.is_strange |= is_strange(other);
+  near.match = reweighed(frame, other);
+  return near;
 }
 
 // The frame matches nothing.
@@ -623,23 +628,26 @@ bool DriftTracker::settle(const Spectrum& frame, MatchResult& match) {
   const double share = shared_part(match.shift_cells);
   if (has_jumped && share < kNearlyAll) {
     landing_.jumped();
-    template_.shorten_memory(kMemoryAfterJump);
     if (settle_far(frame, match)) return true;
     if (landing_.is_rested() && land(frame, match, DriftLanding::To::any)) return true;
+    template_.shorten_memory(kMemoryAfterJump);
     doubt_landing(match);
   } else if (share < kBehind) {
     if (landing_.is_rested() && land(frame, match, DriftLanding::To::any)) return true;
     doubt_landing(match);
-  } else if (landing_.is_rested() && is_astray(match) &&
-             land(frame, match, DriftLanding::To::home)) {
-    if (is_astray(match)) landing_.was_vain();  // little is shared, and stays so
+  } else if (landing_.is_rested() && is_astray(match)) {
+    const Vector2 before = place_.variance();
+    if (!land(frame, match, DriftLanding::To::home)) return false;
+    const Vector2 now = place_.variance();
+    // Little is shared, and stays so.
+    if (now.x > kClearlyLess * before.x && now.y > kClearlyLess * before.y) landing_.was_vain();
     return true;
   }
   return false;
 }
 
 bool DriftTracker::is_far(Vector2 shift) const noexcept {
-  const Vector2 from = template_.shift();
+  const Vector2 from = sure_shift_;
   return std::abs(shift.x - from.x) >= kFar * grid_.width ||
          std::abs(shift.y - from.y) >= kFar * grid_.height;
 }
@@ -648,17 +656,23 @@ bool DriftTracker::is_far(Vector2 shift) const noexcept {
 // specimen may as well have come in from the other side. What both fields show tells; where it does
 // not, nobody knows.
 bool DriftTracker::settle_far(const Spectrum& frame, MatchResult& match) {
-  const Vector2 found = match.shift_cells, from = template_.shift();
+  const Vector2 found = match.shift_cells, from = sure_shift_;
   if (!is_far(found)) return false;
   const auto other_side = [](double to, double at, double field) {
     return std::abs(to - at) < kFar * field ? to : to - std::copysign(field, to - at);
   };
   const Vector2 other{other_side(found.x, from.x, grid_.width),
                       other_side(found.y, from.y, grid_.height)};
-  for (const Vector2 at : {found, Vector2{other.x, found.y}, {found.x, other.y}, other}) {
-    match.shift_cells = at;
-    if (land(frame, match, DriftLanding::To::any)) return true;
-  }
+  FixedVector<Vector2, 4> sides;
+  for (const Vector2 at : {found, Vector2{other.x, found.y}, {found.x, other.y}, other})
+    if (std::none_of(sides.begin(), sides.end(),
+                     [&](Vector2 s) { return s.x == at.x && s.y == at.y; }))
+      (void)sides.push_back(at);
+  if (landing_.is_rested())
+    for (const Vector2 at : sides) {
+      match.shift_cells = at;
+      if (land(frame, match, DriftLanding::To::any)) return true;
+    }
   match.shift_cells = found;
   doubt_place({0.5 * grid_.width, 0.5 * grid_.height});
   return false;
@@ -686,21 +700,24 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match, DriftLanding:
                      usual_.misfit(), 0.25 * half_cell(), is_far(match.shift_cells)},
                     left, to, template_.mean());
   if (!landing) return false;
-  anchor_.forget();  // they are of the template, and have its errors
-  film_.forget();
+  anchor_.forget();  // it is of the template, and has its errors
+  const Vector2 was = left.variance, is = landing->field.variance;
+  if (was.x > is.x || was.y > is.y) film_.forget();  // so is film that was taken from it since
   shift_ = landing->shift_cells;
   template_.replaced(shift_, landing->field.noise, landing->field.full_noise);
   list_.choose(bins_.blocks(), bins_.label_begin(), template_.mean(), filling_, shift_);
   list_.weigh(template_.noise(), noise_by_label(white_, usual_.misfit()));
   list_.load(frame);
-  const Covariance &all = match.covariance, &shared = landing->covariance;
+  const Covariance& shared = landing->covariance;
+  const MatchResult whole = match_near(usual_.labels(), shift_);  // of the field as it is now
   // What is new in the field lies where this frame was said to be: by what that part knows.
-  const auto variance = [this](double held_to, double in_all, double in_shared) {
-    const double is_new = 1.0 - std::min(taper_excess_ * in_all / in_shared, 1.0);
+  const auto variance = [&](double held_to, double in_all, double in_shared) {
+    const double is_new =
+        whole.is_peak ? 1.0 - std::min(taper_excess_ * in_all / in_shared, 1.0) : 1.0;
     return held_to + is_new * is_new * in_shared;
   };
-  place_.land(shift_, {variance(landing->field.variance.x, all.xx, shared.xx),
-                       variance(landing->field.variance.y, all.yy, shared.yy)});
+  place_.land(shift_, {variance(landing->field.variance.x, whole.covariance.xx, shared.xx),
+                       variance(landing->field.variance.y, whole.covariance.yy, shared.yy)});
   match = fit_at(shift_);
   match.covariance = {shared.xx / taper_excess_, shared.xy / taper_excess_,
                       shared.yy / taper_excess_};
@@ -730,10 +747,13 @@ void DriftTracker::doubt_landing(const MatchResult& match) {
     all += information;
   }
   const double kept = kKeptError * kKeptError * taper_excess_ * misfit / std::max(all, 1e-30);
+  // Along a ridge nothing is known, but that it is in the field.
+  const Vector2 most{0.25 * grid_.width * grid_.width, 0.25 * grid_.height * grid_.height};
   place_.rest_at(template_.shift());
   const Vector2 home = place_.home();
-  place_.doubt(shift_, window_.share({shift_.x - home.x, shift_.y - home.y}),
-               {kept * match.covariance.xx, kept * match.covariance.yy});
+  place_.doubt(
+      shift_, window_.share({shift_.x - home.x, shift_.y - home.y}),
+      {std::min(kept * match.covariance.xx, most.x), std::min(kept * match.covariance.yy, most.y)});
 }
 
 DriftMeasurement DriftTracker::track(const Spectrum& frame, const RingNoise& noise,

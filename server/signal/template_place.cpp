@@ -29,16 +29,19 @@ void TemplatePlace::rest_at(Vector2 shift) noexcept {
 void TemplatePlace::land(Vector2 shift, Vector2 variance) noexcept {
   home_ = shift;
   home_variance_ = variance_ = variance;
+  all_new_ = {};
   has_jumped_ = true;
 }
 
 void TemplatePlace::doubt(Vector2 shift, double share, Vector2 all_new) noexcept {
   const double is_new = 1.0 - share;
-  variance_ = {home_variance_.x + is_new * all_new.x, home_variance_.y + is_new * all_new.y};
+  all_new_ = {std::max(all_new_.x, all_new.x), std::max(all_new_.y, all_new.y)};
+  variance_ = {home_variance_.x + is_new * all_new_.x, home_variance_.y + is_new * all_new_.y};
   has_jumped_ = true;
   if (share >= kLeastShare) return;
   home_ = shift;
   home_variance_ = variance_;
+  all_new_ = {};
 }
 
 Vector2 TemplatePlace::sigma(Vector2 shift, double field) const noexcept {

@@ -23,7 +23,8 @@ class TemplatePlace {
   /// Held to a known field, which leaves this variance, cells^2.
   void land(Vector2 shift, Vector2 variance) noexcept;
   /// Learnt where the match said. share: of this field with that of the home, 0 to 1; all_new: the
-  /// variance if nothing of it were the home's, cells^2.
+  /// variance if nothing of it were the home's, cells^2. What was said of an earlier frame stays: a
+  /// template that has learnt the new field fits well, and lies where the first frames put it.
   void doubt(Vector2 shift, double share, Vector2 all_new) noexcept;
 
   /// Of the way over a lattice that fills the field, per way^2.
@@ -45,6 +46,7 @@ class TemplatePlace {
   Vector2 origin_, origin_sigma_;  // of the template's zero, from the first frame
   Vector2 home_, home_variance_;
   Vector2 variance_, scale_variance_;
+  Vector2 all_new_;  // the largest since the home was set
   bool has_jumped_ = false;
 };
 

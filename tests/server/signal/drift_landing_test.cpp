@@ -47,6 +47,11 @@ struct Fixture {
   }
   std::optional<DriftLanding::Landing> land(const Scene& scene, Vector2 at, Vector2 said,
                                             DriftLanding::To to = DriftLanding::To::any) {
+    sut.pass_frame();
+    return land_again(scene, at, said, to);
+  }
+  std::optional<DriftLanding::Landing> land_again(const Scene& scene, Vector2 at, Vector2 said,
+                                                  DriftLanding::To to = DriftLanding::To::any) {
     const Prepared& frame = analysis(noise(expect(scene, at)));
     return sut.land({frame.spectrum, said, 0.02, list, ~0u, white, misfit, 3.0}, left, to, mean);
   }
@@ -172,6 +177,23 @@ TEST(DriftLanding, KeepsTheHomeThroughOneFrameThatDoesNotFit) {
   EXPECT_TRUE(fixture.sut.is_near_home({10.0, 0.0}, fixture.left.variance));
   for (int i = 0; i < 2; ++i) EXPECT_FALSE(fixture.land(other, {10.0, 0.0}, {10.0, 0.0}, To::home));
   EXPECT_FALSE(fixture.sut.is_near_home({10.0, 0.0}, fixture.left.variance));
+}
+
+// One frame may be asked at several places; it is one frame that does not fit.
+TEST(DriftLanding, CountsFramesNotTheirPlaces) {
+  const Scene scene = particle_on_film(3);
+  Fixture fixture(scene);
+  ASSERT_TRUE(fixture.land(scene, {40.0, 0.0}, {40.0, 0.0}));
+  fixture.left.shift = {40.0, 0.0};
+  fixture.left.variance = {1.0, 1.0};
+  Scene other = particle_on_film(8);
+  other.lattice = test::layered_lattice(1.1);
+  EXPECT_FALSE(fixture.land(other, {10.0, 0.0}, {10.0, 0.0}));
+  for (const double y : {20.0, 30.0, 40.0})
+    EXPECT_FALSE(fixture.land_again(other, {10.0, 0.0}, {10.0, y}));
+  EXPECT_TRUE(fixture.sut.is_near_home({10.0, 0.0}, fixture.left.variance));
+  for (int i = 0; i < 16; ++i) fixture.sut.pass_frame();
+  EXPECT_TRUE(fixture.sut.is_rested());
 }
 
 // By a lattice translation the lattice agrees as well.

@@ -187,6 +187,26 @@ TEST(DriftTracker, ErrorsDoNotAddUpOverJumpsToAndFro) {
   EXPECT_LT(got.zy.rms(), 1.25);
 }
 
+// What came into the field with the jump is laid where one frame was said to be: that error stays,
+// however many frames follow, and going back ends it.
+TEST(DriftTracker, ALandingLeavesItsDoubtUntilTheFieldIsBack) {
+  const Scene scene = particle_on_film(20.0);
+  DriftRun sut(scene, 11);
+  DriftMeasurement measured;
+  const auto stay = [&](Vector2 at) {
+    for (int i = 0; i < 64; ++i) measured = sut(scene, at);
+    return measured.sigma_drift_px;
+  };
+  const Vector2 before = stay({}), there = stay({45.0, 0.0}), back = stay({});
+  const auto doubt = [](Vector2 of, Vector2 at_rest) {
+    return std::sqrt(std::max(of.x * of.x / (at_rest.x * at_rest.x) - 1.0, 0.0));
+  };
+  std::printf("doubt in sigmas of a frame: %.2f there, %.2f back\n", doubt(there, before),
+              doubt(back, before));
+  EXPECT_GT(doubt(there, before), 0.15);
+  EXPECT_LT(doubt(back, before), 0.5 * doubt(there, before));
+}
+
 // Most frames show no reflection plainly then, and a jump of nearly one cell looks like a small
 // step. Each of these series had ten frames or more in a wrong cell, and nobody was told.
 TEST(DriftTracker, NeverHopsSilentlyAtLowDose) {

@@ -35,6 +35,19 @@ TEST(TemplatePlace, GoingBackUndoesWhatAJumpHasLeft) {
   EXPECT_DOUBLE_EQ(sut.variance().x, 0.0);
 }
 
+// A template that has learnt the new field fits it well, and lies where it was put.
+TEST(TemplatePlace, KeepsWhatTheFirstFramesOfAFieldSaid) {
+  TemplatePlace sut;
+  sut.begin({}, {});
+  sut.doubt({40.0, 0.0}, 0.75, {0.04, 0.08});
+  sut.doubt({40.0, 0.0}, 0.75, {0.001, 0.001});
+  EXPECT_DOUBLE_EQ(sut.variance().x, 0.01);
+  EXPECT_DOUBLE_EQ(sut.variance().y, 0.02);
+  sut.land({40.0, 0.0}, {});
+  sut.doubt({80.0, 0.0}, 0.75, {0.004, 0.004});
+  EXPECT_DOUBLE_EQ(sut.variance().x, 0.001);
+}
+
 // A small jump after a landing is no way to forget what the landing has left.
 TEST(TemplatePlace, KeepsTheDoubtOfALanding) {
   TemplatePlace sut;
