@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "server/signal/cell_doubt.hpp"
+
 namespace latticed::signal {
 
 namespace {
@@ -13,9 +15,12 @@ constexpr double kAgreement = 0.85;  // between frame and field, 1 = but for noi
 constexpr double kSignificant = 36.0;  // J: six times its own noise
 constexpr double kToldJ = 50.0;        // of film and edge: enough to tell
 constexpr double kRightCell = 0.6;     // of what they promise
-constexpr double kLeastCut = 0.05;     // of a field's noise: less of both is no comparison
-constexpr double kSameLeak = 0.25;     // of a frame's sigma
-constexpr double kSameBeam = 1.25;     // brightness: more, and the beam is another one
+// Of a cell: the top of a parabola through what they say of the cells on both sides. Measured in
+// fields that share 0.15 to 0.5, 2 to 20 e/px: up to 0.1, from the wrong cell 0.23 and more.
+constexpr double kOffMiddle = 0.15;
+constexpr double kLeastCut = 0.05;  // of a field's noise: less of both is no comparison
+constexpr double kSameLeak = 0.25;  // of a frame's sigma
+constexpr double kSameBeam = 1.25;  // brightness: more, and the beam is another one
 constexpr double kMostBeam = 8.0;
 constexpr double kMuchBetter = 0.1;  // of the variance
 constexpr int kPatience = 3;         // frames in a row that do not fit: the field has changed
@@ -93,13 +98,29 @@ DriftLanding::Cut DriftLanding::match_cut(const Jump& jump, const Known& known, 
 }
 
 // A lattice agrees in every cell; film and edge, where they are something, in one.
-bool DriftLanding::has_cell(const Jump& jump, const Cut& cut) const {
+bool DriftLanding::has_cell(const Jump& jump, const Cut& cut) {
   if (cut.aperiodic_j < kToldJ) return !jump.is_far;
-  return j_of(cut.match, kAperiodicLabels) > kRightCell * expected_of(list_, kAperiodicLabels).j;
+  const double here = j_of(cut.match, kAperiodicLabels);
+  if (here < kRightCell * expected_of(list_, kAperiodicLabels).j) return false;
+  return !jump.is_far || is_middle_cell(jump, cut.match.shift_cells, here);
+}
+
+// An edge fits nearly as well a cell away, and where the cut is not quite the same in both it may
+// lead there by more than noise does. But it falls off alike to both sides of the right cell.
+bool DriftLanding::is_middle_cell(const Jump& jump, Vector2 at, double here) {
+  const auto lead_over = [&](Vector2 way, double sign) {
+    ramps_.set({at.x + sign * way.x, at.y + sign * way.y});
+    return here - list_.sum(0, ramps_).j - list_.sum(kShapes, ramps_).j;
+  };
+  return std::all_of(jump.cells_around.begin(), jump.cells_around.end(), [&](Vector2 way) {
+    const double before = lead_over(way, -1.0), after = lead_over(way, 1.0);
+    return std::min(before, after) > CellDoubt::kSure_nats &&
+           0.5 * std::abs(before - after) < kOffMiddle * (before + after);
+  });
 }
 
 // The same specimen, moved as a whole and no further than it was said to be.
-bool DriftLanding::is_same(const Jump& jump, const Cut& cut) const {
+bool DriftLanding::is_same(const Jump& jump, const Cut& cut) {
   const MatchResult& match = cut.match;
   return match.is_peak && match.sums.j > kSignificant &&
          std::hypot(match.shift_cells.x, match.shift_cells.y) < 2.0 * jump.most_step_cells &&

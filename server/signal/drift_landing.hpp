@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "server/frame/measurements.hpp"
 #include "server/signal/analysis_grid.hpp"
@@ -44,6 +45,7 @@ class DriftLanding {
     const std::array<double, kLabels>& misfit;  // residual over shot noise, as usual
     double most_step_cells = 0.0;
     bool is_far = false;  // so far that film and edge are to tell the cell again
+    std::span<const Vector2> cells_around{};  // the ways there, one of each opposite two
   };
   struct Landing {
     Vector2 shift_cells;
@@ -91,8 +93,9 @@ class DriftLanding {
     double aperiodic_j = 0.0;  // that film and edge promise before anything is reweighed
   };
   Cut match_cut(const Jump& jump, const Known& known, double gain);
-  [[nodiscard]] bool has_cell(const Jump& jump, const Cut& cut) const;
-  [[nodiscard]] bool is_same(const Jump& jump, const Cut& cut) const;
+  [[nodiscard]] bool has_cell(const Jump& jump, const Cut& cut);
+  [[nodiscard]] bool is_middle_cell(const Jump& jump, Vector2 at, double here);
+  [[nodiscard]] bool is_same(const Jump& jump, const Cut& cut);
   std::optional<Found> find(const Jump& jump, const Known& known);
   std::optional<Found> ask(const Jump& jump, const Field& left, Known& known);
   static void keep(const Field& field, const Spectrum& mean, Known& known);

@@ -695,9 +695,18 @@ bool DriftTracker::land(const Spectrum& frame, MatchResult& match, DriftLanding:
                                  template_.full_noise(), place_.variance(), film_.leak()};
   const double sigma =
       std::sqrt(taper_excess_ * std::min(match.covariance.xx, match.covariance.yy));
+  const FixedVector<Vector2, 8> ways = cells_around();
   const std::optional<DriftLanding::Landing> landing =
-      landing_.land({frame, match.shift_cells, sigma, list_, usual_.labels(), white_,
-                     usual_.misfit(), 0.25 * half_cell(), is_far(match.shift_cells)},
+      landing_.land({frame,
+                     match.shift_cells,
+                     sigma,
+                     list_,
+                     usual_.labels(),
+                     white_,
+                     usual_.misfit(),
+                     0.25 * half_cell(),
+                     is_far(match.shift_cells),
+                     {ways.begin(), ways.size() / 2}},
                     left, to, template_.mean());
   if (!landing) return false;
   anchor_.forget();  // it is of the template, and has its errors
