@@ -212,7 +212,11 @@ void LatticeStage::doubt_overlap(Track& track, const Fit& fit, double film, Spot
   const double noise = (1.0 + film) * fit.spot.spread_of_noise;
   const double noise_across = (1.0 + film) * fit.spot.spread_across_of_noise;
   const double excess = fit.spot.spread - noise;
-  const double memory = std::max(kBendMemory, 1.0 / (1.0 + static_cast<double>(track.age_frames)));
+  // A track that was begun from another's has its age, not its means.
+  const double memory =
+      track.extent > 0.0
+          ? std::max(kBendMemory, 1.0 / (1.0 + static_cast<double>(track.age_frames)))
+          : 1.0;
   track.bend += memory * (excess - track.bend);
   track.bend_across += memory * (fit.spot.spread_across - noise_across - track.bend_across);
   // A crystal that is being cut off changes faster than that mean: what one frame shows plainly
@@ -393,6 +397,11 @@ bool LatticeStage::measure_owned(Track& track, const Prepared& prepared, const s
     return false;
   }
   const Vector2 place = scan_.seen_of(truth);
+  // Its lattice has other vectors now.
+  if (bins_apart(place, track.frequency) > kGateBins) {
+    track.owner = 0;
+    return false;
+  }
   const std::size_t outline = outline_for(track, track.owner, 0.0);
   if (outline == signal::RefineOptions::kOwnOutline) return false;
   const signal::RefinedSpot fit =
@@ -402,6 +411,7 @@ bool LatticeStage::measure_owned(Track& track, const Prepared& prepared, const s
                        .noise_ratio = streak_ratio(place, prepared),
                        .is_shared = true});
   if (!fit.is_valid || bins_apart(fit.frequency, place) > kOwnerGateBins ||
+      signal::ring_at(grid_, config_.min_fringes, fit.frequency) == signal::kRings ||
       fit.snr / std::sqrt(ring_ratio(fit.frequency, prepared)) < kSmallestForcedSnr)
     return false;
   if (peak) track.last_detected = fit.frequency;
@@ -498,7 +508,8 @@ LatticeStage::Parts LatticeStage::parts_of(const Track& shared) const noexcept {
     const Vector2 at = lattice.measured.at(h, k);
     if ((h == 0 && k == 0) || bins_apart(at, truth) > kSharedBins) continue;
     const bool has_one = std::any_of(tracks_.begin(), tracks_.end(), [&](const Track& track) {
-      return track.id != shared.id && track.lattice == lattice.id && track.h == h && track.k == k;
+      return track.id != shared.id && (track.lattice == lattice.id || track.owner == lattice.id) &&
+             ((track.h == h && track.k == k) || (track.h == -h && track.k == -k));
     });
     if (has_one) continue;
     Track part;
@@ -776,16 +787,17 @@ void LatticeStage::find_lattices(Measurements& out) {
                    .snr = spot.snr,
                    // A watched spot that shows nothing has no place of its own.
                    .is_doubtful = spot.is_overlapped || !fits_[i].is_fitted,
-                   .not_of = tracks_[fits_[i].track].not_of};
+                   .not_of = tracks_[fits_[i].track].not_of,
+                   .only_of = tracks_[fits_[i].track].owner};
   }
   lattices_.measure({samples_.data(), out.spots.size()});
   for (std::size_t i = 0; i < out.spots.size(); ++i) {
     const signal::LatticeSample& sample = samples_[i];
     Track& track = tracks_[fits_[i].track];
     track.lattice = sample.lattice;
+    if (sample.lattice == 0) continue;
     track.h = sample.h;
     track.k = sample.k;
-    if (sample.lattice == 0) continue;
     Spot& spot = out.spots[i];
     spot.lattice = sample.lattice;
     spot.h = static_cast<std::int8_t>(sample.h);

@@ -79,6 +79,7 @@ void LatticeTracker::assign(std::span<LatticeSample> samples, Reach reach) const
     sample.lattice = 0;
     for (const TrackedLattice& lattice : lattices_) {
       if (lattice.id == sample.not_of) continue;
+      if (sample.only_of != 0 && lattice.id != sample.only_of) continue;
       if (reach == Reach::lost && lattice.is_measured) continue;
       const LatticeBasis basis = lattice.is_measured ? lattice.measured : lattice.predicted();
       const Vector2 index = basis.index_of(sample.frequency);

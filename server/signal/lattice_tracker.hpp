@@ -25,6 +25,7 @@ struct LatticeSample {
   double amplitude = 0.0, snr = 0.0;
   bool is_doubtful = false;  // unresolved: belongs to a lattice, but is not fitted
   std::uint32_t not_of = 0;  // a lattice it does not belong to, wherever it is; 0 = any may have it
+  std::uint32_t only_of = 0;  // the one it may belong to; 0 = any
   std::uint32_t lattice = 0;  // 0 = none
   int h = 0, k = 0;
 };

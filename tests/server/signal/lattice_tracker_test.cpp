@@ -80,6 +80,33 @@ TEST(LatticeTracker, DoesNotTakeASpotThatIsSaidNotToBeIts) {
   }
 }
 
+// Two lattices expect a spot within half a bin; noise puts that of the first nearer to the
+// second's.
+TEST(LatticeTracker, GivesASpotToTheOneLatticeItIsSaidToBeOf) {
+  LatticeTracker sut = tracker();
+  Field field(7);
+  const LatticeBasis one = basis(1.0);
+  std::uint32_t id_of_one = 0;
+  const LatticeBasis other{{26.4 * kBin, 9.0 * kBin}, {-14.0 * kBin, 60.0 * kBin}, {}};
+  for (int frame = 0; frame < 8; ++frame) {
+    auto samples = field.all(one);
+    field.add(samples, other, 0, 1, 0.08);
+    field.add(samples, other, 1, 1, 0.07);
+    field.add(samples, other, 2, 1, 0.06);
+    field.add(samples, other, -1, 1, 0.06);
+    field.add(samples, other, 3, 0, 0.06);
+    if (frame >= 4) samples.front().frequency.x += 0.25 * kBin;
+    if (frame >= 6) samples.front().only_of = id_of_one;
+    sut.measure(samples);
+    if (frame < 4) continue;
+    ASSERT_EQ(sut.lattices().size(), 2u) << frame;
+    const std::uint32_t own = samples[2].lattice, others = samples.back().lattice;
+    ASSERT_NE(own, others) << frame;
+    if (frame == 5) id_of_one = own;
+    EXPECT_EQ(samples.front().lattice, frame >= 6 ? own : others) << frame;
+  }
+}
+
 TEST(LatticeTracker, KeepsItsIdentityWhileTheLatticeSwellsAndSpotsComeAndGo) {
   LatticeTracker sut = tracker();
   Field field(2);
