@@ -275,6 +275,7 @@ void DriftTracker::open_doubt(const Spectrum& frame, Vector2 predicted, const Ma
 }
 
 // The ways to the cells around; two of a single row of planes.
+// The ways to the cells around; the second half are the first half's opposites.
 FixedVector<Vector2, 8> DriftTracker::cells_around() const {
   FixedVector<Vector2, 8> out;
   const std::span<const Vector2> cell = bins_.translations_cells();

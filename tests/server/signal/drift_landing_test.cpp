@@ -22,6 +22,12 @@ Scene particle_on_film(std::uint64_t film) {
   return scene;
 }
 
+Scene another_specimen() {
+  Scene scene = particle_on_film(8);
+  scene.lattice = test::layered_lattice(1.1);
+  return scene;
+}
+
 /// A template of one field, free of noise, and frames with noise taken elsewhere.
 struct Fixture {
   test::FrameAnalysis analysis{kSide, kSide};
@@ -127,8 +133,7 @@ TEST(DriftLanding, RefusesAnotherSpecimen) {
   const Scene scene = particle_on_film(3);
   Fixture fixture(scene);
   std::vector<Complex> before(fixture.mean.data(), fixture.mean.data() + fixture.mean.size());
-  Scene other = particle_on_film(8);
-  other.lattice = test::layered_lattice(1.1);
+  const Scene other = another_specimen();
   EXPECT_FALSE(fixture.land(other, {30.0, 20.0}, {30.0, 20.0}));
   EXPECT_TRUE(std::equal(before.begin(), before.end(), fixture.mean.data()));
 }
@@ -170,8 +175,7 @@ TEST(DriftLanding, KeepsTheHomeThroughOneFrameThatDoesNotFit) {
   ASSERT_TRUE(fixture.land(scene, {40.0, 0.0}, {40.0, 0.0}));
   fixture.left.shift = {40.0, 0.0};
   fixture.left.variance = {1.0, 1.0};
-  Scene other = particle_on_film(8);
-  other.lattice = test::layered_lattice(1.1);
+  const Scene other = another_specimen();
   using To = DriftLanding::To;
   EXPECT_FALSE(fixture.land(other, {10.0, 0.0}, {10.0, 0.0}, To::home));
   EXPECT_TRUE(fixture.sut.is_near_home({10.0, 0.0}, fixture.left.variance));
@@ -186,8 +190,7 @@ TEST(DriftLanding, CountsFramesNotTheirPlaces) {
   ASSERT_TRUE(fixture.land(scene, {40.0, 0.0}, {40.0, 0.0}));
   fixture.left.shift = {40.0, 0.0};
   fixture.left.variance = {1.0, 1.0};
-  Scene other = particle_on_film(8);
-  other.lattice = test::layered_lattice(1.1);
+  const Scene other = another_specimen();
   EXPECT_FALSE(fixture.land(other, {10.0, 0.0}, {10.0, 0.0}));
   for (const double y : {20.0, 30.0, 40.0})
     EXPECT_FALSE(fixture.land_again(other, {10.0, 0.0}, {10.0, y}));
@@ -207,8 +210,7 @@ TEST(DriftLanding, RefusesAnotherCell) {
 TEST(DriftLanding, RestsLongerAfterEachVainTry) {
   const Scene scene = particle_on_film(3);
   Fixture fixture(scene);
-  Scene other = particle_on_film(8);
-  other.lattice = test::layered_lattice(1.1);
+  const Scene other = another_specimen();
   const auto rest = [&] {
     int frames = 0;
     while (!fixture.sut.is_rested() && frames < 100) ++frames, fixture.sut.pass_frame();
