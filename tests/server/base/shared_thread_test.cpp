@@ -105,9 +105,10 @@ TEST(SharedThread, CallsItsTimerAtOnceWhenDueAndAfterWhatWasPosted) {
   std::atomic<int> calls{0};
   std::atomic<std::int64_t> second_due{0}, second_at{0};
   SharedThread sut({.name = "latd-shared"}, [&](std::chrono::nanoseconds now) {
-    const int call = ++calls;
+    const int call = calls + 1;
     if (call == 1) second_due = (now + 10ms).count();
     if (call == 2) second_at = now.count();
+    calls = call;  // last: who sees it sees the times
     return call == 1 ? now + 10ms : now + 1h;
   });
   ASSERT_TRUE(happens([&] { return calls == 2; }));
