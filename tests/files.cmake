@@ -2,7 +2,7 @@
 foreach(name mrc_reader tiff_reader tiff_description units samples)
   latticed_add_test(drivers/files/${name}_test LINKS latticed::files)
 endforeach()
-foreach(name hdf5_reader damaged_files)
+foreach(name hdf5_filters hdf5_reader damaged_files)
   latticed_add_test(drivers/files/${name}_test LINKS latticed::files hdf5::hdf5)
 endforeach()
 latticed_add_test(drivers/files/real_files_test LINKS latticed::files)

@@ -1,6 +1,6 @@
 # Recordings: what is written, and what other programs make of it.
-foreach(name crc32c compound disk_sync hdf5_file holder_logs_writer holder_states record_sink recording run_events
-             tables)
+foreach(name crc32c compound disk_room disk_sync hdf5_file holder_logs_writer holder_states image_packer record_sink recording run_events
+             tables writer_lock)
   latticed_add_test(server/record/${name}_test LINKS latticed::record nlohmann_json::nlohmann_json)
 endforeach()
 

@@ -26,6 +26,8 @@ std::string value_text(double value, double sigma, const std::string& unit) {
 template <class Alert>
 std::string about(const Alert& alert) {
   const std::string spot = alert.spot_id() > 0 ? fmt::format(", spot #{}", alert.spot_id()) : "";
+  if constexpr (requires { alert.text(); })
+    if (!alert.text().empty()) return ": " + alert.text();
   return spot + (alert.of() != "sum" ? ""
                  : spot.empty()      ? ", of the running sum"
                                      : " of the running sum");

@@ -39,6 +39,10 @@ std::string progress_table(const v1::StatusReply& reply) {
 std::string recording_text(const v1::RecordingStatus& r) {
   std::string out = r.active() ? "being written" : r.wanted() ? "on for the next runs" : "off";
   if (r.frames() > 0) out += fmt::format(", {} frames, {}", r.frames(), bytes_text(r.bytes()));
+  if (r.raw_bytes() > r.bytes() && r.bytes() > 0)
+    out += fmt::format(" ({:.1f} times packed)",
+                       static_cast<double>(r.raw_bytes()) / static_cast<double>(r.bytes()));
+  if (r.not_recorded() > 0) out += fmt::format(", {} NOT RECORDED", r.not_recorded());
   if (r.has_minutes_left()) {
     out += fmt::format(", disk full in {}", duration_text(r.minutes_left() * 60.0));
   }

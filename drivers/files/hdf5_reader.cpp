@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "drivers/files/hdf5_filters.hpp"
 #include "drivers/files/hdf5_handle.hpp"
 #include "drivers/files/hdf5_layout.hpp"
 #include "drivers/files/hdf5_probe.hpp"
@@ -298,6 +299,7 @@ Result<void> check_storage(const std::string& path, hid_t dataset, const FrameGe
 
 Result<std::unique_ptr<Hdf5Reader>> open_unprobed(const File& file) {
   const QuietHdf5 quiet;
+  use_filters();
   const std::string& path = file.path();
   auto opened = open_file(path);
   if (!opened) return opened.error();

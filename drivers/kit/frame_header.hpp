@@ -49,13 +49,14 @@ enum class LossReason : std::uint8_t {
   unreadable,        // the file's bytes of this frame cannot be decoded
   detector_overrun,  // the detector's own buffer was full
   stale_epoch,       // belongs to an earlier run
+  not_recorded,      // measured, but the recorder could not keep up: of recordings only
 };
-inline constexpr std::size_t kLossReasons = 9;
+inline constexpr std::size_t kLossReasons = 10;
 
 [[nodiscard]] constexpr std::string_view to_string(LossReason reason) noexcept {
   constexpr std::string_view kNames[kLossReasons] = {
-      "none",      "sequence_gap", "no_free_slot",     "incomplete", "wrong_size",
-      "truncated", "unreadable",   "detector_overrun", "stale_epoch"};
+      "none",      "sequence_gap", "no_free_slot",     "incomplete",  "wrong_size",
+      "truncated", "unreadable",   "detector_overrun", "stale_epoch", "not_recorded"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

@@ -13,6 +13,7 @@
 #include "drivers/simulator/sim_detector.hpp"
 #include "server/base/log.hpp"
 #include "server/process/pipeline.hpp"
+#include "server/record/record_choices.hpp"
 
 namespace latticed {
 
@@ -72,9 +73,14 @@ enum class RecordFailure : std::uint8_t { go_on, stop_run };
 struct RecordConfig {
   bool enabled = true;
   std::string directory = "recordings";  // made if missing
+  std::string second_directory;          // where a recording goes on; made if missing; empty = none
+  RecordingProfile profile = RecordingProfile::portable;
+  int packers = 2;  // threads that pack, of profile compact
+  WhenBehind when_behind = WhenBehind::drop;
   RecordFailure on_failure = RecordFailure::go_on;
-  int quota_frames = 8;        // frames that may wait for the disk
+  int quota_frames = 16;       // frames that may wait for the disk
   double least_free_gb = 1.0;  // a run is refused below this
+  double warn_minutes = 10.0;  // an alert when the disk will do for less
 };
 
 struct Config {

@@ -47,11 +47,20 @@ template <class Visitor>
 void describe(Visitor& v, RecordConfig& c) {
   v.flag("enabled", c.enabled, "serve records every run");
   v.text("directory", c.directory, "made if missing");
-  v.choice("on_failure", c.on_failure, {"go_on", "stop_run"},
-           "when the disk is full or gone: the run goes on unrecorded, or ends");
+  v.text("second_directory", c.second_directory,
+         "where a recording goes on when the first disk is full or fails; \"\" = nowhere");
+  v.choice("profile", c.profile, {"portable", "compact"},
+           "images as they are, or packed (Blosc, LZ4): a half to a fifth, read with its plug-in");
+  v.integer("packers", c.packers, {1, 64}, "threads that pack");
   v.integer("quota_frames", c.quota_frames, {1, 65536}, "frames that may wait for the disk");
+  v.choice("when_behind", c.when_behind, {"drop", "stop_run"},
+           "when all of them wait and the detector does not: frames are measured, listed, not "
+           "recorded; or the run ends");
+  v.choice("on_failure", c.on_failure, {"go_on", "stop_run"},
+           "when no disk is left: the run goes on unrecorded, or ends");
   v.number("least_free_gb", c.least_free_gb, {0, 100000},
            "GB; with less free space a run is refused");
+  v.number("warn_minutes", c.warn_minutes, {0, 10000}, "an alert when the disk will do for less");
 }
 
 template <class Visitor>

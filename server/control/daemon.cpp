@@ -160,7 +160,7 @@ LiveOptions live_options(const Config& config, const std::string& network_zmq) {
 Config with_slots_for_outputs(Config config, const std::string& network_zmq) {
   const auto live = Live::frames_held(live_options(config, network_zmq));
   for (DetectorConfig& detector : config.detectors)
-    detector.line.frame_slots += static_cast<int>(live) + config.record.quota_frames;
+    detector.line.frame_slots += static_cast<int>(live + Recorder::frames_held(config.record));
   return config;
 }
 
@@ -241,6 +241,7 @@ class Daemon::Parts final : public RunParticipants {
   void note(EventKind kind, EventSeverity severity, const std::string& source,
             const std::string& text);
   void tagged(const v1::Tag& tag);
+  void say(const std::string& detector, const RecordTrouble& trouble);
   [[nodiscard]] std::vector<RecordedEvent> open_spans(const std::string& detector) const;
   [[nodiscard]] SessionStore::Moment now() const;
   [[nodiscard]] HolderLogs holder_logs() const {
@@ -361,10 +362,12 @@ Result<void> Daemon::Parts::start() {
   auto live = Live::start(live_options(config_, network_.zmq), parts);
   if (!live) return live.error();
   live_ = std::move(*live);
-  recorder_ = std::make_unique<Recorder>(
-      Recorder::Parts{config_.record, *session_, [this] { return holder_logs(); }, to_toml(config_),
-                      stamper_.is_rehearsal(),
-                      [this](const std::string& detector) { return open_spans(detector); }});
+  recorder_ = std::make_unique<Recorder>(Recorder::Parts{
+      config_.record, *session_, [this] { return holder_logs(); }, to_toml(config_),
+      stamper_.is_rehearsal(), [this](const std::string& detector) { return open_spans(detector); },
+      [this](const std::string& detector, const RecordTrouble& trouble) {
+        say(detector, trouble);
+      }});
   make_services();
 
   std::vector<grpc::Service*> services{acquisition_service_.get(),
@@ -412,7 +415,7 @@ Result<std::vector<std::unique_ptr<Sink>>> Daemon::Parts::make_sinks(
   const std::string& name = detector.config.name;
   stamper_.set_epoch(epoch);
   std::vector<std::unique_ptr<Sink>> sinks;
-  auto recording = recorder_->make_sink(name, utc_now_ns());
+  auto recording = recorder_->make_sink(name, !detector.configuration.is_paced, utc_now_ns());
   if (!recording) return recording.error();
   if (*recording)
     sinks.push_back(
@@ -425,6 +428,25 @@ Result<std::vector<std::unique_ptr<Sink>>> Daemon::Parts::make_sinks(
   for (auto& sink : output->sinks) sinks.push_back(std::move(sink));
   sinks.push_back(std::make_unique<AlertLogSink>(name, std::make_shared<AlertBoard>()));
   return sinks;
+}
+
+void Daemon::Parts::say(const std::string& detector, const RecordTrouble& trouble) {
+  if (trouble.is_over)
+    spdlog::info("{}: {}", detector, trouble.text);
+  else
+    spdlog::warn("{}: {}", detector, trouble.text);
+  AlertBook::Change change;
+  change.is_raised = !trouble.is_over;
+  change.alert.set_rule("recording");
+  change.alert.set_quantity(std::string(to_string(trouble.kind)));
+  change.alert.set_value(trouble.value);
+  change.alert.set_text(trouble.text);
+  change.alert.set_raised_ns(utc_now_ns());
+  if (trouble.seq != kNoFrame) {
+    change.alert.set_raised_seq(trouble.seq);
+    change.alert.set_since_seq(trouble.seq);
+  }
+  live_->alerts().note_own(detector, stamper_.epoch(), std::move(change));
 }
 
 void Daemon::Parts::run_ended(std::uint32_t epoch, RunEnd how, const std::string&) {

@@ -53,6 +53,7 @@ class Recorder::RunSink final : public Sink {
   [[nodiscard]] std::shared_ptr<SharedThread> thread() const override { return sink_->thread(); }
   Result<void> begin(const RunInfo& run) override { return sink_->begin(run); }
   void consume(const FrameLease& frame) override { sink_->consume(frame); }
+  void missed(const Frame& frame) noexcept override { sink_->missed(frame); }
   void idle() override { sink_->idle(); }
   Result<void> finish() override {
     if (owner_.parts_.open_spans)
@@ -84,7 +85,12 @@ void Recorder::disable() {
   is_wanted_ = false;
 }
 
-Result<std::unique_ptr<Sink>> Recorder::make_sink(const std::string& detector,
+std::size_t Recorder::frames_held(const RecordConfig& config) noexcept {
+  return RecordSink::frames_held(static_cast<std::size_t>(config.quota_frames), config.profile,
+                                 config.packers);
+}
+
+Result<std::unique_ptr<Sink>> Recorder::make_sink(const std::string& detector, bool waits_for_us,
                                                   std::int64_t now_ns) {
   const v1::SessionInfo session = parts_.session.get();
   std::string base;
@@ -97,13 +103,23 @@ Result<std::unique_ptr<Sink>> Recorder::make_sink(const std::string& detector,
     if (!is_wanted_) return std::unique_ptr<Sink>();
     base = !name_.empty() ? name_ : !session.sample().empty() ? as_name(session.sample()) : "run";
   }
-  std::error_code problem;
-  std::filesystem::create_directories(parts_.config.directory, problem);
-  if (problem)
-    return Error{ErrorCode::unavailable,
-                 fmt::format("make folder {}: {}", parts_.config.directory, problem.message())};
+  // One that cannot be made cannot be written either, which the sink says, or goes round.
+  std::error_code ignored;
+  for (const std::string& directory : {parts_.config.directory, parts_.config.second_directory})
+    if (!directory.empty()) std::filesystem::create_directories(directory, ignored);
   RecordingOptions options;
   options.directory = parts_.config.directory;
+  options.second_directory = parts_.config.second_directory;
+  options.profile = parts_.config.profile;
+  options.packers = parts_.config.packers;
+  options.when_behind = waits_for_us                                    ? LossPolicy::block
+                        : parts_.config.when_behind == WhenBehind::drop ? LossPolicy::drop_newest
+                                                                        : LossPolicy::stop_run;
+  options.warn_minutes = parts_.config.warn_minutes;
+  if (parts_.on_trouble)
+    options.on_trouble = [this, detector](const RecordTrouble& trouble) {
+      parts_.on_trouble(detector, trouble);
+    };
   options.name = fmt::format("{}-{}-{:%Y%m%dT%H%M%S}Z", base, detector,
                              fmt::gmtime(static_cast<std::time_t>(now_ns / 1000000000)));
   options.quota = static_cast<std::size_t>(parts_.config.quota_frames);
@@ -156,10 +172,14 @@ v1::RecordingStatus Recorder::status() const {
   out.set_wanted(is_wanted_);
   for (const Member& member : members_) {
     const RecordingProgress now = member.sink ? member.sink->progress() : member.last;
+    for (const std::string& file : now.earlier) out.add_files(file);
     if (!now.file.empty()) out.add_files(now.file);
     if (member.sink && !now.is_complete) out.set_active(true);
     out.set_frames(out.frames() + now.frames);
     out.set_bytes(out.bytes() + now.bytes);
+    out.set_raw_bytes(out.raw_bytes() + now.raw_bytes);
+    out.set_relieved(out.relieved() + now.relieved);
+    out.set_not_recorded(out.not_recorded() + now.not_recorded);
     if (now.error && out.error().empty()) out.set_error(now.error->message);
     if (now.minutes_left && (!out.has_minutes_left() || *now.minutes_left < out.minutes_left()))
       out.set_minutes_left(*now.minutes_left);

@@ -29,6 +29,8 @@ class Recorder {
     /// Spans of this detector's run that have not ended when its last frame is written; on the
     /// sink's thread. May be none.
     std::function<std::vector<RecordedEvent>(const std::string& detector)> open_spans;
+    /// What goes wrong, and when it is over; on the sink's thread. May be none.
+    std::function<void(const std::string& detector, const RecordTrouble&)> on_trouble;
   };
   explicit Recorder(Parts parts);
 
@@ -37,8 +39,11 @@ class Recorder {
   void disable();
 
   /// Control thread: a sink for this run, or null where nothing is to be recorded. It may go before
-  /// the run does, when the run cannot be made.
-  Result<std::unique_ptr<Sink>> make_sink(const std::string& detector, std::int64_t now_ns);
+  /// the run does, when the run cannot be made. `waits_for_us`: the detector does.
+  Result<std::unique_ptr<Sink>> make_sink(const std::string& detector, bool waits_for_us,
+                                          std::int64_t now_ns);
+  /// Frames a recorder may hold at a time.
+  [[nodiscard]] static std::size_t frames_held(const RecordConfig& config) noexcept;
   /// Into every recording that is on.
   void add(const RecordedEvent& event);
   /// Of one detector, with its frames.

@@ -69,6 +69,7 @@ class ReportedSink final : public Sink {
   void consume(const FrameLease& frame) override {
     reported([&] { sink_->consume(frame); }, frame->seq);
   }
+  void missed(const Frame& frame) noexcept override { sink_->missed(frame); }
   void idle() override {
     reported([&] { sink_->idle(); });
   }

@@ -47,7 +47,8 @@ std::uint64_t AlertBook::clear(const v1::Alert& which, std::uint64_t seq) {
   for (auto at = alerts_.rbegin(); at != alerts_.rend(); ++at) {
     v1::Alert& alert = at->second;
     if (!alert.active() || alert.detector() != which.detector() || alert.epoch() != which.epoch() ||
-        alert.rule() != which.rule() || alert.spot_id() != which.spot_id())
+        alert.rule() != which.rule() || alert.spot_id() != which.spot_id() ||
+        (!which.quantity().empty() && alert.quantity() != which.quantity()))
       continue;
     alert.set_active(false);
     alert.set_cleared_seq(seq);
@@ -80,6 +81,20 @@ void AlertBook::note(const std::string& detector, std::uint32_t epoch, std::uint
     noted_.notify_all();
   }
   if (has_news) listen();
+}
+
+void AlertBook::note_own(const std::string& detector, std::uint32_t epoch, Change change) {
+  {
+    const std::lock_guard lock(mutex_);
+    change.alert.set_detector(detector);
+    change.alert.set_epoch(epoch);
+    const std::uint64_t seq = change.alert.raised_seq();
+    if (change.is_raised)
+      raise(std::move(change.alert));
+    else
+      clear(change.alert, seq);
+  }
+  listen();
 }
 
 void AlertBook::end_run(const std::string& detector, std::uint32_t epoch) {

@@ -43,6 +43,8 @@ class AlertBook {
   };
   void note(const std::string& detector, std::uint32_t epoch, std::uint64_t seq,
             std::vector<Change> changes);
+  /// Likewise what is not about a frame: alarms of the system itself. Any thread.
+  void note_own(const std::string& detector, std::uint32_t epoch, Change change);
   /// No frame of this run comes any more: what still stands is cleared, as of its last frame.
   void end_run(const std::string& detector, std::uint32_t epoch);
 

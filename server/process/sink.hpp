@@ -56,6 +56,9 @@ class Sink {
   /// LineConfig::frame_slots), so keep few, and none longer than this sink lives. May throw; the
   /// run then goes on without this sink, does not call finish(), and ends with its error.
   virtual void consume(const FrameLease& frame) = 0;
+  /// With policy drop_newest: this frame, or entry, will not come. Who has the ring's turn, so
+  /// brief, without waiting, and beside consume().
+  virtual void missed(const Frame&) noexcept {}
   /// Nothing came for a tenth of a second. On the terms of consume(); only with a thread of its
   /// own.
   virtual void idle() {}

@@ -30,7 +30,14 @@ void SinkRunner::start(int nice) {
 }
 
 bool SinkRunner::offer(const FrameLease& frame, std::chrono::nanoseconds deadline) noexcept {
-  return queue_.offer(frame, deadline);
+  // Only this side drops the newest.
+  const auto dropped = [&] {
+    return queue_.counters().dropped_newest.load(std::memory_order_relaxed);
+  };
+  const std::uint64_t before = dropped();
+  const bool may_go_on = queue_.offer(frame, deadline);
+  if (may_go_on && dropped() != before) sink_->missed(*frame);
+  return may_go_on;
 }
 
 void SinkRunner::end() noexcept {

@@ -21,6 +21,7 @@
 #include "server/record/frame_table.hpp"
 #include "server/record/holder_logs_writer.hpp"
 #include "server/record/measured_tables.hpp"
+#include "server/record/record_choices.hpp"
 #include "server/record/session_info.hpp"
 
 namespace latticed::record {
@@ -31,6 +32,8 @@ struct RecordingFacts {
   RunInfo run;
   SessionInfo session;
   std::string config_toml;
+  RecordingProfile profile = RecordingProfile::portable;
+  std::string continues;  // the file this one goes on from; empty: it is a beginning
   HolderLogs holders;
   bool is_simulation = false;
   std::int64_t started_ns = 0;  // UTC, ns since the Unix epoch

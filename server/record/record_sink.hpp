@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Records one detector's run. Loses nothing by itself: its policy is `block`, so a disk that is too
-// slow makes the source lose frames, which counts and lists them. A disk that fails ends the
-// recording with an error, and what is on it stays a complete file.
+// Records one detector's run. Frames come from its queue, are packed (or not), written in order and
+// shown to readers; whatever was not yet shown when a disk fails is still here and goes into a file
+// in the second directory. Where there is none, the recording ends with an error, and what is on
+// the disk stays a complete file. A disk that is only too slow: see WhenBehind.
 //
 //   auto sink = RecordSink::create(options);        // Result<std::unique_ptr<RecordSink>>
 //   RecordSink* recorder = sink->get();             // lives as long as the line that gets it
@@ -19,6 +20,11 @@
 
 #include "server/holder/holder_log.hpp"
 #include "server/process/sink.hpp"
+#include "server/record/clock_watch.hpp"
+#include "server/record/disk_room.hpp"
+#include "server/record/missed_frames.hpp"
+#include "server/record/record_choices.hpp"
+#include "server/record/record_trouble.hpp"
 #include "server/record/recorded_event.hpp"
 #include "server/record/session_info.hpp"
 
@@ -26,31 +32,46 @@ namespace latticed {
 
 namespace record {
 class DiskSync;
+class ImagePacker;
 class Recording;
+struct StoredImage;
 }  // namespace record
 
 struct RecordingOptions {
   std::string directory;
-  std::string name;       // of the file, without extension: letters, digits, '_', '-', '.'
-  std::size_t quota = 8;  // frames that may wait for the disk, >= 1
+  std::string second_directory;  // where it goes on when `directory` fails; empty: nowhere
+  std::string name;              // of the file, without extension: letters, digits, '_', '-', '.'
+  RecordingProfile profile = RecordingProfile::portable;
+  int packers = 2;                             // threads that pack, of profile compact
+  std::size_t quota = 8;                       // frames that may wait for the disk, >= 1
+  LossPolicy when_behind = LossPolicy::block;  // block, drop_newest or stop_run
   HolderLogs holders;
   SessionInfo session;
   std::string config_toml;      // the effective configuration
   bool is_rehearsal = false;    // the specimen is simulated
   std::int64_t started_ns = 0;  // UTC, ns since the Unix epoch, by the frames' clock
-  std::uint64_t least_free_bytes = 1ull << 30;  // the recording ends before the disk has less
-  /// What `directory` has free; empty: as the system says.
-  std::function<Result<std::uint64_t>(const std::string& directory)> free_bytes;
+  std::uint64_t least_free_bytes = 1ull << 30;  // the recording leaves a disk before it has less
+  double warn_minutes = 10.0;                   // said when the disk will do for less
+  /// What goes wrong, when it does and when it is over; on the thread of begin() or the sink's. May
+  /// be none.
+  std::function<void(const RecordTrouble&)> on_trouble;
+  record::FreeBytes free_bytes;           // empty: as the system says
+  std::function<std::int64_t()> utc_now;  // empty: the system's
 };
 
 struct RecordingProgress {
   std::string file;          // as it is called now: NAME.nxs.part, or NAME.nxs when complete
   bool is_complete = false;  // nothing more will be written
-  std::uint64_t frames = 0, lost = 0, bytes = 0;
+  std::uint64_t frames = 0, lost = 0;
+  std::uint64_t bytes = 0;             // of images, as they are stored
+  std::uint64_t raw_bytes = 0;         // of the same before packing
+  std::uint64_t relieved = 0;          // frames stored as they are because packing was too slow
+  std::uint64_t not_recorded = 0;      // measured, but the disk was too slow; counted in lost
+  std::vector<std::string> earlier;    // files of this run that this one goes on from
   std::int64_t flushed_ns = 0;         // UTC; readers see what came before. 0: not yet
   std::optional<Error> error;          // what ended it early
   double bytes_per_s = 0.0;            // over the last seconds
-  std::optional<double> minutes_left;  // until least_free_bytes; nothing when nothing flows
+  std::optional<double> minutes_left;  // until least_free_bytes; nothing when no rate is known
   std::uint64_t events_missed = 0;
 };
 
@@ -60,6 +81,10 @@ class RecordSink final : public Sink {
   static Result<std::unique_ptr<RecordSink>> create(RecordingOptions options);
   /// A recording without a frame that was never finished is removed.
   ~RecordSink() override;
+
+  /// Frames a recorder may hold at a time, those that wait for it included.
+  [[nodiscard]] static std::size_t frames_held(std::size_t quota, RecordingProfile profile,
+                                               int packers) noexcept;
 
   /// Any thread; never waits for the disk. At most kMostEvents may be on their way; one more is
   /// left out and counted.
@@ -71,35 +96,74 @@ class RecordSink final : public Sink {
 
   [[nodiscard]] std::string_view name() const noexcept override { return "record"; }
   [[nodiscard]] SinkOptions options() const noexcept override {
-    return {LossPolicy::block, options_.quota};
+    return {options_.when_behind, options_.quota};
   }
-  /// Makes the file. Refuses when the directory is missing, not writable or too full.
+  /// Makes the file, in the first directory that will do. Error of the first one when none does:
+  /// missing, not writable or too full.
   Result<void> begin(const RunInfo& run) override;
   void consume(const FrameLease& frame) override;
+  void missed(const Frame& frame) noexcept override;
   void idle() override;
   Result<void> finish() override;
 
  private:
+  /// A frame that readers cannot see yet, or a stretch of missed ones, and the row of the file it
+  /// is or follows.
+  struct Unshown {
+    FrameLease frame;  // empty: missed
+    record::MissedFrames::Stretch missed;
+    std::uint64_t row = 0;
+  };
   explicit RecordSink(RecordingOptions options);
-  Result<void> write(const Frame& frame);
-  Result<void> flush_when_due();
+
+  // The sink's thread, all of them.
+  Result<void> open_in(const std::string& directory);
+  Result<void> store(const FrameLease& frame, const record::StoredImage& image);
+  Result<void> store(const record::MissedFrames::Stretch& missed);
   Result<void> flush();
-  Result<void> check_disk(std::chrono::nanoseconds now);
+  Result<void> look_around(std::chrono::nanoseconds now);
+  void store_oldest();
+  void store_ready();
+  void flush_or_go_on();
+  /// After `error`: in the next directory, with all that was not shown yet. Throws where there is
+  /// none.
+  void go_on_after(const Error& error);
+  Result<void> repeat_unshown(std::uint64_t first_row);
+  void add_missed_before(std::uint64_t seq);
   void take_events();
   void await_holders();
   void note_progress();
+  void note_behind();
+  void note_minutes_left();
+  void tell(RecordTrouble trouble);
   /// Ends the recording, and keeps the error for everyone.
   Error give_up(const Error& error);
+  Result<std::string> rescue(const Error& error);
+  [[nodiscard]] std::uint64_t events_missed() const;
   void complete_as(const Result<std::string>& path);
 
   const RecordingOptions options_;
 
   // The sink's thread.
+  RunInfo run_;
+  std::vector<std::string> directories_;  // still to be tried, the next one first
+  std::string directory_;                 // the present one
+  std::unique_ptr<record::ImagePacker> packer_;
   std::unique_ptr<record::Recording> recording_;
   std::unique_ptr<record::DiskSync> sync_;
+  std::optional<record::DiskRoom> room_;
+  record::ClockWatch clock_;
+  std::vector<Unshown> unshown_;
+  std::vector<RecordedEvent> unshown_events_;    // likewise
+  std::vector<RecordedEvent> parameters_;        // what a file must know that goes on
   std::chrono::nanoseconds unflushed_since_{0};  // steady; 0 = nothing is
-  std::chrono::nanoseconds checked_at_{0};       // steady
-  std::uint64_t checked_bytes_ = 0;
+  std::chrono::nanoseconds looked_at_{0};        // steady
+  std::uint64_t last_seq_ = kNoFrame;
+  std::uint64_t told_not_recorded_ = 0;
+  bool is_behind_ = false, is_nearly_full_ = false;
+  RecordingProgress earlier_;  // totals of the files before this one
+
+  record::MissedFrames missed_;
 
   mutable std::mutex events_mutex_;  // guards events_, events_missed_
   std::vector<RecordedEvent> events_;

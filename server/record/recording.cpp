@@ -11,8 +11,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "server/record/crc32c.hpp"
 #include "server/record/run_events.hpp"
+#include "server/record/writer_lock.hpp"
 
 namespace latticed::record {
 namespace {
@@ -52,7 +52,9 @@ Result<bool> rename_to_free_name(const std::string& from, const std::string& to)
 }
 
 Result<std::string> give_final_name(const std::string& part_path) {
-  const std::string stem = part_path.substr(0, part_path.size() - kPart.size());
+  // Who moved the file may have called it anything.
+  const std::string stem =
+      part_path.ends_with(kPart) ? part_path.substr(0, part_path.size() - kPart.size()) : part_path;
   for (int number = 1; number < kMostNumbers; ++number) {
     const std::string path = numbered(stem, number) + std::string(kFinal);
     const Result<bool> is_renamed = rename_to_free_name(part_path, path);
@@ -97,6 +99,7 @@ Result<std::unique_ptr<Recording>> Recording::create(const std::string& director
     }
     Result<RecordingTables> tables = make_layout(file->id(), facts);
     Result<void> ok = tables ? file->start_swmr() : Result<void>(tables.error());
+    if (ok) ok = lock_as_writer(file->descriptor(), part);
     if (!ok) {
       ::unlink(part.c_str());
       return ok.error();
@@ -124,11 +127,7 @@ Recording::~Recording() {
   file_ = Hdf5File();
 }
 
-std::uint64_t Recording::bytes() const noexcept {
-  return images_ * facts_.run.configuration.geometry.bytes();
-}
-
-Result<void> Recording::add(const Frame& frame) {
+Result<void> Recording::add(const Frame& frame, const StoredImage& image) {
   if (frame.change) add(event_of_change(frame));
   if (!frame.has_pixels()) {
     tables_.lost.add({frame, images_});
@@ -136,9 +135,9 @@ Result<void> Recording::add(const Frame& frame) {
     follows_gap_ = true;
     return {};
   }
-  if (auto ok = add_image(frame); !ok) return ok;
+  if (auto ok = add_image(frame, image); !ok) return ok;
   FrameRow row = row_of(frame, facts_.run, facts_.started_ns);
-  row.crc32c = crc32c(frame.raw());
+  row.crc32c = image.crc32c;
   if (follows_gap_) row.flags |= kInfoGap;
   follows_gap_ = false;
   states_.enter(row, images_ - 1);
@@ -164,20 +163,53 @@ Result<void> Recording::add(const Frame& frame) {
   return {};
 }
 
-Result<void> Recording::add_image(const Frame& frame) {
+Result<void> Recording::add_image(const Frame& frame, const StoredImage& image) {
   const FrameGeometry& geometry = facts_.run.configuration.geometry;
   if (!(frame.geometry == geometry))
     return Error{ErrorCode::failed_precondition,
                  fmt::format("frame {} has another size than the recording", frame.seq)};
+  const bool has_filter = facts_.profile == RecordingProfile::compact;
+  if (image.is_packed ? !has_filter : image.bytes.size() != geometry.bytes())
+    return Error{
+        ErrorCode::internal,
+        fmt::format("frame {} has {} bytes, packed: {}, for a recording of profile {}", frame.seq,
+                    image.bytes.size(), image.is_packed, to_string(facts_.profile))};
+  // A bit set in the mask: this chunk is without that filter.
+  const std::uint32_t mask = has_filter && !image.is_packed ? 1 : 0;
   const QuietHdf5 quiet;
   const hsize_t extent[] = {images_ + 1, static_cast<hsize_t>(geometry.height),
                             static_cast<hsize_t>(geometry.width)},
                 at[] = {images_, 0, 0};
   if (H5Dset_extent(tables_.images, extent) < 0 ||
-      H5Dwrite_chunk(tables_.images, H5P_DEFAULT, 0, at, geometry.bytes(), frame.raw().data()) < 0)
+      H5Dwrite_chunk(tables_.images, H5P_DEFAULT, mask, at, image.bytes.size(),
+                     image.bytes.data()) < 0)
     return hdf5_failure(fmt::format("writing frame {}", frame.seq));
   ++images_;
+  stored_bytes_ += image.bytes.size();
   return {};
+}
+
+std::string Recording::directory() const {
+  return std::filesystem::path(part_path_).parent_path().string();
+}
+
+Result<bool> Recording::follow() {
+  struct stat here {
+  }, named{};
+  if (::fstat(descriptor(), &here) != 0)
+    return Error{ErrorCode::data_loss,
+                 fmt::format("looking for {}: {}", part_path_, std::strerror(errno))};
+  if (::stat(part_path_.c_str(), &named) == 0 && named.st_ino == here.st_ino &&
+      named.st_dev == here.st_dev)
+    return false;
+  std::error_code problem;
+  const auto now =
+      std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", descriptor()), problem);
+  if (here.st_nlink == 0 || problem)
+    return Error{ErrorCode::data_loss,
+                 fmt::format("{} was removed while it was written", part_path_)};
+  part_path_ = now.string();
+  return true;
 }
 
 bool Recording::has_news() const {

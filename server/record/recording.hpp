@@ -9,6 +9,7 @@
 
 #include "server/record/holder_states.hpp"
 #include "server/record/layout.hpp"
+#include "server/record/stored_image.hpp"
 
 namespace latticed::record {
 
@@ -21,7 +22,9 @@ class Recording {
   ~Recording();
 
   /// A frame with its measurements, or the entry of lost ones. After an Error: rescue().
-  Result<void> add(const Frame& frame);
+  Result<void> add(const Frame& frame) { return add(frame, stored_raw(frame)); }
+  /// `image`: what stored_raw(frame) gives, or the same packed; only where the profile is compact.
+  Result<void> add(const Frame& frame, const StoredImage& image);
   void add(const RecordedEvent& event) { tables_.events.add(event); }
   /// Takes in the holders' samples, writes what waits, and shows it to readers.
   Result<void> flush();
@@ -41,18 +44,23 @@ class Recording {
   /// Removes the file: a run that never began.
   void discard();
 
+  /// Whether somebody moved the file meanwhile; path() then says where it is. data_loss: it was
+  /// removed.
+  Result<bool> follow();
   /// Rows whose holder values may still become final.
   [[nodiscard]] std::size_t pending_holder_rows() const noexcept { return states_.pending(); }
   /// Where it is now.
   [[nodiscard]] const std::string& path() const noexcept { return part_path_; }
+  [[nodiscard]] std::string directory() const;
   [[nodiscard]] std::uint64_t images() const noexcept { return images_; }
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_frames_; }
-  [[nodiscard]] std::uint64_t bytes() const noexcept;
+  /// Of the images, as they are stored.
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return stored_bytes_; }
   [[nodiscard]] int descriptor() const noexcept { return file_.descriptor(); }
 
  private:
   Recording(Hdf5File file, RecordingTables tables, RecordingFacts facts, std::string part_path);
-  Result<void> add_image(const Frame& frame);
+  Result<void> add_image(const Frame& frame, const StoredImage& image);
   [[nodiscard]] RecordingTotals totals(const End& end) const;
 
   RecordingFacts facts_;
@@ -60,7 +68,7 @@ class Recording {
   Hdf5File file_;
   RecordingTables tables_;  // after the file: closed before it
   HolderStates states_;
-  std::uint64_t images_ = 0;
+  std::uint64_t images_ = 0, stored_bytes_ = 0;
   std::uint64_t lost_frames_ = 0;
   bool follows_gap_ = false;
 };

@@ -22,7 +22,8 @@ MAY_INCLUDE = {
     "server/signal": ["drivers/kit", "server/base", "server/frame"],
     "server/acquire": ["drivers/kit", "server/base", "server/frame"],
     "server/process": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/acquire"],
-    "server/config": ["drivers/*", "server/base", "server/frame", "server/process", "server/signal"],
+    "server/config": ["drivers/*", "server/base", "server/frame", "server/process", "server/signal",
+                      "server/record"],  # its choices, a header
     "server/figure": ["drivers/kit", "server/base"],
     "server/publish": ["drivers/kit", "server/base", "server/frame", "server/signal", "server/process",
                        "server/figure"],
@@ -47,6 +48,7 @@ LIBRARIES = {
     "opencv2/*": ["server/figure/*.cpp", "server/figure/canvas.hpp", "server/publish/*.cpp", "server/live/jpeg.cpp",
                  "server/control/reference_store.cpp"],
     "hdf5.h": ["drivers/files/*.cpp", "drivers/files/hdf5_*.hpp", "server/record/*"],
+    "blosc.h": ["drivers/files/hdf5_filters.cpp", "server/record/image_packer.cpp"],
     "tiffio.h": ["drivers/files/tiff_*.cpp", "drivers/files/tiff_image.hpp"],
     "toml++/*": ["drivers/toml/table_reader.cpp"],
     "boost/*": ["sim/world/link_server.cpp", "server/control/control_thread.cpp"],

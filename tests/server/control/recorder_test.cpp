@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/support/movie_writers.hpp"
 
 namespace latticed::test {
@@ -26,6 +28,9 @@ class RecorderTest : public testing::Test {
                      [this](const std::string& detector) {
                        asked_.push_back(detector);
                        return std::vector<RecordedEvent>{};
+                     },
+                     [this](const std::string& detector, const RecordTrouble& trouble) {
+                       troubles_.push_back(detector + ": " + trouble.text);
                      }});
   }
   static RunInfo run() {
@@ -38,7 +43,7 @@ class RecorderTest : public testing::Test {
   TemporaryFolder folder_;
   RecordConfig config_;
   std::unique_ptr<SessionStore> session_;
-  std::vector<std::string> asked_;
+  std::vector<std::string> asked_, troubles_;
 };
 
 TEST_F(RecorderTest, NamesFilesAfterWhatIsRecorded) {
@@ -47,7 +52,7 @@ TEST_F(RecorderTest, NamesFilesAfterWhatIsRecorded) {
   ASSERT_TRUE(session_->change(said));
   Recorder sut = recorder();
   const auto file_of = [&] {
-    auto sink = sut.make_sink("haadf", 1'700'000'000'000'000'000);
+    auto sink = sut.make_sink("haadf", true, 1'700'000'000'000'000'000);
     EXPECT_TRUE((*sink)->begin(run()));
     const std::string file = sut.status().files(0);
     sut.release();
@@ -63,7 +68,7 @@ TEST_F(RecorderTest, NamesFilesAfterWhatIsRecorded) {
 
 TEST_F(RecorderTest, KnowsARunNoMoreThatWasNeverMade) {
   Recorder sut = recorder();
-  auto sink = sut.make_sink("haadf", 1);
+  auto sink = sut.make_sink("haadf", true, 1);
   ASSERT_TRUE(sink && *sink);
   ASSERT_TRUE((*sink)->begin(run()));
   EXPECT_TRUE(sut.status().active());
@@ -75,22 +80,48 @@ TEST_F(RecorderTest, KnowsARunNoMoreThatWasNeverMade) {
 
 TEST_F(RecorderTest, AsksForSpansThatAreOpenBeforeARecordingEnds) {
   Recorder sut = recorder();
-  auto sink = sut.make_sink("haadf", 1);
+  auto sink = sut.make_sink("haadf", true, 1);
   ASSERT_TRUE((*sink)->begin(run()));
   ASSERT_TRUE((*sink)->finish());
   EXPECT_THAT(asked_, ElementsAre("haadf"));
   EXPECT_FALSE(sut.status().active());
 }
 
+TEST_F(RecorderTest, MakesADetectorWaitThatDoesAndOtherwiseDoesAsConfigured) {
+  Recorder sut = recorder();
+  EXPECT_EQ((*sut.make_sink("haadf", true, 1))->options().policy, LossPolicy::block);
+  EXPECT_EQ((*sut.make_sink("haadf", false, 1))->options().policy, LossPolicy::drop_newest);
+  config_.when_behind = WhenBehind::stop_run;
+  Recorder strict = recorder();
+  EXPECT_EQ((*strict.make_sink("haadf", true, 1))->options().policy, LossPolicy::block);
+  EXPECT_EQ((*strict.make_sink("haadf", false, 1))->options().policy, LossPolicy::stop_run);
+}
+
+TEST_F(RecorderTest, GoesToTheSecondDirectoryWhereTheFirstCannotBeMade) {
+  std::ofstream(folder_ / "file") << "x";
+  config_.directory = folder_ / "file/below";
+  config_.second_directory = folder_ / "second";
+  Recorder sut = recorder();
+  auto sink = sut.make_sink("haadf", true, 1);
+  ASSERT_TRUE((*sink)->begin(run()));
+  EXPECT_THAT(sut.status().files(0), HasSubstr("/second/run-haadf-"));
+  ASSERT_EQ(troubles_.size(), 1u);
+  EXPECT_THAT(troubles_[0], HasSubstr("haadf: recording into"));
+  config_.second_directory.clear();
+  Recorder alone = recorder();
+  auto refused = alone.make_sink("haadf", true, 1);
+  EXPECT_FALSE((*refused)->begin(run()));
+}
+
 TEST_F(RecorderTest, RecordsNothingUnlessWanted) {
   config_.enabled = false;
   Recorder sut = recorder();
-  EXPECT_EQ(*sut.make_sink("haadf", 1), nullptr);
+  EXPECT_EQ(*sut.make_sink("haadf", true, 1), nullptr);
   ASSERT_TRUE(sut.enable(""));
   EXPECT_TRUE(sut.status().wanted());
-  EXPECT_NE(*sut.make_sink("haadf", 1), nullptr);
+  EXPECT_NE(*sut.make_sink("haadf", true, 1), nullptr);
   sut.disable();
-  EXPECT_EQ(*sut.make_sink("haadf", 1), nullptr);
+  EXPECT_EQ(*sut.make_sink("haadf", true, 1), nullptr);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <iostream>
 #include <string>
 
+#include "server/record/image_packer.hpp"
 #include "tests/support/recorded_run.hpp"
 
 namespace latticed::test {
@@ -32,8 +33,24 @@ void or_die(const Result<void>& result) {
 
 void say(const std::string& path) { std::cout << path << std::endl; }
 
-void record(const std::string& directory, std::uint64_t frames, bool is_live) {
+/// Packed where the profile says so; of a compact one every third frame is not, as under pressure.
+Result<void> add(record::Recording& recording, record::ImagePacker& packer, FrameLease frame) {
+  const std::uint64_t seq = frame->seq;
+  if (seq % 3 == 2) return recording.add(*frame);
+  packer.add(std::move(frame));
+  const record::PackedFrame& packed = packer.oldest();
+  auto ok = recording.add(*packed.frame, packed.image);
+  packer.release();
+  return ok;
+}
+
+void record(const std::string& directory, std::uint64_t frames, bool is_live,
+            RecordingProfile profile) {
   RecordedRun run;
+  run.facts().profile = profile;
+  const FrameGeometry geometry = run.facts().run.configuration.geometry;
+  record::ImagePacker packer({profile == RecordingProfile::compact ? 1 : 0, geometry.bytes(),
+                              bytes_per_pixel(geometry.type)});
   auto holder = std::make_shared<HolderLog>("bias1", 0.02);
   run.facts().holders = {holder};
   auto recording = or_die(record::Recording::create(directory, run.facts()));
@@ -55,7 +72,7 @@ void record(const std::string& directory, std::uint64_t frames, bool is_live) {
       or_die(recording->add(*run.lost(5, 3)));
       seq = 8;
     }
-    or_die(recording->add(*run.frame(seq)));
+    or_die(add(*recording, packer, run.frame(seq)));
     play_holder(*holder, sample, std::min(recorded_time_ns(seq) - 30'000'000, silent_ns));
     if (seq % 10 != 9) continue;
     or_die(recording->flush());
@@ -79,10 +96,12 @@ int main(int count, char** arguments) {
     latticed::record::RecordingTotals totals;
     totals.ended_by = "its writer was killed";
     say(or_die(latticed::record::complete(arguments[2], totals)));
-  } else if (count == 4 && (what == "whole" || what == "live")) {
-    record(arguments[2], std::strtoull(arguments[3], nullptr, 10), what == "live");
+  } else if (count >= 4 && (what == "whole" || what == "live")) {
+    const bool is_compact = count > 4 && std::string(arguments[4]) == "compact";
+    record(arguments[2], std::strtoull(arguments[3], nullptr, 10), what == "live",
+           is_compact ? latticed::RecordingProfile::compact : latticed::RecordingProfile::portable);
   } else {
-    std::cerr << "usage: record_movie whole|live DIR FRAMES, or complete PART\n";
+    std::cerr << "usage: record_movie whole|live DIR FRAMES [compact], or complete PART\n";
     return 2;
   }
 }

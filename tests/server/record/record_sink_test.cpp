@@ -9,13 +9,16 @@
 
 #include <atomic>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <numeric>
 #include <thread>
 
 #include "drivers/files/movie_reader.hpp"
+#include "server/base/utc_clock.hpp"
 #include "server/process/pipeline.hpp"
+#include "server/process/track_change.hpp"
 #include "tests/support/collecting_sink.hpp"
 #include "tests/support/deadline.hpp"
 #include "tests/support/folder.hpp"
@@ -43,6 +46,7 @@ class SlowRecorder final : public Sink {
     gate_.pass();
     recorder_->consume(frame);
   }
+  void missed(const Frame& frame) noexcept override { recorder_->missed(frame); }
   void idle() override { recorder_->idle(); }
   Result<void> finish() override { return recorder_->finish(); }
 
@@ -62,6 +66,22 @@ class RecordSinkTest : public testing::Test {
     options_.name = "run";
     options_.quota = 2;
     options_.least_free_bytes = 0;
+    options_.on_trouble = [this](const RecordTrouble& trouble) {
+      const std::lock_guard lock(troubles_mutex_);
+      troubles_.push_back(trouble);
+    };
+  }
+  /// "recording_moved", or with "over: " before it; in order.
+  std::vector<std::string> troubles() const {
+    const std::lock_guard lock(troubles_mutex_);
+    std::vector<std::string> out;
+    for (const RecordTrouble& one : troubles_)
+      out.push_back((one.is_over ? "over: " : "") + std::string(to_string(one.kind)));
+    return out;
+  }
+  std::string text_of_trouble(std::size_t number) const {
+    const std::lock_guard lock(troubles_mutex_);
+    return number < troubles_.size() ? troubles_[number].text : "";
   }
   std::unique_ptr<RecordSink> recorder() {
     auto made = RecordSink::create(options_);
@@ -107,12 +127,30 @@ class RecordSinkTest : public testing::Test {
     return out;
   }
 
+  /// Of files that go on from each other: how often each frame is in one of them, as it was.
+  std::map<std::uint64_t, int> frames_in(const std::vector<std::string>& paths) const {
+    std::map<std::uint64_t, int> seen;
+    for (const std::string& path : paths) {
+      const auto ids = ReadRecording(path).info<std::uint64_t>("frame_id");
+      expect_images(path, ids);
+      for (const std::uint64_t id : ids) ++seen[id];
+    }
+    return seen;
+  }
+  static std::map<std::uint64_t, int> each_once(std::uint64_t count) {
+    std::map<std::uint64_t, int> out;
+    for (std::uint64_t i = 0; i < count; ++i) out[i] = 1;
+    return out;
+  }
+
   Folder folder_;
   RecordingOptions options_;
   PipelineConfig pipeline_config_;
   Scene scene_;
   std::vector<std::vector<std::uint16_t>> images_;
   Collection gate_, viewer_;
+  mutable std::mutex troubles_mutex_;
+  std::vector<RecordTrouble> troubles_;
   Line::Parts parts_;
   RecordSink* recorder_ = nullptr;
   std::unique_ptr<Pipeline> pipeline_;  // before the collections go
@@ -395,6 +433,236 @@ TEST_F(RecordSinkTest, ADiskThatFailsEndsTheRecordingWithItsErrorAndNothingElse)
   EXPECT_GE(progress.frames, 2u);
   EXPECT_LT(progress.frames, 300u);
   expect_images(progress.file, numbers(progress.frames));
+}
+
+TEST_F(RecordSinkTest, ACompactRecordingIsSmallerAndHoldsTheSame) {
+  options_.profile = RecordingProfile::compact;
+  detector(Script().frames(50).lost(3, LossReason::truncated).frames(20));
+  parts_.config.frame_slots = 64;
+  parts_.sinks.push_back(recorder());
+  const auto outcome = run();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  const RecordingProgress progress = recorder_->progress();
+  EXPECT_EQ(progress.frames, 70u);
+  EXPECT_EQ(progress.lost, 3u);
+  EXPECT_EQ(progress.raw_bytes, 70u * 64 * 64 * 2);
+  EXPECT_LE(progress.bytes, progress.raw_bytes);
+  if (progress.relieved < 70) {
+    EXPECT_LT(progress.bytes, progress.raw_bytes);
+  }
+  expect_images(progress.file, numbers(70));
+  const ReadRecording file(progress.file);
+  const auto before_image =
+      file.member<std::uint64_t>("/entry/measurement/event1/lost", "before_image");
+  EXPECT_THAT(before_image, ElementsAre(50));
+}
+
+TEST_F(RecordSinkTest, WhatASlowDiskCannotTakeIsMeasuredListedAndSaid) {
+  options_.when_behind = LossPolicy::drop_newest;
+  gate_.hold();
+  ScriptedDetector* scripted = detector(Script().frames(40).wait_for_permit().frames(10));
+  parts_.config.frame_slots = 64;
+  parts_.sinks.push_back(std::make_unique<SlowRecorder>(recorder(), gate_));
+  parts_.sinks.push_back(std::make_unique<CollectingSink>(viewer_));
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  // The first is in the recorder's hands, two may wait; all were measured.
+  EXPECT_TRUE(happens([&] { return viewer_.size() == 40; }));
+  gate_.open();
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames == 3; }));
+  scripted->permit();
+  ASSERT_TRUE(pipeline_->wait());
+  const RecordingProgress progress = recorder_->progress();
+  EXPECT_EQ(progress.frames + progress.not_recorded, 50u);
+  EXPECT_EQ(progress.lost, progress.not_recorded);
+  EXPECT_GE(progress.not_recorded, 37u);
+  const ReadRecording file(progress.file);
+  std::map<std::uint64_t, int> seen;
+  for (const auto id : file.info<std::uint64_t>("frame_id")) ++seen[id];
+  const auto first = file.member<std::uint64_t>("/entry/measurement/event1/lost", "seq"),
+             count = file.member<std::uint64_t>("/entry/measurement/event1/lost", "count");
+  for (std::size_t i = 0; i < first.size(); ++i)
+    for (std::uint64_t k = 0; k < count[i]; ++k) ++seen[first[i] + k];
+  EXPECT_EQ(seen, each_once(50));
+  EXPECT_EQ(first.front(), 3u);
+  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost", "reason"),
+              testing::Each("not_recorded"));
+  EXPECT_THAT(troubles(), Contains("recording_behind"));
+  EXPECT_THAT(file.member_texts("/entry/events", "source"), Contains("recording_behind"));
+}
+
+TEST_F(RecordSinkTest, AChangeOfADroppedFrameIsStillInTheFile) {
+  auto made = recorder();
+  detector(Script().frames(1));
+  parts_.sinks.push_back(std::move(made));
+  ASSERT_TRUE(add());
+  Frame frame;
+  frame.seq = 7;
+  auto change = std::make_shared<AppliedChange>();
+  change->seq = frame.seq;
+  change->change = ResetTracking{};
+  frame.change = change;
+  recorder_->missed(frame);
+  ASSERT_TRUE(pipeline_->start());
+  ASSERT_TRUE(pipeline_->wait());
+  const ReadRecording file(recorder_->progress().file);
+  EXPECT_THAT(file.member<std::uint64_t>("/entry/events", "frame_first"), Contains(7u));
+}
+
+TEST_F(RecordSinkTest, ARecorderThatIsBehindMayEndTheRun) {
+  options_.when_behind = LossPolicy::stop_run;
+  gate_.hold();
+  detector(Script().frames(500));
+  parts_.sinks.push_back(std::make_unique<SlowRecorder>(recorder(), gate_));
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  EXPECT_TRUE(happens([&] { return pipeline_->lines()[0]->sinks()[0]->counters().dropped() > 0; }));
+  gate_.open();
+  const auto outcome = pipeline_->wait();
+  ASSERT_FALSE(outcome);
+  EXPECT_THAT(outcome.error().message, HasSubstr("record"));
+}
+
+// Every frame is in one of the two files, whatever the first one's last moment was.
+TEST_F(RecordSinkTest, ADiskThatFailsIsFollowedByTheSecondOneAndNoFrameIsLost) {
+  const auto before = ::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{};
+  ::getrlimit(RLIMIT_FSIZE, &limit);
+  const rlimit small{4'500'000, limit.rlim_max};
+  const Folder second;
+  for (const auto profile : {RecordingProfile::portable, RecordingProfile::compact}) {
+    options_.second_directory = second.path();
+    options_.profile = profile;
+    options_.name = std::string(to_string(profile));
+    const std::uint64_t frames = profile == RecordingProfile::portable ? 350 : 600;
+    ScriptedDetector* scripted = detector(Script().frames(2).wait_for_permit().frames(frames - 2));
+    parts_.config.frame_slots = 64;
+    parts_.sinks.clear();
+    parts_.sinks.push_back(recorder());
+    ASSERT_TRUE(add());
+    ASSERT_TRUE(pipeline_->start());
+    RecordedEvent tag;
+    tag.text = "early";
+    recorder_->add_event(tag);
+    ::setrlimit(RLIMIT_FSIZE, &small);
+    scripted->permit();
+    const auto outcome = pipeline_->wait();
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    ASSERT_TRUE(outcome) << outcome.error().message;
+    const RecordingProgress progress = recorder_->progress();
+    EXPECT_FALSE(progress.error);
+    EXPECT_EQ(progress.frames, frames);
+    ASSERT_EQ(progress.earlier.size(), 1u);
+    EXPECT_EQ(progress.earlier[0], folder_ / (options_.name + ".nxs"));
+    EXPECT_EQ(progress.file, second / (options_.name + ".nxs"));
+    EXPECT_EQ(frames_in({progress.earlier[0], progress.file}), each_once(frames));
+    const ReadRecording file(progress.file);
+    EXPECT_EQ(file.text("/entry/latticed/continues"), progress.earlier[0]);
+    EXPECT_THAT(ReadRecording(progress.earlier[0]).text("/entry/latticed/ended_by"),
+                HasSubstr("File too large"));
+    EXPECT_THAT(file.member_texts("/entry/events", "source"), Contains("recording_moved"));
+  }
+  ::signal(SIGXFSZ, before);
+  EXPECT_THAT(troubles(), testing::Each("recording_moved"));
+}
+
+TEST_F(RecordSinkTest, ADirectoryThatIsMissingAtTheBeginningIsReplacedByTheSecond) {
+  const Folder second;
+  options_.directory = folder_ / "missing";
+  options_.second_directory = second.path();
+  detector(Script().frames(5));
+  parts_.sinks.push_back(recorder());
+  ASSERT_TRUE(run());
+  EXPECT_EQ(recorder_->progress().file, second / "run.nxs");
+  expect_images(second / "run.nxs", numbers(5));
+  EXPECT_THAT(troubles(), ElementsAre("recording_moved"));
+  EXPECT_THAT(text_of_trouble(0), HasSubstr("missing"));
+}
+
+TEST_F(RecordSinkTest, AFileThatIsRemovedUnderItsWriterIsNoticedAndGoesOnInTheSecondDirectory) {
+  const Folder second;
+  options_.second_directory = second.path();
+  ScriptedDetector* scripted =
+      detector(Script().frames(5).wait_for_permit().frames(5).wait_for_permit().frames(5));
+  parts_.sinks.push_back(recorder());
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames == 5; }));
+  std::filesystem::remove(folder_ / "run.nxs.part");
+  scripted->permit();
+  EXPECT_TRUE(happens([&] {
+    recorder_->add_event({});
+    return !recorder_->progress().earlier.empty();
+  }));
+  scripted->permit();
+  ASSERT_TRUE(pipeline_->wait());
+  EXPECT_EQ(recorder_->progress().file, second / "run.nxs");
+  EXPECT_THAT(text_of_trouble(0), HasSubstr("removed"));
+  const auto ids = ReadRecording(second / "run.nxs").info<std::uint64_t>("frame_id");
+  ASSERT_GE(ids.size(), 5u);
+  EXPECT_EQ(ids.back(), 14u);
+  expect_images(second / "run.nxs", ids);
+}
+
+TEST_F(RecordSinkTest, AFolderThatIsRenamedIsFollowed) {
+  std::filesystem::create_directory(folder_ / "before");
+  options_.directory = folder_ / "before";
+  ScriptedDetector* scripted = detector(Script().frames(5).wait_for_permit().frames(5));
+  parts_.sinks.push_back(recorder());
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames == 5; }));
+  std::filesystem::rename(folder_ / "before", folder_ / "after");
+  EXPECT_TRUE(happens([&] {
+    recorder_->add_event({});
+    return recorder_->progress().file == folder_ / "after/run.nxs.part";
+  }));
+  scripted->permit();
+  ASSERT_TRUE(pipeline_->wait());
+  expect_images(folder_ / "after/run.nxs", numbers(10));
+  EXPECT_TRUE(troubles().empty());
+}
+
+TEST_F(RecordSinkTest, AClockThatIsSetIsSaidAndCostsNoFrame) {
+  std::atomic<std::int64_t> ahead_ns{0};
+  options_.utc_now = [&] { return utc_now_ns() + ahead_ns.load(); };
+  ScriptedDetector* scripted = detector(Script().frames(5).wait_for_permit().frames(5));
+  parts_.sinks.push_back(recorder());
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(pipeline_->start());
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames == 5; }));
+  ahead_ns = -3'600'000'000'000;
+  EXPECT_TRUE(happens([&] {
+    recorder_->add_event({});
+    return !troubles().empty();
+  }));
+  scripted->permit();
+  ASSERT_TRUE(pipeline_->wait());
+  EXPECT_THAT(troubles(), ElementsAre("clock_stepped"));
+  EXPECT_THAT(text_of_trouble(0), HasSubstr("-3600.0"));
+  expect_images(folder_ / "run.nxs", numbers(10));
+}
+
+TEST_F(RecordSinkTest, MinutesLeftAreKnownBeforeTheFirstFrameAndSaidWhenTheyAreFew) {
+  // 8192 bytes every 0.1 s: 81920 bytes/s.
+  std::atomic<std::uint64_t> free{81'920 * 60 * 30};
+  options_.free_bytes = [&](const std::string&) -> Result<std::uint64_t> { return free.load(); };
+  ScriptedDetector* scripted =
+      detector(Script().wait_for_permit().frames(50).wait_for_permit().frames(1));
+  parts_.sinks.push_back(recorder());
+  ASSERT_TRUE(add());
+  ASSERT_TRUE(recorder_->progress().minutes_left);
+  EXPECT_NEAR(*recorder_->progress().minutes_left, 30.0, 1e-6);
+  ASSERT_TRUE(pipeline_->start());
+  free = 1'000;
+  scripted->permit();
+  EXPECT_TRUE(happens([&] {
+    recorder_->add_event({});
+    return !troubles().empty();
+  }));
+  scripted->permit();
+  ASSERT_TRUE(pipeline_->wait());
+  EXPECT_THAT(troubles(), ElementsAre("recording_nearly_full"));
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ def seqs(frames):
     return [seq for seq in range(frames) if seq not in (5, 6, 7)]
 
 
-def whole(folder, frames=40):
-    said = subprocess.run([RECORD_MOVIE, "whole", folder, str(frames)], capture_output=True, text=True,
+def whole(folder, frames=40, profile="portable"):
+    said = subprocess.run([RECORD_MOVIE, "whole", folder, str(frames), profile], capture_output=True, text=True,
                           timeout=PATIENCE_S, check=True)
     return said.stdout.strip()
 
@@ -81,8 +81,8 @@ def objects(file):
 class Live:
     """A recording under way, stopped after every ten frames."""
 
-    def __init__(self, folder, frames):
-        self.process = subprocess.Popen([RECORD_MOVIE, "live", folder, str(frames)], text=True,
+    def __init__(self, folder, frames, profile="portable"):
+        self.process = subprocess.Popen([RECORD_MOVIE, "live", folder, str(frames), profile], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.path = self.process.stdout.readline().strip()
 
@@ -102,6 +102,8 @@ class Live:
 
 
 class InFolder(unittest.TestCase):
+    profile = "portable"
+
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
@@ -114,7 +116,7 @@ class InFolder(unittest.TestCase):
 class Contents(InFolder):
     def setUp(self):
         super().setUp()
-        self.file = h5py.File(whole(self.folder.name))
+        self.file = h5py.File(whole(self.folder.name, profile=self.profile))
         self.addCleanup(self.file.close)
         self.info = self.file[INFO]
         self.seq = numpy.array(seqs(40))
@@ -255,7 +257,7 @@ class Required(InFolder):
         table = pathlib.Path(__file__).with_name("nxem_required.txt").read_text(encoding="utf-8")
         rows = [line.split(None, 2) for line in table.splitlines() if line and not line.startswith("#")]
         self.assertGreater(len(rows), 40)
-        with h5py.File(whole(self.folder.name)) as file:
+        with h5py.File(whole(self.folder.name, profile=self.profile)) as file:
             for path, kind, wanted in rows:
                 with self.subTest(path=path, kind=kind):
                     self.check(file[path], kind, wanted)
@@ -285,7 +287,7 @@ class Required(InFolder):
 
 class WhileWritten(InFolder):
     def test_h5py_reads_along(self):
-        with Live(self.folder.name, 40) as live:
+        with Live(self.folder.name, 40, self.profile) as live:
             self.assertTrue(live.path.endswith("run.nxs.part"))
             with h5py.File(live.path, "r", swmr=True) as file:
                 self.check_images(file[IMAGES], 10)
@@ -305,7 +307,7 @@ class WhileWritten(InFolder):
                 h5py.File(live.path, "r")
 
     def test_no_object_and_no_attribute_is_made_after_the_start(self):
-        with Live(self.folder.name, 40) as live:
+        with Live(self.folder.name, 40, self.profile) as live:
             with h5py.File(live.path, "r", swmr=True) as file:
                 before = objects(file)
             for _ in range(4):
@@ -317,7 +319,7 @@ class WhileWritten(InFolder):
         self.assertEqual(before, after)
 
     def test_a_killed_writer_leaves_every_flushed_frame(self):
-        with Live(self.folder.name, 40) as live:
+        with Live(self.folder.name, 40, self.profile) as live:
             live.go_on()
             live.process.kill()
             live.process.wait(PATIENCE_S)
@@ -350,7 +352,7 @@ class HyperSpy(InFolder):
         self.assertEqual({name: said[name] for name in axes}, axes)
 
     def test_nexus_default_signal_with_calibrated_axes(self):
-        path = whole(self.folder.name)
+        path = whole(self.folder.name, profile=self.profile)
         for is_lazy in (False, True):
             with self.subTest(lazy=is_lazy):
                 signal = hs.load(path, use_default=True, lazy=is_lazy)
@@ -358,13 +360,53 @@ class HyperSpy(InFolder):
                 self.check_signal(signal, {"axis_i": (PIXEL_NM, "nm"), "axis_j": (PIXEL_NM, "nm")})
 
     def test_its_own_view_with_calibrated_axes(self):
-        path = whole(self.folder.name)
+        path = whole(self.folder.name, profile=self.profile)
         for is_lazy in (False, True):
             with self.subTest(lazy=is_lazy):
                 signal = hs.load(path, reader="HSPY", lazy=is_lazy)
                 self.assertIsInstance(signal, hs.signals.Signal2D)
                 self.check_signal(signal, {"time": (0.1, "s"), "y": (PIXEL_NM, "nm"), "x": (PIXEL_NM, "nm")})
                 self.assertEqual(signal.metadata.General.title, "run")
+
+
+class Compact:
+    """The same of packed images, read through Blosc's plug-in; every third is not packed."""
+    profile = "compact"
+
+
+class CompactContents(Compact, Contents):
+    def test_images_are_packed_but_for_those_that_were_not(self):
+        images = self.file[IMAGES].id
+        masks = [images.get_chunk_info(row).filter_mask for row in range(images.get_num_chunks())]
+        self.assertEqual(masks, [int(seq % 3 == 2) for seq in self.seq])
+        sizes = [images.get_chunk_info(row).size for row in range(images.get_num_chunks())]
+        for size, mask in zip(sizes, masks):
+            (self.assertEqual if mask else self.assertLess)(size, 2 * 16 * 24)
+        self.assertIn(b"hdf5-filter-plugin-blosc-serial", self.file[IMAGES].attrs["compression"])
+
+
+class CompactRequired(Compact, Required):
+    pass
+
+
+class CompactWhileWritten(Compact, WhileWritten):
+    pass
+
+
+class CompactHyperSpy(Compact, HyperSpy):
+    pass
+
+
+class H5dump(InFolder):
+    def test_prints_every_pixel_of_every_profile(self):
+        for profile in ("portable", "compact"):
+            with self.subTest(profile=profile):
+                path = whole(self.folder.name, profile=profile)
+                said = subprocess.run(["h5dump", "-y", "-w", "0", "-d", IMAGES, path], capture_output=True, text=True,
+                                      timeout=PATIENCE_S, check=True).stdout
+                data = said[said.index("DATA {") + 6:said.index("}", said.index("DATA {"))]
+                pixels = numpy.array(data.replace(",", " ").split(), dtype="u2")
+                numpy.testing.assert_array_equal(pixels.reshape(-1, 16, 24), [image(seq) for seq in seqs(40)])
 
 
 if __name__ == "__main__":
