@@ -2,7 +2,7 @@
 foreach(name gate refusal)
   latticed_add_test(server/rpc/${name}_test LINKS latticed::rpc)
 endforeach()
-foreach(name acquisition calibration_store mean_spacings recorder reference_store request_log rpc_server session_store
+foreach(name acquisition calibration_store mean_spacings recorder recovery reference_store request_log rpc_server session_store
              standards)
   latticed_add_test(server/control/${name}_test LINKS latticed::control)
 endforeach()

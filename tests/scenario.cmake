@@ -6,7 +6,7 @@ foreach(name a_busy_port_is_named a_standard_mends_the_pixel_size a_client_vanis
              fifty_subscribers_ten_stalled_change_only_their_own_counters history_is_replayed_without_a_gap
              references_are_taken_and_used rehearse_serves_and_ends requests_are_done_once
              rules_and_tracking_change_while_running rules_watch_the_running_sum sigterm_drains_within_five_seconds
-             stop_cancel_and_abort_work_in_every_state the_detector_closes_its_link
+             stop_cancel_and_abort_work_in_every_state the_daemon_is_killed the_detector_closes_its_link
              the_detector_stalls_and_recovers the_guard_is_killed the_holder_obeys_its_limits
              the_recording_holds_everything the_world_is_killed)
   add_test(NAME scenario/${name}_test

@@ -81,8 +81,8 @@ void add_everything(CLI::App& app, Desk& desk) {
   for (const auto add :
        {add_run_commands, add_start_command, add_watch_command, add_snapshot_command,
         add_holder_commands, add_safe_off_command, add_alert_commands, add_rule_commands,
-        add_session_commands, add_track_commands, add_record_commands, add_calibrate_command,
-        add_rehearse_command, add_completion_command}) {
+        add_session_commands, add_track_commands, add_record_commands, add_file_commands,
+        add_calibrate_command, add_rehearse_command, add_completion_command}) {
     add(app, desk);
   }
   app.footer(kFirstSession);

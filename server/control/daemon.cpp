@@ -20,6 +20,7 @@
 #include "server/control/output_sinks.hpp"
 #include "server/control/recorder.hpp"
 #include "server/control/recording_service.hpp"
+#include "server/control/recovery.hpp"
 #include "server/control/rpc_server.hpp"
 #include "server/control/session_service.hpp"
 #include "server/control/track_service.hpp"
@@ -164,6 +165,16 @@ Config with_slots_for_outputs(Config config, const std::string& network_zmq) {
   return config;
 }
 
+void say_recovered(const std::string& part, const Result<record::Recovered>& done) {
+  if (!done)
+    spdlog::warn("an earlier recording stays as it is: {}", done.error().message);
+  else
+    spdlog::warn(
+        "{} was not completed by its writer; recovered as {}: {} images, {} lost, {} incomplete "
+        "ones cut off its end, {} damaged ones flagged",
+        part, done->path, done->images, done->lost, done->cut, done->damaged);
+}
+
 /// One simulated detector is enough: nobody should take such a session for an experiment.
 bool is_simulated(const Config& config) {
   return std::any_of(config.detectors.begin(), config.detectors.end(),
@@ -271,6 +282,7 @@ class Daemon::Parts final : public RunParticipants {
   std::unique_ptr<GuardLink> guard_link_;  // null = no holder
   std::unique_ptr<Live> live_;
   std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<Recovery> recovery_;
   Acquisition acquisition_;
   RulesOfRuns rules_;
   std::atomic<bool> is_ending_{false};
@@ -368,6 +380,8 @@ Result<void> Daemon::Parts::start() {
       [this](const std::string& detector, const RecordTrouble& trouble) {
         say(detector, trouble);
       }});
+  recovery_ = std::make_unique<Recovery>(
+      std::vector{config_.record.directory, config_.record.second_directory}, say_recovered);
   make_services();
 
   std::vector<grpc::Service*> services{acquisition_service_.get(),

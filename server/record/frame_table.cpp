@@ -45,7 +45,7 @@ struct Column {
 
 constexpr const char* kFlagsMeaning =
     "sum of 1: frames are missing directly before, 2: saturated, 4: drift lost, 8: simulated, "
-    "16: blanked, 32: holder provisional, 64: lattice cell ambiguous";
+    "16: blanked, 32: holder provisional, 64: lattice cell ambiguous, 128: damaged";
 
 // indices_image is the first one and lies with the images.
 #define AT(member) offsetof(FrameRow, member)

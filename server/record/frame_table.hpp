@@ -24,6 +24,7 @@ enum FrameInfoFlags : std::uint32_t {
   kInfoHolderProvisional = 1u << 5,  // bias, current, temperature: the last sample before, not
                                      // interpolated
   kInfoCellAmbiguous = 1u << 6,      // another lattice cell explains the drift nearly as well
+  kInfoDamaged = 1u << 7,            // the image is not the bytes that were recorded
 };
 
 struct HolderColumns {

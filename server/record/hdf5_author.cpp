@@ -221,4 +221,13 @@ Result<void> replace_integer_field(hid_t group, const char* name, std::uint64_t 
       "replacing", name);
 }
 
+Result<void> replace_boolean_field(hid_t group, const char* name, bool value) {
+  const QuietHdf5 quiet;
+  const Handle there(H5Dopen2(group, name, H5P_DEFAULT));
+  const signed char stored = value ? 1 : 0;
+  return outcome(
+      there ? H5Dwrite(there, boolean_type(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &stored) : -1,
+      "replacing", name);
+}
+
 }  // namespace latticed::record

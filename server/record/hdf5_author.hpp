@@ -70,5 +70,6 @@ Result<void> replace_number(hid_t object, const char* attribute, double value);
 Result<void> replace_integer(hid_t object, const char* attribute, std::int64_t value);
 Result<void> replace_text_field(hid_t group, const char* name, std::string_view value);
 Result<void> replace_integer_field(hid_t group, const char* name, std::uint64_t value);
+Result<void> replace_boolean_field(hid_t group, const char* name, bool value);
 
 }  // namespace latticed::record

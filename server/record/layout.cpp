@@ -3,23 +3,17 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <vector>
 
 #include "drivers/files/hdf5_filters.hpp"
+#include "server/record/paths.hpp"
 #include "server/signal/bin_image.hpp"
 
 namespace latticed::record {
 namespace {
 
-constexpr const char* kEvent = "/entry/measurement/event1";
-constexpr const char* kStack = "/entry/measurement/event1/image1/stack_2d";
 constexpr std::size_t kTimeRoom = 40, kReasonRoom = 512;
 constexpr double kKilovolt = 1000.0;
-
-std::string under_event(const char* path) { return fmt::format("{}/{}", kEvent, path); }
 
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
@@ -228,7 +222,7 @@ class Layout {
     author_.integer_field(fft, "height", static_cast<std::uint64_t>(grid.height));
     author_.number_field(fft, "band", grid.band, "");
     const Handle drift = process(all, "drift", 2);
-    author_.text_field(drift, "results", under_event("frame_info"));
+    author_.text_field(drift, "results", fmt::format("{}/frame_info", kEvent));
     const Handle lattice = process(all, "lattice", 3);
     tables_.spots = make_spot_table(author_, lattice,
                                     "one row per reflection and frame; seq is frame_info/frame_id");
@@ -258,8 +252,9 @@ class Layout {
     author_.text_field(own, "profile", to_string(facts_.profile));
     author_.text_field(own, "continues", facts_.continues);
     author_.text_field(own, "ended_by", "", kReasonRoom);
-    for (const char* total :
-         {"images", "lost", "events", "events_missed", "holder_samples", "holder_samples_missed"})
+    author_.boolean_field(own, "recovered", false);
+    for (const char* total : {"images", "damaged", "lost", "events", "events_missed",
+                              "holder_samples", "holder_samples_missed"})
       author_.integer_field(own, total, 0);
   }
 
@@ -312,93 +307,6 @@ class Layout {
   RecordingTables tables_;
 };
 
-template <class Value>
-std::vector<Value> read_column(hid_t file, const char* name, hid_t type) {
-  const Handle column(
-      H5Dopen2(file, under_event(fmt::format("frame_info/{}", name).c_str()).c_str(), H5P_DEFAULT));
-  const auto extent = column ? files::extent_of(column) : std::vector<hsize_t>{};
-  std::vector<Value> values(extent.size() == 1 ? static_cast<std::size_t>(extent[0]) : 0);
-  if (!values.empty() && H5Dread(column, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
-    values.clear();
-  return values;
-}
-
-// Seconds from frame to frame; nothing when no two frames have a time.
-std::optional<double> median_period(hid_t file) {
-  const auto times = read_column<std::int64_t>(file, "time_ns", H5T_NATIVE_INT64);
-  const auto ids = read_column<std::uint64_t>(file, "frame_id", H5T_NATIVE_UINT64);
-  std::vector<double> periods;
-  for (std::size_t i = 1; i < std::min(times.size(), ids.size()); ++i) {
-    if (times[i] == kUnknownTime || times[i - 1] == kUnknownTime || ids[i] <= ids[i - 1]) continue;
-    periods.push_back(1e-9 * static_cast<double>(times[i] - times[i - 1]) /
-                      static_cast<double>(ids[i] - ids[i - 1]));
-  }
-  if (periods.empty()) return std::nullopt;
-  const auto middle = periods.begin() + static_cast<std::ptrdiff_t>(periods.size() / 2);
-  std::nth_element(periods.begin(), middle, periods.end());
-  if (!(*middle > 0.0)) return std::nullopt;
-  return *middle;
-}
-
-// One member of every row of a table.
-std::vector<std::uint64_t> read_member(hid_t file, const std::string& path, const char* member) {
-  const Handle table(H5Dopen2(file, path.c_str(), H5P_DEFAULT));
-  const Handle type(H5Tcreate(H5T_COMPOUND, sizeof(std::uint64_t)));
-  H5Tinsert(type, member, 0, H5T_NATIVE_UINT64);
-  const auto extent = table ? files::extent_of(table) : std::vector<hsize_t>{};
-  std::vector<std::uint64_t> values(extent.size() == 1 ? static_cast<std::size_t>(extent[0]) : 0);
-  if (!values.empty() && H5Dread(table, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
-    values.clear();
-  return values;
-}
-
-std::uint64_t count_holder_samples(hid_t file) {
-  constexpr std::size_t kMostSensors = 1000;
-  const std::string path = under_event("instrument");
-  const Handle instrument(H5Gopen2(file, path.c_str(), H5P_DEFAULT));
-  std::uint64_t samples = 0;
-  if (!instrument) return samples;
-  for (const std::string& sensor : files::link_names(instrument, kMostSensors)) {
-    if (!sensor.starts_with("sensor_bias_voltage")) continue;  // all of a holder share their times
-    const Handle times(H5Dopen2(instrument, (sensor + "/value_log/time").c_str(), H5P_DEFAULT));
-    const auto extent = times ? files::extent_of(times) : std::vector<hsize_t>{};
-    if (!extent.empty()) samples += extent[0];
-  }
-  return samples;
-}
-
-// When the run ended, as far as the file says; empty: it does not.
-std::string end_of(hid_t file, std::int64_t ended_ns) {
-  if (ended_ns != kUnknownTime) return iso8601(ended_ns);
-  const auto times = read_column<std::int64_t>(file, "time_ns", H5T_NATIVE_INT64);
-  if (times.empty() || times.back() == kUnknownTime) return {};
-  return iso8601(times.back());
-}
-
-// Rows of images and columns that are complete; the others are cut off.
-Result<std::uint64_t> trim_to_complete_rows(hid_t file) {
-  std::vector<std::string> paths{fmt::format("{}/real", kStack),
-                                 fmt::format("{}/indices_image", kStack)};
-  for (const std::string& name : frame_column_names())
-    paths.push_back(under_event(("frame_info/" + name).c_str()));
-  std::vector<Handle> datasets;
-  std::vector<std::vector<hsize_t>> extents;
-  hsize_t rows = std::numeric_limits<hsize_t>::max();
-  for (const std::string& path : paths) {
-    datasets.emplace_back(H5Dopen2(file, path.c_str(), H5P_DEFAULT));
-    extents.push_back(datasets.back() ? files::extent_of(datasets.back()) : std::vector<hsize_t>{});
-    if (extents.back().empty()) return hdf5_failure("opening " + path);
-    rows = std::min(rows, extents.back().front());
-  }
-  for (std::size_t i = 0; i < datasets.size(); ++i) {
-    if (extents[i].front() == rows) continue;
-    extents[i].front() = rows;
-    if (H5Dset_extent(datasets[i], extents[i].data()) < 0)
-      return hdf5_failure("cutting " + paths[i]);
-  }
-  return rows;
-}
-
 }  // namespace
 
 Handle image_type(PixelType type) {
@@ -424,44 +332,6 @@ Handle image_type(PixelType type) {
 Result<RecordingTables> make_layout(hid_t file, const RecordingFacts& facts) {
   const QuietHdf5 quiet;
   return Layout(file, facts).make();
-}
-
-Result<void> enter_totals(hid_t file, const RecordingTotals& totals) {
-  const QuietHdf5 quiet;
-  const Handle entry(H5Gopen2(file, "/entry", H5P_DEFAULT)),
-      event(H5Gopen2(file, kEvent, H5P_DEFAULT)),
-      own(H5Gopen2(file, "/entry/latticed", H5P_DEFAULT)),
-      axis(H5Gopen2(file, "/Experiments/frames/axis-0", H5P_DEFAULT));
-  if (!entry || !event || !own || !axis) return hdf5_failure("opening the groups of a recording");
-  const std::string ended = end_of(file, totals.ended_ns);
-  if (auto ok = replace_text_field(entry, "end_time", ended); !ok) return ok;
-  if (auto ok = replace_text_field(event, "end_time", ended); !ok) return ok;
-  if (auto ok = replace_text_field(own, "ended_by", totals.ended_by); !ok) return ok;
-  const std::pair<const char*, std::uint64_t> counts[] = {
-      {"images", totals.images},
-      {"lost", totals.lost},
-      {"events", totals.events},
-      {"events_missed", totals.events_missed},
-      {"holder_samples", totals.holder_samples},
-      {"holder_samples_missed", totals.holder_samples_missed}};
-  for (const auto& [name, count] : counts)
-    if (auto ok = replace_integer_field(own, name, count); !ok) return ok;
-  if (const auto period = median_period(file))
-    if (auto ok = replace_number(axis, "scale", *period); !ok) return ok;
-  return replace_integer(axis, "size", static_cast<std::int64_t>(totals.images));
-}
-
-Result<void> trim_and_count(hid_t file, RecordingTotals& totals) {
-  const QuietHdf5 quiet;
-  const Result<std::uint64_t> images = trim_to_complete_rows(file);
-  if (!images) return images.error();
-  totals.images = *images;
-  const auto lost = read_member(file, under_event("lost"), "count");
-  totals.lost = std::accumulate(lost.begin(), lost.end(), std::uint64_t{0});
-  const auto events = read_member(file, "/entry/events", "id");
-  totals.events = events.empty() ? 0 : events.back() + 1;
-  totals.holder_samples = count_holder_samples(file);
-  return {};
 }
 
 }  // namespace latticed::record

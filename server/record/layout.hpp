@@ -54,23 +54,7 @@ struct RecordingTables {
   HolderLogsWriter holders;
 };
 
-/// What is known when everything has been written.
-struct RecordingTotals {
-  std::int64_t ended_ns = kUnknownTime;  // unknown: the time of the last image
-  std::string ended_by;                  // "end of the run", or what went wrong
-  std::uint64_t images = 0, lost = 0, events = 0, events_missed = 0;
-  std::uint64_t holder_samples = 0, holder_samples_missed = 0;
-};
-
 Result<RecordingTables> make_layout(hid_t file, const RecordingFacts& facts);
-
-/// Enters the totals, and HyperSpy's time axis as the median of the frame periods, in a file that
-/// is reopened.
-Result<void> enter_totals(hid_t file, const RecordingTotals& totals);
-
-/// For a file whose writer did not get to its end: cuts off the images and rows that are not
-/// complete, and counts what is there.
-Result<void> trim_and_count(hid_t file, RecordingTotals& totals);
 
 [[nodiscard]] Handle image_type(PixelType type);
 

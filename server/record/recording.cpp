@@ -11,81 +11,12 @@
 #include <cstring>
 #include <filesystem>
 
+#include "server/record/completion.hpp"
+#include "server/record/file_names.hpp"
 #include "server/record/run_events.hpp"
 #include "server/record/writer_lock.hpp"
 
 namespace latticed::record {
-namespace {
-
-constexpr int kMostNumbers = 10000;  // of recordings of one name in one directory
-constexpr std::string_view kFinal = ".nxs", kPart = ".nxs.part";
-
-std::string numbered(const std::string& stem, int number) {
-  return number == 1 ? stem : fmt::format("{}-{}", stem, number);
-}
-
-bool is_taken(const std::string& path) {
-  struct stat status {};
-  return ::lstat(path.c_str(), &status) == 0;
-}
-
-Result<void> sync_path(const std::string& path, int flags) {
-  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
-  const bool is_synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-  const int why = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  if (!is_synced)
-    return Error{ErrorCode::data_loss, fmt::format("syncing {}: {}", path, std::strerror(why))};
-  return {};
-}
-
-// False when `to` exists. A file system that cannot refuse gets a look first.
-Result<bool> rename_to_free_name(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
-  if (errno == EEXIST) return false;
-  if (errno == EINVAL || errno == ENOSYS) {
-    if (is_taken(to)) return false;
-    if (::rename(from.c_str(), to.c_str()) == 0) return true;
-  }
-  return Error{ErrorCode::unavailable,
-               fmt::format("renaming {} to {}: {}", from, to, std::strerror(errno))};
-}
-
-Result<std::string> give_final_name(const std::string& part_path) {
-  // Who moved the file may have called it anything.
-  const std::string stem =
-      part_path.ends_with(kPart) ? part_path.substr(0, part_path.size() - kPart.size()) : part_path;
-  for (int number = 1; number < kMostNumbers; ++number) {
-    const std::string path = numbered(stem, number) + std::string(kFinal);
-    const Result<bool> is_renamed = rename_to_free_name(part_path, path);
-    if (!is_renamed) return is_renamed.error();
-    if (!*is_renamed) continue;
-    const std::string directory = std::filesystem::path(path).parent_path().string();
-    if (auto ok = sync_path(directory, O_RDONLY | O_DIRECTORY); !ok) return ok.error();
-    return path;
-  }
-  return Error{ErrorCode::failed_precondition, "no number is free for " + stem};
-}
-
-Result<std::string> complete_file(const std::string& part_path, RecordingTotals& totals,
-                                  bool is_damaged) {
-  Result<Hdf5File> file = Hdf5File::reopen(part_path);
-  if (!file) return file.error();
-  if (is_damaged) {
-    if (auto ok = trim_and_count(file->id(), totals); !ok) return ok.error();
-  }
-  if (auto ok = enter_totals(file->id(), totals); !ok) return ok.error();
-  if (auto ok = file->close(); !ok) return ok.error();
-  if (auto ok = sync_path(part_path, O_RDONLY); !ok) return ok.error();
-  return give_final_name(part_path);
-}
-
-}  // namespace
-
-Result<std::string> complete(const std::string& part_path, RecordingTotals totals) {
-  return complete_file(part_path, totals, true);
-}
-
 Result<std::unique_ptr<Recording>> Recording::create(const std::string& directory,
                                                      RecordingFacts facts) {
   const std::string stem = (std::filesystem::path(directory) / facts.name).string();
@@ -235,14 +166,16 @@ Result<void> Recording::flush() {
 }
 
 RecordingTotals Recording::totals(const End& end) const {
-  return {end.ended_ns,
-          end.why,
-          images_,
-          lost_frames_,
-          tables_.events.count(),
-          end.events_missed,
-          tables_.holders.samples(),
-          tables_.holders.missed()};
+  RecordingTotals out;
+  out.ended_ns = end.ended_ns;
+  out.ended_by = end.why;
+  out.images = images_;
+  out.lost = lost_frames_;
+  out.events = tables_.events.count();
+  out.events_missed = end.events_missed;
+  out.holder_samples = tables_.holders.samples();
+  out.holder_samples_missed = tables_.holders.missed();
+  return out;
 }
 
 Result<std::string> Recording::finish(const End& end) {
@@ -253,7 +186,7 @@ Result<std::string> Recording::finish(const End& end) {
   RecordingTotals all = totals(end);
   tables_ = {};
   if (auto ok = file_.close(); !ok) return ok.error();
-  return complete_file(part_path_, all, false);
+  return complete(part_path_, all);
 }
 
 Result<std::string> Recording::rescue(const End& end) {
@@ -263,7 +196,7 @@ Result<std::string> Recording::rescue(const End& end) {
   RecordingTotals all = totals(end);
   file_.abandon();
   tables_ = {};
-  Result<std::string> path = complete_file(part_path_, all, true);
+  Result<std::string> path = complete_what_is_there(part_path_, all);
   images_ = all.images;
   return path;
 }

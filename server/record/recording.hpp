@@ -10,6 +10,7 @@
 #include "server/record/holder_states.hpp"
 #include "server/record/layout.hpp"
 #include "server/record/stored_image.hpp"
+#include "server/record/totals.hpp"
 
 namespace latticed::record {
 
@@ -72,9 +73,5 @@ class Recording {
   std::uint64_t lost_frames_ = 0;
   bool follows_gap_ = false;
 };
-
-/// Completes a .part whose writer is gone: cuts incomplete rows, enters the totals, renames. The
-/// final path.
-Result<std::string> complete(const std::string& part_path, RecordingTotals totals);
 
 }  // namespace latticed::record

@@ -4,7 +4,8 @@
 //   record_movie whole DIR FRAMES      records and says the file's path
 //   record_movie live DIR FRAMES       stops every ten frames, flushed: says the path, waits for a
 //                                      line, goes on; the last path is the complete file's
-//   record_movie complete PART         completes what a killed one left
+//   record_movie recover PART          recovers what a killed one left
+//   record_movie verify FILE           what is wrong with it; exit 1: something is
 //
 // Frames 5, 6 and 7 are lost. The holder's samples end 0.3 s before the last frame.
 #include <cstdio>
@@ -12,7 +13,9 @@
 #include <iostream>
 #include <string>
 
+#include "server/record/completion.hpp"
 #include "server/record/image_packer.hpp"
+#include "server/record/verify.hpp"
 #include "tests/support/recorded_run.hpp"
 
 namespace latticed::test {
@@ -92,16 +95,19 @@ void record(const std::string& directory, std::uint64_t frames, bool is_live,
 int main(int count, char** arguments) {
   using namespace latticed::test;
   const std::string what = count > 2 ? arguments[1] : "";
-  if (what == "complete") {
-    latticed::record::RecordingTotals totals;
-    totals.ended_by = "its writer was killed";
-    say(or_die(latticed::record::complete(arguments[2], totals)));
+  if (what == "recover") {
+    say(or_die(latticed::record::recover(arguments[2])).path);
+  } else if (what == "verify") {
+    const auto found = or_die(latticed::record::verify(arguments[2]));
+    for (const std::string& problem : found.problems) say(problem);
+    return found.is_whole() ? 0 : 1;
   } else if (count >= 4 && (what == "whole" || what == "live")) {
     const bool is_compact = count > 4 && std::string(arguments[4]) == "compact";
     record(arguments[2], std::strtoull(arguments[3], nullptr, 10), what == "live",
            is_compact ? latticed::RecordingProfile::compact : latticed::RecordingProfile::portable);
   } else {
-    std::cerr << "usage: record_movie whole|live DIR FRAMES [compact], or complete PART\n";
+    std::cerr
+        << "usage: record_movie whole|live DIR FRAMES [compact], or recover PART, or verify FILE\n";
     return 2;
   }
 }

@@ -326,13 +326,14 @@ class WhileWritten(InFolder):
             part = live.path
         with self.assertRaises(OSError):
             h5py.File(part, "r")
-        said = subprocess.run([RECORD_MOVIE, "complete", part], capture_output=True, text=True,
+        said = subprocess.run([RECORD_MOVIE, "recover", part], capture_output=True, text=True,
                               timeout=PATIENCE_S, check=True)
         self.assertEqual(os.listdir(self.folder.name), ["run.nxs"])
         with h5py.File(said.stdout.strip(), "r") as file:
             self.check_images(file[IMAGES], 20)
             self.assertEqual({len(column) for column in file[INFO].values()}, {17})
-            self.assertEqual(file["/entry/latticed/ended_by"][()], b"its writer was killed")
+            self.assertIn(b"its writer ended without completing it", file["/entry/latticed/ended_by"][()])
+            self.assertIs(bool(file["/entry/latticed/recovered"][()]), True)
             self.assertEqual(file["/Experiments/frames/axis-0"].attrs["size"], 17)
             # What nobody was left to say is counted, and the end is the last image's time.
             totals = {name: int(file["/entry/latticed/" + name][()]) for name in ("images", "lost", "events")}
