@@ -1,6 +1,6 @@
 # Recordings: what is written, and what other programs make of it.
 foreach(name completion crc32c compound disk_room disk_sync file_names hdf5_file holder_logs_writer holder_states
-             image_check image_packer record_sink recording run_events
+             image_check image_packer page_log record_sink recording run_events
              tables verify writer_lock)
   latticed_add_test(server/record/${name}_test LINKS latticed::record nlohmann_json::nlohmann_json)
 endforeach()
@@ -24,3 +24,7 @@ set_tests_properties(server/record/recording_readers_test server/record/killed_w
 # Run by hand: what recording costs.
 latticed_add_program(record_bench
   SOURCES ${PROJECT_SOURCE_DIR}/tests/bench/record_bench.cpp LINKS latticed::record fmt::fmt)
+
+# The recorder's own writes, written down.
+latticed_add_test(server/record/power_cut_test LINKS latticed::record)
+target_link_options(server.record.power_cut_test PRIVATE -Wl,--wrap=pwrite,--wrap=ftruncate)

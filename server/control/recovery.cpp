@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/record/file_names.hpp"
+#include "server/record/page_log.hpp"
 #include "server/record/writer_lock.hpp"
 
 namespace latticed {
@@ -14,6 +15,20 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kNice = 15;  // behind the frames of a run that begins meanwhile
+
+/// Logs of recordings that are complete: a crash came between that and their removal.
+void remove_orphans(const std::string& directory) {
+  std::error_code problem;
+  for (fs::directory_iterator at(directory, problem), end; !problem && at != end;
+       at.increment(problem)) {
+    const std::string path = at->path().string();
+    for (const std::string_view ending : {".log", ".log.new"}) {
+      const std::string part = path.substr(0, path.size() - std::min(path.size(), ending.size()));
+      if (path.ends_with(ending) && part.ends_with(record::kPart) && !record::is_taken(part))
+        record::remove_page_log(part);
+    }
+  }
+}
 
 std::vector<std::string> parts_in(const std::string& directory) {
   std::vector<std::string> out;
@@ -43,6 +58,7 @@ void Recovery::run() {
   options.progress = [this](auto, auto) { return !is_stopping_.load(); };
   for (const std::string& directory : directories_) {
     if (directory.empty()) continue;
+    remove_orphans(directory);
     for (const std::string& part : parts_in(directory)) {
       if (is_stopping_.load()) break;
       if (record::is_being_written(part)) continue;

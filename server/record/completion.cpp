@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "server/record/file_names.hpp"
 #include "server/record/frame_table.hpp"
 #include "server/record/image_check.hpp"
+#include "server/record/page_log.hpp"
 #include "server/record/paths.hpp"
 #include "server/record/reading.hpp"
 #include "server/record/writer_lock.hpp"
@@ -27,7 +29,15 @@ Result<std::string> seal(Hdf5File file, const std::string& part_path,
   if (auto ok = enter_totals(file.id(), totals); !ok) return ok.error();
   if (auto ok = file.close(); !ok) return ok.error();
   if (auto ok = sync_path(part_path, O_RDONLY); !ok) return ok.error();
-  return give_final_name(part_path);
+  Result<std::string> path = give_final_name(part_path);
+  if (path) remove_page_log(part_path);
+  return path;
+}
+
+// Whether pages of the file may be older or newer than others: its machine was switched off.
+bool may_have_lost_pages(const std::string& part_path) {
+  const std::string boot = boot_of_log(page_log_of(part_path));
+  return !boot.empty() && boot != boot_id();
 }
 
 Result<void> flag_as_damaged(hid_t file, const std::vector<std::uint64_t>& rows) {
@@ -74,6 +84,10 @@ Result<std::string> complete_what_is_there(const std::string& part_path, Recordi
 Result<Recovered> recover(const std::string& part_path, const RecoverOptions& options) {
   if (is_being_written(part_path))
     return Error{ErrorCode::failed_precondition, part_path + ": it is being written"};
+  if (options.was_switched_off.value_or(may_have_lost_pages(part_path))) {
+    const Result<PutBack> done = put_back(page_log_of(part_path), part_path);
+    if (!done) return done.error();
+  }
   Result<Hdf5File> file = Hdf5File::reopen(part_path);
   if (!file) return file.error();
   if (auto ok = lock_as_writer(file->descriptor(), part_path); !ok) return ok.error();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "server/record/hdf5_file.hpp"
@@ -19,6 +20,9 @@ Result<std::string> complete_what_is_there(const std::string& part_path, Recordi
 struct RecoverOptions {
   bool checks_all = true;  // else the last frames only, which are all that a crash can damage
   ImageProgress progress;  // may be none
+  /// The machine was switched off while it was written: its structures are put back as they were at
+  /// the last sync. Not said: the page log knows the boot it was written in.
+  std::optional<bool> was_switched_off;
 };
 struct Recovered {
   std::string path;                    // where it is now

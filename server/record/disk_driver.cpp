@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <set>
 #include <tuple>
 
 namespace latticed::record {
@@ -22,6 +23,8 @@ constexpr haddr_t kMaxAddress = static_cast<haddr_t>(std::numeric_limits<off_t>:
 struct Handed {
   int descriptor = -1;
   bool is_let_go = false;
+  // Numbers of pages with structures: all, and those written since they were last asked for.
+  std::set<std::uint64_t> structures, fresh;
 };
 
 struct DiskFile {
@@ -114,8 +117,17 @@ herr_t read_bytes(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t size, void
   return 0;
 }
 
-herr_t write_bytes(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t size, const void* from) {
+void note_structure(Handed& handed, haddr_t at, size_t size) {
+  for (std::uint64_t page = at / kPageBytes; page * kPageBytes < at + size; ++page) {
+    handed.structures.insert(page);
+    handed.fresh.insert(page);
+  }
+}
+
+herr_t write_bytes(H5FD_t* file, H5FD_mem_t type, hid_t, haddr_t at, size_t size,
+                   const void* from) {
   DiskFile& disk = of(file);
+  if (type != H5FD_MEM_DRAW) note_structure(disk.handed, at, size);
   const auto* in = static_cast<const unsigned char*>(from);
   while (size > 0 && !disk.handed.is_let_go) {
     const ssize_t put = ::pwrite(disk.handed.descriptor, in, size, static_cast<off_t>(at));
@@ -191,6 +203,20 @@ herr_t use_disk_driver(hid_t access_list) {
 int disk_descriptor(hid_t file) noexcept {
   const Handed* handed = handed_of(file);
   return handed ? handed->descriptor : -1;
+}
+
+Pages structure_pages(hid_t file, bool all) {
+  Pages out;
+  Handed* handed = handed_of(file);
+  if (!handed) return out;
+  for (const std::uint64_t number : all ? handed->structures : handed->fresh) {
+    Page page{};
+    const auto at = static_cast<off_t>(number * kPageBytes);
+    // The last one may be shorter than a page.
+    if (::pread(handed->descriptor, page.data(), page.size(), at) >= 0) out.emplace(number, page);
+  }
+  handed->fresh.clear();
+  return out;
 }
 
 void let_go(hid_t file) noexcept {

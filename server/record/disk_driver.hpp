@@ -2,10 +2,13 @@
 // How HDF5 reaches the disk for a recording: plain reads and writes at an offset, as its own
 // default driver, and one thing that one cannot do: let go. HDF5 1.10 cannot close a file whose
 // writes fail; it keeps pieces of it and later stumbles over them. A file that was let go takes
-// every write without complaint and keeps none.
+// every write without complaint and keeps none. It also remembers where structures were written,
+// see page_log.hpp.
 #pragma once
 
 #include <hdf5.h>
+
+#include "server/record/pages.hpp"
 
 namespace latticed::record {
 
@@ -14,6 +17,10 @@ herr_t use_disk_driver(hid_t access_list);
 
 /// The descriptor of an open file; -1 when there is none.
 [[nodiscard]] int disk_descriptor(hid_t file) noexcept;
+
+/// Pages that hold structures of HDF5's own (not the rows of datasets) and were written since the
+/// last call, as they are now; `all`: since the file was opened. Empty where they cannot be read.
+[[nodiscard]] Pages structure_pages(hid_t file, bool all);
 
 /// From now on nothing is written to `file`, and nothing fails.
 void let_go(hid_t file) noexcept;

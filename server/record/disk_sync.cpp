@@ -4,13 +4,23 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 namespace latticed::record {
 
-DiskSync::DiskSync(int descriptor) : descriptor_(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
+namespace {
+
+// The log begins anew when it is so long, and four times what all pages need.
+constexpr std::uint64_t kLongLog = 64u << 20;
+
+}  // namespace
+
+DiskSync::DiskSync(int descriptor, std::string log_path)
+    : log_path_(std::move(log_path)), descriptor_(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
   thread_ = NamedThread({"latd-rec-sync"}, [this] { run(); });
 }
 
@@ -24,8 +34,17 @@ DiskSync::~DiskSync() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void DiskSync::request() {
+bool DiskSync::wants_all() const {
   const std::lock_guard lock(mutex_);
+  return wants_all_;
+}
+
+void DiskSync::request(Pages pages, bool are_all) {
+  const std::lock_guard lock(mutex_);
+  pages.merge(pages_);  // what is in both stays as it is in the newer ones
+  pages_ = std::move(pages);
+  are_all_ |= are_all;
+  if (are_all) wants_all_ = false;
   is_wanted_ = true;
   changed_.notify_one();
 }
@@ -40,6 +59,21 @@ std::uint64_t DiskSync::done() const {
   return done_;
 }
 
+Result<void> DiskSync::sync(const Pages& pages, bool are_all) {
+  if (::fdatasync(descriptor_) != 0)
+    return Error{ErrorCode::data_loss,
+                 std::string("syncing the recording to disk: ") + std::strerror(errno)};
+  // Only now: the log must not know of pages whose data the disk has not.
+  if (!log_) {
+    Result<PageLog> made = PageLog::create(log_path_);
+    if (!made) return made.error();
+    log_ = std::move(*made);
+  }
+  auto ok = are_all ? log_->begin_anew(pages) : log_->append(pages);
+  if (ok && are_all) all_bytes_ = log_->bytes();
+  return ok;
+}
+
 void DiskSync::run() {
   using namespace std::chrono_literals;
   std::unique_lock lock(mutex_);
@@ -47,14 +81,15 @@ void DiskSync::run() {
     changed_.wait_for(lock, 1s, [this] { return is_wanted_ || is_ending_; });
     if (!is_wanted_ || is_ending_) continue;
     is_wanted_ = false;
+    const bool are_all = std::exchange(are_all_, false);
+    const Pages pages = std::exchange(pages_, {});
     lock.unlock();
-    const bool is_synced = ::fdatasync(descriptor_) == 0;
-    const int why = errno;
+    const auto ok = sync(pages, are_all);
+    const bool is_long = log_ && log_->bytes() > std::max(kLongLog, 4 * all_bytes_);
     lock.lock();
     ++done_;
-    if (!is_synced && !error_)
-      error_ = Error{ErrorCode::data_loss,
-                     std::string("syncing the recording to disk: ") + std::strerror(why)};
+    wants_all_ |= is_long;
+    if (!ok && !error_) error_ = ok.error();
   }
 }
 

@@ -93,6 +93,11 @@ int Hdf5File::descriptor() const noexcept {
   return disk_descriptor(file_);
 }
 
+Pages Hdf5File::structure_pages(bool all) const {
+  const QuietHdf5 quiet;
+  return record::structure_pages(file_, all);
+}
+
 Result<void> Rows::append(const void* rows, std::size_t count) {
   if (count == 0) return {};
   const QuietHdf5 quiet;

@@ -8,6 +8,7 @@
 
 #include "drivers/files/hdf5_handle.hpp"
 #include "drivers/kit/result.hpp"
+#include "server/record/pages.hpp"
 
 namespace latticed::record {
 
@@ -36,6 +37,8 @@ class Hdf5File {
   /// After a failed write HDF5 could otherwise leave an index that names what is not there.
   void abandon() noexcept;
 
+  /// See disk_driver.hpp; after flush().
+  [[nodiscard]] Pages structure_pages(bool all) const;
   [[nodiscard]] hid_t id() const noexcept { return file_; }
   [[nodiscard]] bool is_open() const noexcept { return static_cast<bool>(file_); }
   /// The file's descriptor, HDF5's own; -1 when there is none.

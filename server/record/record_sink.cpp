@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 constexpr auto kFlushAfter = 100ms;
 // Frames kept until readers see them, so that a disk that fails takes none along.
 constexpr std::size_t kMostUnshown = 16;
-constexpr auto kLookEvery = 1s;
+constexpr auto kLookEvery = 500ms;  // and has the disk keep what there is
 // At the end: for the samples that make the last frames' holder values final.
 constexpr auto kHolderPatience = 500ms;
 constexpr auto kHolderPoll = 10ms;
@@ -151,7 +151,9 @@ Result<void> RecordSink::open_in(const std::string& directory) {
   if (!made) return made.error();
   directory_ = directory;
   recording_ = std::move(*made);
-  sync_ = std::make_unique<record::DiskSync>(recording_->descriptor());
+  // The log must know the file's beginning before anything in it is overwritten.
+  if (auto ok = recording_->flush(); !ok) return ok;
+  begin_sync();
   looked_at_ = steady_now();
   room_->begin(looked_at_);
   note_progress();
@@ -334,18 +336,31 @@ Result<void> RecordSink::flush() {
   const auto now = steady_now();
   if (now - looked_at_ < kLookEvery) return {};
   looked_at_ = now;
-  sync_->request();
+  request_sync();
   return look_around(now);
 }
 
+void RecordSink::begin_sync() {
+  sync_ = std::make_unique<record::DiskSync>(recording_->descriptor(),
+                                             record::page_log_of(recording_->path()));
+  request_sync();
+}
+
+void RecordSink::request_sync() {
+  const bool are_all = sync_->wants_all();
+  sync_->request(recording_->structure_pages(are_all), are_all);
+}
+
 Result<void> RecordSink::look_around(std::chrono::nanoseconds now) {
-  if (const auto error = sync_->error()) return *error;
+  // First of all: a folder that was renamed is an error for whoever opens files in it by name.
   const auto moved = recording_->follow();
   if (!moved) return moved.error();
   if (*moved) {
     directory_ = recording_->directory();
+    begin_sync();
     note_progress();
   }
+  if (const auto error = sync_->error()) return *error;
   if (auto ok = room_->look(directory_, recording_->bytes(), now); !ok) return ok;
   if (const auto step_s = clock_.look(options_.utc_now(), now))
     tell({RecordTroubleKind::clock_stepped, false, last_seq_, *step_s,

@@ -121,6 +121,8 @@ class RecordSink final : public Sink {
   Result<void> store(const FrameLease& frame, const record::StoredImage& image);
   Result<void> store(const record::MissedFrames::Stretch& missed);
   Result<void> flush();
+  void begin_sync();
+  void request_sync();
   Result<void> look_around(std::chrono::nanoseconds now);
   void store_oldest();
   void store_ready();

@@ -13,6 +13,7 @@
 
 #include "server/record/completion.hpp"
 #include "server/record/file_names.hpp"
+#include "server/record/page_log.hpp"
 #include "server/record/run_events.hpp"
 #include "server/record/writer_lock.hpp"
 
@@ -139,6 +140,7 @@ Result<bool> Recording::follow() {
   if (here.st_nlink == 0 || problem)
     return Error{ErrorCode::data_loss,
                  fmt::format("{} was removed while it was written", part_path_)};
+  remove_page_log(part_path_);  // where the log was not moved along
   part_path_ = now.string();
   return true;
 }
@@ -206,6 +208,7 @@ void Recording::discard() {
   tables_ = {};
   file_ = Hdf5File();
   ::unlink(part_path_.c_str());
+  remove_page_log(part_path_);
 }
 
 }  // namespace latticed::record

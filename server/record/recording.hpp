@@ -57,6 +57,8 @@ class Recording {
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_frames_; }
   /// Of the images, as they are stored.
   [[nodiscard]] std::uint64_t bytes() const noexcept { return stored_bytes_; }
+  /// What the page log needs of the last flush(): pages written since the last call, or all.
+  [[nodiscard]] Pages structure_pages(bool all) const { return file_.structure_pages(all); }
   [[nodiscard]] int descriptor() const noexcept { return file_.descriptor(); }
 
  private:

@@ -50,6 +50,7 @@ TEST_F(RecoveryTest, CompletesWhatNobodyWritesInEveryDirectory) {
   const auto living = begun(first, "living");
   std::ofstream(first / "text.nxs.part") << "nothing of ours";
   std::ofstream(first / "other.txt") << "nothing of ours";
+  std::ofstream(first / "gone.nxs.part.log") << "of a recording that is complete";
   const auto told = recovered({first.path(), "", second.path(), first / "missing"});
   EXPECT_EQ(told.size(), 3u);
   EXPECT_EQ(told.at("a.nxs.part"), "");

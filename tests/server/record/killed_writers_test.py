@@ -108,7 +108,8 @@ def kill_one(number):
                              chance.uniform(life_s, 1.6 * life_s)])
     with tempfile.TemporaryDirectory() as folder:
         said = Said(folder, profile, after_s)
-        names = sorted(os.listdir(folder))
+        # Logs of pages lie beside a .part only, or are left behind in the moment before they are removed.
+        names = sorted(name for name in os.listdir(folder) if not name.endswith((".log", ".log.new")))
         if said.status == 0 and names != ["run.nxs"]:
             return "ended", f"{names}"
         if names == ["run.nxs"]:
@@ -120,6 +121,8 @@ def kill_one(number):
                 # Only before it was whole enough to take a frame.
                 return "unmade", f"{done.stderr} after {said.made}" if said.made else ""
             kind = "recovered"
+            if left := [name for name in os.listdir(folder) if name != "run.nxs"]:
+                return kind, f"{left} are left"
         elif not names and not said.made:
             return "unmade", ""
         else:
