@@ -22,9 +22,18 @@ std::size_t replace(void** buffer, std::size_t* room, void* out, int made, std::
   return static_cast<std::size_t>(made);
 }
 
+// Bytes of the frame that Blosc packed; 0: there is none. A chunk may have more behind it.
+std::size_t unpacked_bytes(const void* chunk, std::size_t bytes) {
+  if (bytes < BLOSC_MIN_HEADER_LENGTH) return 0;
+  std::size_t unpacked = 0, packed = 0, block = 0;
+  blosc_cbuffer_sizes(chunk, &unpacked, &packed, &block);
+  if (packed > bytes || blosc_cbuffer_validate(chunk, packed, &unpacked) != 0) return 0;
+  return unpacked;
+}
+
 std::size_t unpack(std::size_t bytes, std::size_t* room, void** buffer) {
-  std::size_t unpacked = 0;
-  if (blosc_cbuffer_validate(*buffer, bytes, &unpacked) != 0 || unpacked == 0) return 0;
+  const std::size_t unpacked = unpacked_bytes(*buffer, bytes);
+  if (unpacked == 0) return 0;
   void* out = H5allocate_memory(unpacked, false);
   if (!out) return 0;
   return replace(buffer, room, out, blosc_decompress_ctx(*buffer, out, unpacked, 1), unpacked);
@@ -62,9 +71,7 @@ void use_filters() {
 }
 
 bool unpack_blosc(std::span<const std::byte> chunk, std::span<std::byte> out) {
-  std::size_t unpacked = 0;
-  return blosc_cbuffer_validate(chunk.data(), chunk.size(), &unpacked) == 0 &&
-         unpacked == out.size() &&
+  return unpacked_bytes(chunk.data(), chunk.size()) == out.size() &&
          blosc_decompress_ctx(chunk.data(), out.data(), out.size(), 1) ==
              static_cast<int>(out.size());
 }

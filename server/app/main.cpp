@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "server/app/bench.hpp"
+#include "server/app/bench_record.hpp"
 #include "server/app/commands.hpp"
 #include "server/app/stop_signals.hpp"
 
@@ -98,7 +99,7 @@ CLI::App* declare_serve(CLI::App& app, ServeOptions& o) {
   return c;
 }
 
-CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
+CLI::App* declare_bench(CLI::App& app, BenchOptions& o, RecordBenchOptions& r) {
   CLI::App* c =
       app.add_subcommand("bench", "the whole chain's cost as a ratio to this machine's floor");
   c->footer("One JSON object on stdout. Exit: 0 nothing lost; 1 frames lost; 2 could not run.");
@@ -110,6 +111,21 @@ CLI::App* declare_bench(CLI::App& app, BenchOptions& o) {
   c->add_option("--rate", o.rate_hz, "frames per s; 0: full speed")->check(CLI::Range(0.0, 1e6));
   c->add_option("--seconds", o.seconds, "about so long")->check(CLI::Range(0.1, 3600.0));
   c->add_flag("--maps", o.has_maps, "correct by a dark, a gain and a list of hot pixels");
+  CLI::App* record = c->add_subcommand(
+      "record", "recording with every frame analysed, as a ratio to the disk's own rate");
+  record->footer("One JSON object on stdout. Needs some 10 GB in DIR while it runs.");
+  record->add_option("DIR", r.directory, "on the disk that is measured")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  record->add_option("--size", r.size, "pixels to a side")->check(CLI::Range(64, 8192));
+  record->add_option("--bin", r.bin, "raw pixels to a cell's side; 0: automatic")
+      ->check(CLI::Range(0, 16));
+  record->add_option("--workers", r.workers, "threads that correct and transform frames")
+      ->check(CLI::Range(1, 64));
+  record->add_flag_callback(
+      "--compact", [&r] { r.profile = RecordingProfile::compact; }, "packed images");
+  record->add_option("--packers", r.packers, "threads that pack")->check(CLI::Range(1, 64));
+  record->add_option("--seconds", r.seconds, "about so long")->check(CLI::Range(0.1, 3600.0));
   return c;
 }
 
@@ -130,12 +146,13 @@ int run(int argc, char** argv, Console console) {
   AcquireOptions acquire_options;
   ServeOptions serve_options;
   BenchOptions bench_options;
+  RecordBenchOptions record_options;
   FiguresOptions figures_options;
   std::string checked;
   auto* analyze_command = declare_analyze(app, analyze_options);
   auto* acquire_command = declare_acquire(app, acquire_options);
   auto* serve_command = declare_serve(app, serve_options);
-  auto* bench_command = declare_bench(app, bench_options);
+  auto* bench_command = declare_bench(app, bench_options, record_options);
   auto* figures_command = declare_figures(app, figures_options);
   auto* check = app.add_subcommand(
       "check-config",
@@ -149,7 +166,9 @@ int run(int argc, char** argv, Console console) {
   if (*analyze_command) return analyze(analyze_options, console);
   if (*acquire_command) return acquire(acquire_options, console);
   if (*serve_command) return serve(serve_options, console);
-  if (*bench_command) return bench(bench_options);
+  if (*bench_command)
+    return bench_command->got_subcommand("record") ? bench_record(record_options)
+                                                   : bench(bench_options);
   if (*figures_command) return figures(figures_options);
   return check_config(checked);
 }

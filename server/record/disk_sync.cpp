@@ -39,8 +39,9 @@ bool DiskSync::wants_all() const {
   return wants_all_;
 }
 
-void DiskSync::request(Pages pages, bool are_all) {
+void DiskSync::request(Pages pages, bool are_all, std::uint64_t frames) {
   const std::lock_guard lock(mutex_);
+  frames_ = frames;
   pages.merge(pages_);  // what is in both stays as it is in the newer ones
   pages_ = std::move(pages);
   are_all_ |= are_all;
@@ -52,6 +53,11 @@ void DiskSync::request(Pages pages, bool are_all) {
 std::optional<Error> DiskSync::error() const {
   const std::lock_guard lock(mutex_);
   return error_;
+}
+
+std::uint64_t DiskSync::durable_frames() const {
+  const std::lock_guard lock(mutex_);
+  return durable_frames_;
 }
 
 std::uint64_t DiskSync::done() const {
@@ -83,11 +89,13 @@ void DiskSync::run() {
     is_wanted_ = false;
     const bool are_all = std::exchange(are_all_, false);
     const Pages pages = std::exchange(pages_, {});
+    const std::uint64_t frames = frames_;
     lock.unlock();
     const auto ok = sync(pages, are_all);
     const bool is_long = log_ && log_->bytes() > std::max(kLongLog, 4 * all_bytes_);
     lock.lock();
     ++done_;
+    if (ok) durable_frames_ = frames;
     wants_all_ |= is_long;
     if (!ok && !error_) error_ = ok.error();
   }

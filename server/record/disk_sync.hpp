@@ -27,7 +27,10 @@ class DiskSync {
   [[nodiscard]] bool wants_all() const;
   /// What was written so far; returns at once. Asked again while one is under way: once more, with
   /// all pages of both.
-  void request(Pages pages, bool are_all);
+  /// `frames`: in the file by then, see durable_frames().
+  void request(Pages pages, bool are_all, std::uint64_t frames = 0);
+  /// Of the last request that was done.
+  [[nodiscard]] std::uint64_t durable_frames() const;
   /// The first that failed.
   [[nodiscard]] std::optional<Error> error() const;
   /// How many have been done.
@@ -46,7 +49,7 @@ class DiskSync {
   Pages pages_;
   bool is_wanted_ = false, are_all_ = false, is_ending_ = false;
   bool wants_all_ = true;  // a log begins with all
-  std::uint64_t done_ = 0;
+  std::uint64_t done_ = 0, frames_ = 0, durable_frames_ = 0;
   std::optional<Error> error_;
   NamedThread thread_;
 };

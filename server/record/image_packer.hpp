@@ -71,7 +71,7 @@ class ImagePacker {
   struct Cell {
     PackedFrame packed;
     State state = State::waiting;
-    std::vector<std::byte> room;
+    PixelBuffer room;  // begins at a page
   };
   [[nodiscard]] Cell& at(std::uint64_t number) noexcept { return cells_[number % cells_.size()]; }
   [[nodiscard]] const Cell& at(std::uint64_t number) const noexcept {

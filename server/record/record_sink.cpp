@@ -242,6 +242,7 @@ void RecordSink::complete_as(const Result<std::string>& path) {
   recording_.reset();
   const std::lock_guard lock(progress_mutex_);
   progress_.is_complete = true;
+  progress_.durable_frames = progress_.frames;
   progress_.bytes_per_s = 0.0;
   progress_.minutes_left.reset();
   if (!path) return;
@@ -275,7 +276,9 @@ void RecordSink::missed(const Frame& frame) noexcept {
 void RecordSink::idle() {
   take_events();
   while (!packer_->is_empty()) store_oldest();
-  if (recording_->has_news() || unflushed_since_ != 0ns) flush_or_go_on();
+  note_durable();
+  const bool is_late = is_unsynced_ && steady_now() - looked_at_ >= kLookEvery;
+  if (recording_->has_news() || unflushed_since_ != 0ns || is_late) flush_or_go_on();
 }
 
 void RecordSink::store_ready() {
@@ -334,6 +337,7 @@ Result<void> RecordSink::flush() {
     progress_.flushed_ns = options_.utc_now();
   }
   const auto now = steady_now();
+  is_unsynced_ = true;
   if (now - looked_at_ < kLookEvery) return {};
   looked_at_ = now;
   request_sync();
@@ -348,7 +352,8 @@ void RecordSink::begin_sync() {
 
 void RecordSink::request_sync() {
   const bool are_all = sync_->wants_all();
-  sync_->request(recording_->structure_pages(are_all), are_all);
+  sync_->request(recording_->structure_pages(are_all), are_all, recording_->images());
+  is_unsynced_ = false;
 }
 
 Result<void> RecordSink::look_around(std::chrono::nanoseconds now) {
@@ -367,12 +372,18 @@ Result<void> RecordSink::look_around(std::chrono::nanoseconds now) {
           fmt::format("the system's clock was set by {:+.3f} s: times before and after it do not "
                       "compare",
                       *step_s)});
+  note_durable();
   note_behind();
   note_minutes_left();
   return {};
 }
 
 // --- what is told --------------------------------------------------------------------------------
+
+void RecordSink::note_durable() {
+  const std::lock_guard lock(progress_mutex_);
+  progress_.durable_frames = earlier_.frames + sync_->durable_frames();
+}
 
 void RecordSink::note_behind() {
   const std::uint64_t missed = missed_.total();

@@ -63,6 +63,7 @@ struct RecordingProgress {
   std::string file;          // as it is called now: NAME.nxs.part, or NAME.nxs when complete
   bool is_complete = false;  // nothing more will be written
   std::uint64_t frames = 0, lost = 0;
+  std::uint64_t durable_frames = 0;    // of frames: those that a pulled plug would leave
   std::uint64_t bytes = 0;             // of images, as they are stored
   std::uint64_t raw_bytes = 0;         // of the same before packing
   std::uint64_t relieved = 0;          // frames stored as they are because packing was too slow
@@ -135,6 +136,7 @@ class RecordSink final : public Sink {
   void take_events();
   void await_holders();
   void note_progress();
+  void note_durable();
   void note_behind();
   void note_minutes_left();
   void tell(RecordTrouble trouble);
@@ -162,6 +164,7 @@ class RecordSink final : public Sink {
   std::chrono::nanoseconds looked_at_{0};        // steady
   std::uint64_t last_seq_ = kNoFrame;
   std::uint64_t told_not_recorded_ = 0;
+  bool is_unsynced_ = false;  // flushed, but not asked of the disk yet
   bool is_behind_ = false, is_nearly_full_ = false;
   RecordingProgress earlier_;  // totals of the files before this one
 

@@ -2,6 +2,7 @@
 """`latticed bench` as a process. Nothing is asked of the times but that there are any."""
 import json
 import os
+import tempfile
 
 from programs import Programs, main
 
@@ -32,6 +33,18 @@ class Bench(Programs):
         result = self.bench("--maps")
         self.assertEqual((result["maps"], result["lost"]), (True, 0))
         self.assertGreater(result["locked_ratio"], 0.99)
+
+    def test_recording_every_frame_while_it_is_measured(self):
+        for more in ((), ("--compact",)):
+            with tempfile.TemporaryDirectory() as folder:
+                done = self.latticed("bench", "record", folder, "--size", "256", "--bin", "1", "--seconds", "0.3", *more)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                result = json.loads(done.stdout)
+                self.assertEqual(os.listdir(folder), [])
+            self.assertEqual((result["lost"], result["profile"]), (0, "compact" if more else "portable"))
+            self.assertGreaterEqual(result["frames"], 4 * 256)
+            self.assertGreater(result["mb_per_s_over_disk"], 0)
+            self.assertGreaterEqual(result["packed_times"], 1)
 
 
 if __name__ == "__main__":

@@ -20,23 +20,24 @@ except ImportError as missing:
 STREAM, MOVIE, KILLS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 SEED = int(sys.argv[4]) if len(sys.argv) > 4 else random.SystemRandom().randrange(2**32)
 FRAMES, PERIOD_MS, AT_ONCE = 400, 3, 4
+SHAPES = [(16, 24), (192, 256)]  # the large ones go past the page cache
 OLD_S = 1.0  # the promise: what the recorder has had for so long is there
 PATIENCE_S = 60
 EVENT = "/entry/measurement/event1"
 
 
 # The formula of tests/support/recorded_run.hpp.
-def image(seq, height=16, width=24):
-    y, x = numpy.mgrid[0:height, 0:width].astype("u8")
+def image(seq, shape):
+    y, x = numpy.mgrid[0:shape[0], 0:shape[1]].astype("u8")
     return ((seq * 7919 + y * 613 + x * 31) & 0xFFFF).astype("u2")
 
 
 class Said:
     """What the writer told until it was killed, each with the time it was read."""
 
-    def __init__(self, folder, profile, after_s):
-        with subprocess.Popen([STREAM, folder, str(FRAMES), str(PERIOD_MS), profile], stdout=subprocess.PIPE,
-                              bufsize=0) as writer:
+    def __init__(self, folder, profile, shape, after_s):
+        with subprocess.Popen([STREAM, folder, str(FRAMES), str(PERIOD_MS), profile, str(shape[1]), str(shape[0])],
+                              stdout=subprocess.PIPE, bufsize=0) as writer:
             os.set_blocking(writer.stdout.fileno(), False)
             began, left, self.handed, self.shown, self.ended = time.monotonic(), b"", [], 0, None
             self.made = None
@@ -67,7 +68,7 @@ class Said:
         return rest
 
 
-def judge(path, said):
+def judge(path, said, shape):
     """What is wrong, in words."""
     with h5py.File(path) as file:
         info = file[EVENT + "/frame_info"]
@@ -77,7 +78,7 @@ def judge(path, said):
         if list(ids) != wanted:
             return f"frames {list(ids)}"
         for row, seq in enumerate(wanted):
-            if not numpy.array_equal(images[row], image(seq)):
+            if not numpy.array_equal(images[row], image(seq, shape)):
                 return f"image of frame {seq}"
         if {len(column) for column in info.values()} != {len(ids)} or len(images) != len(ids):
             return "columns of different lengths"
@@ -102,12 +103,13 @@ def judge(path, said):
 def kill_one(number):
     chance = random.Random(f"{SEED}/{number}")
     profile = chance.choice(["portable", "compact"])
+    shape = chance.choice(SHAPES)
     # Over all of its life: being made, writing, being completed.
     life_s = 1e-3 * FRAMES * PERIOD_MS
     after_s = chance.choice([chance.uniform(0.0, 0.05), chance.uniform(0.0, life_s), chance.uniform(0.0, life_s),
                              chance.uniform(life_s, 1.6 * life_s)])
     with tempfile.TemporaryDirectory() as folder:
-        said = Said(folder, profile, after_s)
+        said = Said(folder, profile, shape, after_s)
         # Logs of pages lie beside a .part only, or are left behind in the moment before they are removed.
         names = sorted(name for name in os.listdir(folder) if not name.endswith((".log", ".log.new")))
         if said.status == 0 and names != ["run.nxs"]:
@@ -127,7 +129,7 @@ def kill_one(number):
             return "unmade", ""
         else:
             return "names", f"{names}"
-        problem = judge(os.path.join(folder, "run.nxs"), said)
+        problem = judge(os.path.join(folder, "run.nxs"), said, shape)
         verified = subprocess.run([MOVIE, "verify", os.path.join(folder, "run.nxs")], capture_output=True, text=True,
                                   timeout=PATIENCE_S)
         if verified.returncode != 0:

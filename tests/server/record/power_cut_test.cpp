@@ -3,7 +3,7 @@
 // has everything up to the last fdatasync, and of what came later any page in any of its versions,
 // or none. Linked with --wrap, so that the recorder's own system calls come here.
 #include <gtest/gtest.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -33,9 +33,8 @@ struct Trace {
     std::uint64_t at = 0;
     std::vector<char> bytes;
   };
-  int descriptor = -1;
+  ino_t inode = 0;  // images have a descriptor of their own
   std::vector<Write> writes;
-  std::vector<std::pair<std::size_t, std::uint64_t>> sizes;  // ftruncate: before write n
 };
 Trace* watched = nullptr;
 
@@ -44,21 +43,15 @@ Trace* watched = nullptr;
 
 extern "C" {
 ssize_t __real_pwrite(int file, const void* bytes, size_t size, off_t at);
-int __real_ftruncate(int file, off_t size);
 ssize_t __wrap_pwrite(int file, const void* bytes, size_t size, off_t at) {
   const ssize_t put = __real_pwrite(file, bytes, size, at);
   using latticed::test::watched;
-  if (watched && file == watched->descriptor && put > 0) {
+  struct stat status {};
+  if (watched && put > 0 && ::fstat(file, &status) == 0 && status.st_ino == watched->inode) {
     const char* from = static_cast<const char*>(bytes);
     watched->writes.push_back({static_cast<std::uint64_t>(at), {from, from + put}});
   }
   return put;
-}
-int __wrap_ftruncate(int file, off_t size) {
-  using latticed::test::watched;
-  if (watched && file == watched->descriptor)
-    watched->sizes.emplace_back(watched->writes.size(), static_cast<std::uint64_t>(size));
-  return __real_ftruncate(file, size);
 }
 }
 
@@ -107,7 +100,13 @@ std::vector<char> after_cut(const std::vector<char>& base, const Trace& trace, s
   return disk;
 }
 
-class PowerCut : public testing::TestWithParam<RecordingProfile> {
+struct Case {
+  RecordingProfile profile;
+  FrameGeometry geometry;
+  std::uint64_t frames_a_flush, flushes_a_sync, syncs;
+};
+
+class PowerCut : public testing::TestWithParam<Case> {
  protected:
   ~PowerCut() override { watched = nullptr; }
   Folder folder_;
@@ -115,21 +114,24 @@ class PowerCut : public testing::TestWithParam<RecordingProfile> {
 
 // What was synced is there, whatever the disk kept of what came after.
 TEST_P(PowerCut, CostsNothingThatWasSynced) {
-  constexpr std::uint64_t kPerFlush = 10, kFlushesPerSync = 8, kSyncs = 12;
-  RecordedRun run;
-  run.facts().profile = GetParam();
+  const Case& one = GetParam();
+  RecordedRun run(one.geometry);
+  run.facts().profile = one.profile;
   auto holder = std::make_shared<HolderLog>("bias1", 0.02);
   run.facts().holders = {holder};
   auto recording = std::move(*record::Recording::create(folder_.path(), run.facts()));
-  record::ImagePacker packer({GetParam() == RecordingProfile::compact ? 1 : 0, 24 * 16 * 2, 2});
+  record::ImagePacker packer(
+      {one.profile == RecordingProfile::compact ? 1 : 0, one.geometry.bytes(), 2});
   Trace trace;
-  trace.descriptor = recording->descriptor();
+  struct stat status {};
+  ASSERT_EQ(::fstat(recording->descriptor(), &status), 0);
+  trace.inode = status.st_ino;
   watched = &trace;
   std::mt19937_64 random(20261124);
   std::uint64_t seq = 0, lost_frames = 0, unreadable = 0, cuts = 0;
   std::int64_t sample = 0;
   auto log = std::move(*record::PageLog::create(folder_ / "kept.log"));
-  for (std::uint64_t sync = 0; sync < kSyncs; ++sync) {
+  for (std::uint64_t sync = 0; sync < one.syncs; ++sync) {
     const std::vector<char> base = contents(recording->path());
     const bool are_all = sync % 5 == 0;
     const record::Pages pages = recording->structure_pages(are_all);
@@ -137,8 +139,8 @@ TEST_P(PowerCut, CostsNothingThatWasSynced) {
     const std::vector<char> logged = contents(folder_ / "kept.log");
     const std::uint64_t synced = seq;
     const std::size_t first = trace.writes.size();
-    for (std::uint64_t flush = 0; flush < kFlushesPerSync; ++flush) {
-      for (std::uint64_t i = 0; i < kPerFlush; ++i, ++seq) {
+    for (std::uint64_t flush = 0; flush < one.flushes_a_sync; ++flush) {
+      for (std::uint64_t i = 0; i < one.frames_a_flush; ++i, ++seq) {
         packer.add(run.frame(seq));
         const record::PackedFrame& packed = packer.oldest();
         ASSERT_TRUE(recording->add(*packed.frame, packed.image));
@@ -185,8 +187,13 @@ TEST_P(PowerCut, CostsNothingThatWasSynced) {
   EXPECT_EQ(lost_frames, 0u) << "of " << cuts;
 }
 
+// Small images share pages; large ones go past the page cache.
+constexpr FrameGeometry kSmall{24, 16, PixelType::u16}, kLarge{256, 144, PixelType::u16};
 INSTANTIATE_TEST_SUITE_P(Profiles, PowerCut,
-                         testing::Values(RecordingProfile::portable, RecordingProfile::compact));
+                         testing::Values(Case{RecordingProfile::portable, kSmall, 10, 8, 12},
+                                         Case{RecordingProfile::compact, kSmall, 10, 8, 12},
+                                         Case{RecordingProfile::portable, kLarge, 5, 4, 6},
+                                         Case{RecordingProfile::compact, kLarge, 5, 4, 6}));
 
 }  // namespace
 }  // namespace latticed::test

@@ -466,16 +466,16 @@ TEST_F(RecordSinkTest, WhatASlowDiskCannotTakeIsMeasuredListedAndSaid) {
   parts_.sinks.push_back(std::make_unique<CollectingSink>(viewer_));
   ASSERT_TRUE(add());
   ASSERT_TRUE(pipeline_->start());
-  // The first is in the recorder's hands, two may wait; all were measured.
+  // The first is in the recorder's hands, if it was quick, and two wait; all were measured.
   EXPECT_TRUE(happens([&] { return viewer_.size() == 40; }));
   gate_.open();
-  EXPECT_TRUE(happens([&] { return recorder_->progress().frames == 3; }));
+  EXPECT_TRUE(happens([&] { return recorder_->progress().frames >= 2; }));
   scripted->permit();
   ASSERT_TRUE(pipeline_->wait());
   const RecordingProgress progress = recorder_->progress();
   EXPECT_EQ(progress.frames + progress.not_recorded, 50u);
   EXPECT_EQ(progress.lost, progress.not_recorded);
-  EXPECT_GE(progress.not_recorded, 37u);
+  EXPECT_GE(progress.not_recorded, 37u);  // of the first forty; of the last ten some may be
   const ReadRecording file(progress.file);
   std::map<std::uint64_t, int> seen;
   for (const auto id : file.info<std::uint64_t>("frame_id")) ++seen[id];
@@ -484,7 +484,7 @@ TEST_F(RecordSinkTest, WhatASlowDiskCannotTakeIsMeasuredListedAndSaid) {
   for (std::size_t i = 0; i < first.size(); ++i)
     for (std::uint64_t k = 0; k < count[i]; ++k) ++seen[first[i] + k];
   EXPECT_EQ(seen, each_once(50));
-  EXPECT_EQ(first.front(), 3u);
+  EXPECT_GE(first.front(), 2u);
   EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost", "reason"),
               testing::Each("not_recorded"));
   EXPECT_THAT(troubles(), Contains("recording_behind"));

@@ -2,7 +2,7 @@
 // A recorder at work, to be killed: RecordSink with a frame every PERIOD_MS, for the formulas of
 // tests/support/recorded_run.hpp. Says at once what it has handed over and what readers can see.
 //
-//   record_stream DIR FRAMES PERIOD_MS portable|compact
+//   record_stream DIR FRAMES PERIOD_MS portable|compact WIDTH HEIGHT
 //
 //   made PATH      the file is there
 //   handed SEQ     this frame is the recorder's
@@ -19,8 +19,9 @@
 namespace latticed::test {
 namespace {
 
-int run(const std::string& directory, std::uint64_t frames, int period_ms, bool is_compact) {
-  RecordedRun run({24, 16, PixelType::u16}, 64);
+int run(const std::string& directory, std::uint64_t frames, int period_ms, bool is_compact,
+        FrameGeometry geometry) {
+  RecordedRun run(geometry, 64);
   auto holder = std::make_shared<HolderLog>("bias1", 0.02);
   RecordingOptions options;
   options.directory = directory;
@@ -60,10 +61,12 @@ int run(const std::string& directory, std::uint64_t frames, int period_ms, bool 
 }  // namespace latticed::test
 
 int main(int count, char** arguments) {
-  if (count != 5) {
-    std::cerr << "usage: record_stream DIR FRAMES PERIOD_MS portable|compact\n";
+  if (count != 7) {
+    std::cerr << "usage: record_stream DIR FRAMES PERIOD_MS portable|compact WIDTH HEIGHT\n";
     return 2;
   }
-  return latticed::test::run(arguments[1], std::strtoull(arguments[2], nullptr, 10),
-                             std::atoi(arguments[3]), std::string(arguments[4]) == "compact");
+  return latticed::test::run(
+      arguments[1], std::strtoull(arguments[2], nullptr, 10), std::atoi(arguments[3]),
+      std::string(arguments[4]) == "compact",
+      {std::atoi(arguments[5]), std::atoi(arguments[6]), latticed::PixelType::u16});
 }
