@@ -7,7 +7,7 @@ foreach(name a_busy_port_is_named a_standard_mends_the_pixel_size a_client_vanis
              references_are_taken_and_used rehearse_serves_and_ends requests_are_done_once
              rules_and_tracking_change_while_running rules_watch_the_running_sum sigterm_drains_within_five_seconds
              stop_cancel_and_abort_work_in_every_state the_daemon_is_killed the_detector_closes_its_link
-             the_detector_stalls_and_recovers the_guard_is_killed the_holder_obeys_its_limits
+             the_detector_stalls_and_recovers the_guard_is_killed the_holder_obeys_its_limits the_recording_goes_on_elsewhere
              the_recording_holds_everything the_world_is_killed)
   add_test(NAME scenario/${name}_test
     COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/scenario/${name}_test.py)

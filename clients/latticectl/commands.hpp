@@ -48,7 +48,7 @@ void add_rule_commands(CLI::App& app, Desk& desk);
 void add_session_commands(CLI::App& app, Desk& desk);  // session tag
 void add_track_commands(CLI::App& app, Desk& desk);
 void add_record_commands(CLI::App& app, Desk& desk);  // record reference
-void add_file_commands(CLI::App& app, Desk& desk);    // verify recover
+void add_file_commands(CLI::App& app, Desk& desk);    // verify recover repack
 void add_calibrate_command(CLI::App& app, Desk& desk);
 void add_rehearse_command(CLI::App& app, Desk& desk);
 void add_completion_command(CLI::App& app, Desk& desk);

@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,13 +13,14 @@
 #include "clients/latticectl/numbers.hpp"
 #include "server/base/screen.hpp"
 #include "server/record/completion.hpp"
+#include "server/record/repack.hpp"
 #include "server/record/verify.hpp"
 
 namespace latticed::latticectl {
 
 namespace {
 
-constexpr int kNotWhole = 1;
+constexpr int kNotDone = 1;  // or not whole
 
 /// A bar on a terminal, of the file that is worked on.
 class Bar {
@@ -77,13 +80,13 @@ int verify_files(const std::vector<std::string>& files, const std::stop_token& s
     bar.clear();
     if (!found) {
       say_error(out, path, found.error());
-      status = kNotWhole;
+      status = kNotDone;
     } else {
       if (out.is_json())
         write_json(out, json_of(path, *found));
       else
         out.write(text_of(path, *found));
-      if (!found->is_whole()) status = kNotWhole;
+      if (!found->is_whole()) status = kNotDone;
     }
     if (stop.stop_requested()) break;
   }
@@ -101,7 +104,7 @@ int recover_files(const std::vector<std::string>& files, const std::stop_token& 
     bar.clear();
     if (!done) {
       say_error(out, path, done.error());
-      status = kNotWhole;
+      status = kNotDone;
     } else if (out.is_json()) {
       write_json(out, {{"file", path},
                        {"recovered", done->path},
@@ -118,6 +121,59 @@ int recover_files(const std::vector<std::string>& files, const std::stop_token& 
     if (stop.stop_requested()) break;
   }
   return status;
+}
+
+const std::map<std::string, record::Storage> kStorages = {{"portable", record::Storage::portable},
+                                                          {"compact", record::Storage::compact},
+                                                          {"archive", record::Storage::archive}};
+
+struct RepackOptions {
+  std::string from, to;
+  std::string storage = "archive";
+};
+
+int repack_file(RepackOptions o, const std::stop_token& stop, const Output& out) {
+  const std::filesystem::path from(o.from);
+  if (o.to.empty())
+    o.to = (from.parent_path() / (from.stem().string() + "-" + o.storage + ".nxs")).string();
+  Bar bar;
+  const auto done = record::repack(o.from, o.to, kStorages.at(o.storage), bar.of(o.from, stop));
+  bar.clear();
+  if (!done) {
+    say_error(out, o.from, done.error());
+    return kNotDone;
+  }
+  if (out.is_json())
+    write_json(out, {{"file", o.from},
+                     {"written", o.to},
+                     {"images", done->images},
+                     {"bytes_before", done->bytes_before},
+                     {"bytes", done->bytes_after}});
+  else
+    out.write(fmt::format("{}: {} images, {} instead of {}; {} stays\n", o.to, done->images,
+                          bytes_text(done->bytes_after), bytes_text(done->bytes_before), o.from));
+  return kDone;
+}
+
+void add_repack(CLI::App& app, Desk& desk) {
+  auto* command = add_command(
+      app, "repack",
+      "writes a complete recording again with its images stored in another way, and verifies it; "
+      "the original stays",
+      "no server; a complete recording", "repack run.nxs --storage archive");
+  const auto o = std::make_shared<RepackOptions>();
+  command->add_option("FILE", o->from, "a recording on this machine")->required();
+  command
+      ->add_option("--storage", o->storage,
+                   "archive: gzip, smallest, opened by everything, slow (default); compact: as the "
+                   "recorder packs; portable: as the detector delivered")
+      ->check(CLI::IsMember({"portable", "compact", "archive"}));
+  command->add_option("--out", o->to, "the new file (default: NAME-STORAGE.nxs beside it)");
+  command->callback([o, &desk] {
+    desk.run_unconnected = [o, stop = desk.stop](const Output& out) {
+      return repack_file(*o, stop, out);
+    };
+  });
 }
 
 using Work = int (*)(const std::vector<std::string>&, const std::stop_token&, const Output&);
@@ -146,6 +202,7 @@ void add_file_commands(CLI::App& app, Desk& desk) {
                            "no server; nobody writes the file (a server does it when it starts)",
                            "recover run.nxs.part"),
                desk, recover_files);
+  add_repack(app, desk);
 }
 
 }  // namespace latticed::latticectl

@@ -30,20 +30,24 @@ void remove_orphans(const std::string& directory) {
   }
 }
 
-std::vector<std::string> parts_in(const std::string& directory) {
+std::vector<std::string> parts_in(const std::vector<std::string>& directories) {
   std::vector<std::string> out;
-  std::error_code problem;
-  for (fs::directory_iterator at(directory, problem), end; !problem && at != end;
-       at.increment(problem))
-    if (at->path().string().ends_with(record::kPart)) out.push_back(at->path().string());
+  for (const std::string& directory : directories) {
+    if (directory.empty()) continue;
+    remove_orphans(directory);
+    std::error_code problem;
+    for (fs::directory_iterator at(directory, problem), end; !problem && at != end;
+         at.increment(problem))
+      if (at->path().string().ends_with(record::kPart)) out.push_back(at->path().string());
+  }
   std::sort(out.begin(), out.end());
   return out;
 }
 
 }  // namespace
 
-Recovery::Recovery(std::vector<std::string> directories, Told told)
-    : directories_(std::move(directories)),
+Recovery::Recovery(const std::vector<std::string>& directories, Told told)
+    : parts_(parts_in(directories)),
       told_(std::move(told)),
       thread_({"latd-recover", kNice}, [this] { run(); }) {}
 
@@ -56,14 +60,10 @@ void Recovery::run() {
   record::RecoverOptions options;
   options.checks_all = false;
   options.progress = [this](auto, auto) { return !is_stopping_.load(); };
-  for (const std::string& directory : directories_) {
-    if (directory.empty()) continue;
-    remove_orphans(directory);
-    for (const std::string& part : parts_in(directory)) {
-      if (is_stopping_.load()) break;
-      if (record::is_being_written(part)) continue;
-      told_(part, record::recover(part, options));
-    }
+  for (const std::string& part : parts_) {
+    if (is_stopping_.load()) break;
+    if (record::is_being_written(part)) continue;
+    told_(part, record::recover(part, options));
   }
   has_ended_.store(true);
 }

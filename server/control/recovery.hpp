@@ -19,8 +19,9 @@ class Recovery {
   /// What became of one file, on the thread of the recovery.
   using Told = std::function<void(const std::string& part, const Result<record::Recovered>&)>;
 
-  /// Looks at once for NAME.nxs.part in the directories themselves; empty names are passed over.
-  Recovery(std::vector<std::string> directories, Told told);
+  /// Looks at once, and only then, for NAME.nxs.part in the directories themselves: a recording
+  /// that begins later is none of its business. Empty names are passed over.
+  Recovery(const std::vector<std::string>& directories, Told told);
   /// Gives up what it has not begun to change.
   ~Recovery();
   Recovery(const Recovery&) = delete;
@@ -31,7 +32,7 @@ class Recovery {
  private:
   void run();
 
-  const std::vector<std::string> directories_;
+  const std::vector<std::string> parts_;
   const Told told_;
   std::atomic<bool> is_stopping_{false}, has_ended_{false};
   NamedThread thread_;

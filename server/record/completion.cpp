@@ -26,6 +26,7 @@ constexpr std::uint64_t kLeastTail = 256;  // frames
 
 Result<std::string> seal(Hdf5File file, const std::string& part_path,
                          const RecordingTotals& totals) {
+  if (auto ok = lock_as_writer(file.descriptor(), part_path); !ok) return ok.error();
   if (auto ok = enter_totals(file.id(), totals); !ok) return ok.error();
   if (auto ok = file.close(); !ok) return ok.error();
   if (auto ok = sync_path(part_path, O_RDONLY); !ok) return ok.error();

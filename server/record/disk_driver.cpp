@@ -25,6 +25,8 @@ struct Handed {
   int descriptor = -1;
   int direct = -1;  // of the same file, past the page cache; -1: the file system cannot
   bool is_let_go = false;
+  bool remembers = false;  // failures, instead of telling
+  int failure = 0;         // errno
   // Numbers of pages with structures: all, and those written since they were last asked for.
   std::set<std::uint64_t> structures, fresh;
 };
@@ -152,6 +154,11 @@ herr_t write_bytes(H5FD_t* file, H5FD_mem_t type, hid_t, haddr_t at, size_t size
       ::close(std::exchange(disk.handed.direct, -1));
       continue;
     }
+    if (put < 0 && disk.handed.remembers) {
+      disk.handed.failure = errno;
+      disk.handed.is_let_go = true;
+      break;
+    }
     if (put < 0) return failed(-1, "writing");
     at += static_cast<haddr_t>(put);
     in += put;
@@ -165,8 +172,11 @@ herr_t truncate_file(H5FD_t* file, hid_t, hbool_t) {
   DiskFile& disk = of(file);
   if (disk.end == disk.end_allocated) return 0;
   if (!disk.handed.is_let_go &&
-      ::ftruncate(disk.handed.descriptor, static_cast<off_t>(disk.end_allocated)) != 0)
-    return failed(-1, "extending");
+      ::ftruncate(disk.handed.descriptor, static_cast<off_t>(disk.end_allocated)) != 0) {
+    if (!disk.handed.remembers) return failed(-1, "extending");
+    disk.handed.failure = errno;
+    disk.handed.is_let_go = true;
+  }
   disk.end = disk.end_allocated;
   return 0;
 }
@@ -237,6 +247,15 @@ Pages structure_pages(hid_t file, bool all) {
   }
   handed->fresh.clear();
   return out;
+}
+
+void remember_failures(hid_t file) noexcept {
+  if (Handed* handed = handed_of(file)) handed->remembers = true;
+}
+
+int remembered_failure(hid_t file) noexcept {
+  const Handed* handed = handed_of(file);
+  return handed ? handed->failure : 0;
 }
 
 void let_go(hid_t file) noexcept {

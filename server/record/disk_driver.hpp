@@ -22,6 +22,12 @@ herr_t use_disk_driver(hid_t access_list);
 /// last call, as they are now; `all`: since the file was opened. Empty where they cannot be read.
 [[nodiscard]] Pages structure_pages(hid_t file, bool all);
 
+/// From now on a write that fails lets the file go and is remembered, instead of told to HDF5: some
+/// of its functions (H5Ocopy) crash when told.
+void remember_failures(hid_t file) noexcept;
+/// errno of the first one; 0: none.
+[[nodiscard]] int remembered_failure(hid_t file) noexcept;
+
 /// From now on nothing is written to `file`, and nothing fails.
 void let_go(hid_t file) noexcept;
 

@@ -12,7 +12,7 @@
 namespace latticed::record {
 namespace {
 
-constexpr std::size_t kTimeRoom = 40, kReasonRoom = 512;
+constexpr std::size_t kTimeRoom = 40, kReasonRoom = 512, kProfileRoom = 16;
 constexpr double kKilovolt = 1000.0;
 
 std::string joined(const std::vector<std::string>& words) {
@@ -171,14 +171,8 @@ class Layout {
     const Handle creation(H5Pcreate(H5P_DATASET_CREATE));
     H5Pset_chunk(creation, 3, chunk);
     H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
-    if (facts_.profile == RecordingProfile::compact) {
-      // What Blosc's filter writes there itself: its revision, the format's version, bytes of a
-      // pixel and of a chunk, level, bitshuffle, LZ4. Optional: the file can be made without it.
-      const auto pixel_bytes = static_cast<unsigned>(bytes_per_pixel(geometry().type));
-      const unsigned values[] = {2, 2, pixel_bytes, static_cast<unsigned>(geometry().bytes()), 5,
-                                 2, 1};
-      H5Pset_filter(creation, files::kBloscFilter, H5Z_FLAG_OPTIONAL, std::size(values), values);
-    }
+    if (facts_.profile == RecordingProfile::compact)
+      set_compact_filter(creation, bytes_per_pixel(geometry().type), geometry().bytes());
     tables_.images =
         author_.noted(H5Dcreate2(stack, "real", type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
                       "the dataset", "real");
@@ -186,10 +180,7 @@ class Layout {
     author_.text(tables_.images, "long_name", "detector counts, raw");
     author_.text(tables_.images, "units", "counts");
     author_.text(tables_.images, "compression",
-                 facts_.profile == RecordingProfile::compact
-                     ? "Blosc (HDF5 filter 32001) with bitshuffle and LZ4. To read it: Debian's "
-                       "hdf5-filter-plugin-blosc-serial, or Python's hdf5plugin (import hdf5plugin)"
-                     : "none");
+                 facts_.profile == RecordingProfile::compact ? kCompactWords : "none");
     image_axis(stack, "axis_j", geometry().height);
     image_axis(stack, "axis_i", geometry().width);
   }
@@ -249,7 +240,7 @@ class Layout {
     author_.text_field(own, "hdf5_version", fmt::format("{}.{}.{}", major, minor, release));
     author_.integer_field(own, "epoch", run().epoch);
     author_.integer_field(own, "first_seq", run().first_seq);
-    author_.text_field(own, "profile", to_string(facts_.profile));
+    author_.text_field(own, "profile", to_string(facts_.profile), kProfileRoom);
     author_.text_field(own, "continues", facts_.continues);
     author_.text_field(own, "ended_by", "", kReasonRoom);
     author_.boolean_field(own, "recovered", false);
@@ -327,6 +318,14 @@ Handle image_type(PixelType type) {
       break;
   }
   return Handle(H5Tcopy(H5T_IEEE_F32LE));
+}
+
+void set_compact_filter(hid_t creation, std::size_t pixel_bytes, std::size_t image_bytes) {
+  // What Blosc's filter writes there itself: its revision, the format's version, bytes of a pixel
+  // and of a chunk, level, bitshuffle, LZ4. Optional: the file can be made without it.
+  const unsigned values[] = {
+      2, 2, static_cast<unsigned>(pixel_bytes), static_cast<unsigned>(image_bytes), 5, 2, 1};
+  H5Pset_filter(creation, files::kBloscFilter, H5Z_FLAG_OPTIONAL, std::size(values), values);
 }
 
 Result<RecordingTables> make_layout(hid_t file, const RecordingFacts& facts) {

@@ -56,6 +56,12 @@ struct RecordingTables {
 
 Result<RecordingTables> make_layout(hid_t file, const RecordingFacts& facts);
 
+/// Of a dataset of packed images, and how to read it, in words.
+void set_compact_filter(hid_t creation, std::size_t pixel_bytes, std::size_t image_bytes);
+inline constexpr const char* kCompactWords =
+    "Blosc (HDF5 filter 32001) with bitshuffle and LZ4. To read it: Debian's "
+    "hdf5-filter-plugin-blosc-serial, or Python's hdf5plugin (import hdf5plugin)";
+
 [[nodiscard]] Handle image_type(PixelType type);
 
 }  // namespace latticed::record

@@ -6,6 +6,7 @@
 //                                      line, goes on; the last path is the complete file's
 //   record_movie recover PART          recovers what a killed one left
 //   record_movie verify FILE           what is wrong with it; exit 1: something is
+//   record_movie repack FROM TO portable|compact|archive
 //
 // Frames 5, 6 and 7 are lost. The holder's samples end 0.3 s before the last frame.
 #include <cstdio>
@@ -15,6 +16,7 @@
 
 #include "server/record/completion.hpp"
 #include "server/record/image_packer.hpp"
+#include "server/record/repack.hpp"
 #include "server/record/verify.hpp"
 #include "tests/support/recorded_run.hpp"
 
@@ -97,6 +99,14 @@ int main(int count, char** arguments) {
   const std::string what = count > 2 ? arguments[1] : "";
   if (what == "recover") {
     say(or_die(latticed::record::recover(arguments[2])).path);
+  } else if (count == 5 && what == "repack") {
+    using latticed::record::Storage;
+    const std::string storage = arguments[4];
+    const auto done = or_die(latticed::record::repack(arguments[2], arguments[3],
+                                                      storage == "archive"   ? Storage::archive
+                                                      : storage == "compact" ? Storage::compact
+                                                                             : Storage::portable));
+    say(std::to_string(done.images));
   } else if (what == "verify") {
     const auto found = or_die(latticed::record::verify(arguments[2]));
     for (const std::string& problem : found.problems) say(problem);
@@ -106,8 +116,8 @@ int main(int count, char** arguments) {
     record(arguments[2], std::strtoull(arguments[3], nullptr, 10), what == "live",
            is_compact ? latticed::RecordingProfile::compact : latticed::RecordingProfile::portable);
   } else {
-    std::cerr
-        << "usage: record_movie whole|live DIR FRAMES [compact], or recover PART, or verify FILE\n";
+    std::cerr << "usage: record_movie whole|live DIR FRAMES [compact], or recover PART, verify "
+                 "FILE, or repack FROM TO STORAGE\n";
     return 2;
   }
 }

@@ -53,6 +53,12 @@ def seqs(frames):
 
 
 def whole(folder, frames=40, profile="portable"):
+    if profile == "archive":  # made of a finished one
+        path = pathlib.Path(whole(folder, frames, "compact"))
+        packed = path.with_name("archive.nxs")
+        subprocess.run([RECORD_MOVIE, "repack", path, packed, profile], capture_output=True, timeout=PATIENCE_S, check=True)
+        path.unlink()
+        return str(packed)
     said = subprocess.run([RECORD_MOVIE, "whole", folder, str(frames), profile], capture_output=True, text=True,
                           timeout=PATIENCE_S, check=True)
     return said.stdout.strip()
@@ -398,9 +404,56 @@ class CompactHyperSpy(Compact, HyperSpy):
     pass
 
 
+class Archive:
+    """A compact one packed again: everything is still there, and no plug-in is needed."""
+    profile = "archive"
+
+
+class ArchiveContents(Archive, Contents):
+    def test_images_are_smaller_and_say_how_they_are_stored(self):
+        images = self.file[IMAGES]
+        self.assertEqual((images.compression, images.shuffle), ("gzip", True))
+        self.assertEqual(images.attrs["compression"], b"shuffle and gzip")
+        self.assertLess(images.id.get_storage_size(), images.size * 2)
+        self.assertEqual(self.file["/entry/latticed/profile"][()], b"archive")
+
+
+class ArchiveRequired(Archive, Required):
+    pass
+
+
+class ArchiveHyperSpy(Archive, HyperSpy):
+    pass
+
+
+class Repacked(InFolder):
+    def test_every_object_and_value_but_the_images_storage_is_the_same(self):
+        before = pathlib.Path(whole(self.folder.name, profile="compact"))
+        for storage in ("portable", "compact", "archive"):
+            after = before.with_name(storage + ".nxs")
+            subprocess.run([RECORD_MOVIE, "repack", before, after, storage], timeout=PATIENCE_S, check=True, capture_output=True)
+            said = subprocess.run(["h5diff", before, after], capture_output=True, text=True, timeout=PATIENCE_S).stdout
+            differing = {line.split("<")[1].split(">")[0] for line in said.splitlines()
+                         if line.startswith(("dataset:", "attribute:")) and "<" in line}
+            with h5py.File(before) as one, h5py.File(after) as other:
+                self.assertEqual(objects(one), objects(other))
+                self.assertEqual(other["Experiments/frames/data"], other[IMAGES], "one dataset with two names")
+                self.check_images(other[IMAGES], 40)
+                self.assertEqual(other["/entry/latticed/profile"][()].decode(), storage)
+                for name in ("frame_id", "drift_x_px", "crc32c"):
+                    numpy.testing.assert_array_equal(one[INFO][name], other[INFO][name])
+                numpy.testing.assert_array_equal(one["/entry/events"], other["/entry/events"])
+            self.assertEqual("/entry/latticed/profile" in differing, storage != "compact", said)
+            self.assertTrue(all("compression" in path or "profile" in path for path in differing), said[-2000:])
+            refused = subprocess.run([RECORD_MOVIE, "repack", before, after, storage], capture_output=True, text=True,
+                                     timeout=PATIENCE_S)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("there already", refused.stderr)
+
+
 class H5dump(InFolder):
     def test_prints_every_pixel_of_every_profile(self):
-        for profile in ("portable", "compact"):
+        for profile in ("portable", "compact", "archive"):
             with self.subTest(profile=profile):
                 path = whole(self.folder.name, profile=profile)
                 said = subprocess.run(["h5dump", "-y", "-w", "0", "-d", IMAGES, path], capture_output=True, text=True,
