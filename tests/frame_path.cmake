@@ -1,5 +1,5 @@
 # Tests of a frame's way through the server: base, frame, acquire, process.
-foreach(name doorbell histogram edge_counters named_thread shared_thread fixed_vector touched_memory)
+foreach(name doorbell free_memory histogram edge_counters named_thread shared_thread fixed_vector touched_memory)
   latticed_add_test(server/base/${name}_test LINKS latticed::base)
 endforeach()
 latticed_add_test(drivers/kit/copy_pixels_test LINKS latticed::kit)

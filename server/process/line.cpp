@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "server/process/line.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <new>
@@ -8,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "server/base/free_memory.hpp"
 #include "server/base/stage_clock.hpp"
 
 namespace latticed {
@@ -92,9 +95,18 @@ AnalysisSetup::Wish Line::wish() const {
 }
 
 Result<void> Line::allocate() {
+  const std::size_t bytes = run_.configuration.geometry.bytes();
+  const auto slots = static_cast<std::size_t>(config_.frame_slots);
+  // Slots are touched when they are made: without room for them the system would end somebody.
+  const std::uint64_t free = free_memory_bytes();
+  if (bytes > free / slots)
+    return Error{ErrorCode::resource_exhausted,
+                 fmt::format("detector {}: {} frame slots of {:.1f} MB are {:.2f} GB of memory, "
+                             "{:.2f} GB are free",
+                             run_.detector.name, slots, 1e-6 * static_cast<double>(bytes),
+                             1e-9 * static_cast<double>(bytes) * static_cast<double>(slots),
+                             1e-9 * static_cast<double>(free))};
   try {
-    const std::size_t bytes = run_.configuration.geometry.bytes();
-    const auto slots = static_cast<std::size_t>(config_.frame_slots);
     pixels_ = std::make_unique<PixelPool>(slots, [&](PixelBuffer& b) { b.allocate(bytes); });
     frames_ = std::make_unique<FramePool>(slots + kExtraEntries, [](Frame&) {});
     ring_ = std::make_unique<SequenceRing>(frames_->size(), *surroundings_.work);

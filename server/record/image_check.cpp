@@ -52,7 +52,6 @@ bool ImageCheck::read_chunk(std::uint64_t row) {
   chunk_.resize(static_cast<std::size_t>(bytes));
   std::uint32_t mask = 0;
   if (H5Dread_chunk(dataset_, H5P_DEFAULT, at, &mask, chunk_.data()) < 0) return false;
-  bytes_ += bytes;
   const Handle plan(H5Dget_create_plist(dataset_));
   if (H5Pget_nfilters(plan) == 1 && mask == 0) return files::unpack_blosc(chunk_, image_);
   if (chunk_.size() != image_.size()) return false;
@@ -65,7 +64,6 @@ bool ImageCheck::read(std::uint64_t row) {
   const hsize_t start[] = {row, 0, 0}, count[] = {1, extent_[1], extent_[2]};
   const Handle from(H5Dget_space(dataset_)), to(H5Screate_simple(3, count, nullptr)),
       type(H5Dget_type(dataset_));
-  bytes_ += image_.size();
   return H5Sselect_hyperslab(from, H5S_SELECT_SET, start, nullptr, count, nullptr) >= 0 &&
          H5Dread(dataset_, type, to, from, H5P_DEFAULT, image_.data()) >= 0;
 }

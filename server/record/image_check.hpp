@@ -18,8 +18,6 @@ class ImageCheck {
   /// Those that have a checksum.
   [[nodiscard]] std::uint64_t images() const noexcept { return checksums_.size(); }
   [[nodiscard]] bool is_as_recorded(std::uint64_t row);
-  /// As they are stored, of those looked at.
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
   ImageCheck() = default;
@@ -30,7 +28,6 @@ class ImageCheck {
   std::vector<hsize_t> extent_;
   std::vector<std::uint32_t> checksums_;
   bool is_chunk_an_image_ = false;  // and packed by Blosc or not at all: then HDF5 need not help
-  std::uint64_t bytes_ = 0;
   std::vector<std::byte> chunk_, image_;
 };
 

@@ -25,7 +25,8 @@ using namespace std::chrono_literals;
 constexpr auto kFlushAfter = 100ms;
 // Frames kept until readers see them, so that a disk that fails takes none along.
 constexpr std::size_t kMostUnshown = 16;
-constexpr auto kLookEvery = 500ms;  // and has the disk keep what there is
+constexpr auto kLookEvery = 500ms;      // and has the disk keep what there is
+constexpr auto kIdleLookEvery = 200ms;  // when nothing comes
 // At the end: for the samples that make the last frames' holder values final.
 constexpr auto kHolderPatience = 500ms;
 constexpr auto kHolderPoll = 10ms;
@@ -277,8 +278,10 @@ void RecordSink::idle() {
   take_events();
   while (!packer_->is_empty()) store_oldest();
   note_durable();
-  const bool is_late = is_unsynced_ && steady_now() - looked_at_ >= kLookEvery;
+  is_idle_ = true;
+  const bool is_late = is_unsynced_ && steady_now() - looked_at_ >= kIdleLookEvery;
   if (recording_->has_news() || unflushed_since_ != 0ns || is_late) flush_or_go_on();
+  is_idle_ = false;
 }
 
 void RecordSink::store_ready() {
@@ -338,7 +341,7 @@ Result<void> RecordSink::flush() {
   }
   const auto now = steady_now();
   is_unsynced_ = true;
-  if (now - looked_at_ < kLookEvery) return {};
+  if (now - looked_at_ < (is_idle_ ? kIdleLookEvery : kLookEvery)) return {};
   looked_at_ = now;
   request_sync();
   return look_around(now);

@@ -165,6 +165,7 @@ class RecordSink final : public Sink {
   std::uint64_t last_seq_ = kNoFrame;
   std::uint64_t told_not_recorded_ = 0;
   bool is_unsynced_ = false;  // flushed, but not asked of the disk yet
+  bool is_idle_ = false;      // nothing comes
   bool is_behind_ = false, is_nearly_full_ = false;
   RecordingProgress earlier_;  // totals of the files before this one
 

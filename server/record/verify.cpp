@@ -142,7 +142,10 @@ Result<Verification> verify(const std::string& path, const ImageProgress& progre
     if (++out.damaged <= Verification::kMostNamed && row < ids.size())
       out.damaged_frames.push_back(ids[row]);
   }
-  out.bytes = check->bytes();
+  {
+    const Handle images(H5Dopen2(file, kImages, H5P_DEFAULT));
+    out.bytes = H5Dget_storage_size(images);
+  }
   if (out.damaged > 0)
     out.problems.push_back(fmt::format("{} images are not what was recorded: frames {}",
                                        out.damaged, first_of(out.damaged_frames, out.damaged)));

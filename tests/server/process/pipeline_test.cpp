@@ -396,6 +396,20 @@ TEST_F(PipelineTest, ASinkThatHangsOnASharedThreadKeepsNobodyWaitingForEver) {
 
 // ---- what cannot be run
 
+TEST_F(PipelineTest, RefusesMoreFramesThanMemoryHolds) {
+  Line::Parts parts = parts_of(Script(), {});
+  parts.detector =
+      std::make_unique<ScriptedDetector>(Script(), FrameGeometry{8192, 8192, PixelType::u32},
+                                         [](std::uint64_t, std::span<std::byte>) {});
+  parts.config.frame_slots = 65536;
+  const auto added = pipeline().add(std::move(parts), 1);
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().code, ErrorCode::resource_exhausted);
+  EXPECT_THAT(
+      added.error().message,
+      AllOf(HasSubstr("65536 frame slots of 268.4 MB are 17592.19 GB"), HasSubstr("are free")));
+}
+
 TEST_F(PipelineTest, RefusesSettingsOutsideTheirRange) {
   for (int slots : {-1, 0, 1, 65537}) {
     Line::Parts parts = parts_of(Script(), {});

@@ -36,7 +36,6 @@ TEST_F(ImageCheckTest, KnowsWhatWasRecordedOfEveryProfile) {
     EXPECT_EQ(sut->images(), 5u);
     for (std::uint64_t row = 0; row < 5; ++row) EXPECT_TRUE(sut->is_as_recorded(row));
     EXPECT_FALSE(sut->is_as_recorded(5));
-    EXPECT_EQ(sut->bytes(), 5u * 24 * 16 * 2);
   }
 }
 
