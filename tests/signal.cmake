@@ -1,15 +1,15 @@
 # Tests of the mathematics in server/signal, and of the two stages that are thin shells around it.
 foreach(name analysis_grid taper bin_image frame_fft lane_fft change_detector compact_maps lattice_cell lattice_fit
         lattice_search lattice_tracker random_walk_filter scan_distortion)
-  latticed_add_test(server/signal/${name}_test LINKS latticed::signal)
+  latticed_add_test(server/signal/${name}_test ONE_THREAD LINKS latticed::signal)
 endforeach()
 foreach(name hot_pixels mean_velocity scale_fit peak_detect spot_refine cell_doubt drift_anchor drift_bins drift_landing
         drift_leak drift_match drift_tracker field_mosaic field_search filling_lattice film_reference match_fit
         reflection_mean running_sum running_template streak template_place usual_fit)
-  latticed_add_test(server/signal/${name}_test LINKS latticed::process latticed::sim_specimen)
+  latticed_add_test(server/signal/${name}_test ONE_THREAD LINKS latticed::process latticed::sim_specimen)
 endforeach()
 foreach(name lattice_stage drift_stage sum_stage)
-  latticed_add_test(server/process/${name}_test LINKS latticed::process latticed::sim_specimen)
+  latticed_add_test(server/process/${name}_test ONE_THREAD LINKS latticed::process latticed::sim_specimen)
 endforeach()
 
 # The whole program, against a real movie and against another program. Debian's interpreter by path.
