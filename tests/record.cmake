@@ -1,5 +1,5 @@
 # Recordings: what is written, and what other programs make of it.
-foreach(name completion compound crc32c disk_room disk_sync file_names hdf5_file holder_logs_writer
+foreach(name clock_watch completion compound crc32c disk_room disk_sync file_names hdf5_file holder_logs_writer
              holder_states image_check image_packer page_log record_sink recording recording_reader repack
              run_events tables verify writer_lock)
   latticed_add_test(server/record/${name}_test LINKS latticed::record nlohmann_json::nlohmann_json)

@@ -30,6 +30,9 @@ constexpr auto kIdleLookEvery = 200ms;  // when nothing comes
 // At the end: for the samples that make the last frames' holder values final.
 constexpr auto kHolderPatience = 500ms;
 constexpr auto kHolderPoll = 10ms;
+constexpr auto kClockPatience = 10ms;
+// The disk keeps up again when it has done so for so long.
+constexpr auto kCalmAfter = 5s;
 // A warning about the room that is left is taken back when there is so much more.
 constexpr double kEaseOff = 1.2;
 
@@ -126,7 +129,7 @@ Result<void> RecordSink::begin(const RunInfo& run) {
     packer_ = std::make_unique<record::ImagePacker>(
         record::PackerOptions{packers_of(options_.profile, options_.packers), geometry.bytes(),
                               bytes_per_pixel(geometry.type)});
-    (void)clock_.look(options_.utc_now(), steady_now());
+    note_clock();
     if (first)
       tell({RecordTroubleKind::moved, false, kNoFrame, 0.0,
             fmt::format("{}; recording into {}", first->message, directory_)});
@@ -370,11 +373,7 @@ Result<void> RecordSink::look_around(std::chrono::nanoseconds now) {
   }
   if (const auto error = sync_->error()) return *error;
   if (auto ok = room_->look(directory_, recording_->bytes(), now); !ok) return ok;
-  if (const auto step_s = clock_.look(options_.utc_now(), now))
-    tell({RecordTroubleKind::clock_stepped, false, last_seq_, *step_s,
-          fmt::format("the system's clock was set by {:+.3f} s: times before and after it do not "
-                      "compare",
-                      *step_s)});
+  note_clock();
   note_durable();
   note_behind();
   note_minutes_left();
@@ -383,6 +382,19 @@ Result<void> RecordSink::look_around(std::chrono::nanoseconds now) {
 
 // --- what is told --------------------------------------------------------------------------------
 
+void RecordSink::note_clock() {
+  const auto before = steady_now();
+  const std::int64_t utc_ns = options_.utc_now();
+  // Who was kept waiting between the two clocks knows nothing.
+  if (steady_now() - before > kClockPatience) return;
+  const auto step_s = clock_.look(utc_ns, before);
+  if (!step_s) return;
+  tell({RecordTroubleKind::clock_stepped, false, last_seq_, *step_s,
+        fmt::format("the system's clock was set by {:+.3f} s: times before and after it do not "
+                    "compare",
+                    *step_s)});
+}
+
 void RecordSink::note_durable() {
   const std::lock_guard lock(progress_mutex_);
   progress_.durable_frames = earlier_.frames + sync_->durable_frames();
@@ -390,10 +402,12 @@ void RecordSink::note_durable() {
 
 void RecordSink::note_behind() {
   const std::uint64_t missed = missed_.total();
-  const std::uint64_t news = missed - told_not_recorded_;
+  const auto now = steady_now();
+  if (missed > told_not_recorded_) missed_at_ = now;
   told_not_recorded_ = missed;
-  if ((news > 0) == is_behind_) return;
-  is_behind_ = news > 0;
+  const bool is_behind = missed > 0 && now - missed_at_ < kCalmAfter;
+  if (is_behind == is_behind_) return;
+  is_behind_ = is_behind;
   tell({RecordTroubleKind::behind, !is_behind_, last_seq_, static_cast<double>(missed),
         is_behind_ ? fmt::format("the disk is too slow: {} frames were measured but not recorded; "
                                  "the recording lists them",

@@ -136,6 +136,7 @@ class RecordSink final : public Sink {
   void take_events();
   void await_holders();
   void note_progress();
+  void note_clock();
   void note_durable();
   void note_behind();
   void note_minutes_left();
@@ -164,8 +165,9 @@ class RecordSink final : public Sink {
   std::chrono::nanoseconds looked_at_{0};        // steady
   std::uint64_t last_seq_ = kNoFrame;
   std::uint64_t told_not_recorded_ = 0;
-  bool is_unsynced_ = false;  // flushed, but not asked of the disk yet
-  bool is_idle_ = false;      // nothing comes
+  std::chrono::nanoseconds missed_at_{0};  // steady: when the last ones were noticed
+  bool is_unsynced_ = false;               // flushed, but not asked of the disk yet
+  bool is_idle_ = false;                   // nothing comes
   bool is_behind_ = false, is_nearly_full_ = false;
   RecordingProgress earlier_;  // totals of the files before this one
 
