@@ -106,6 +106,10 @@ struct Case {
   std::uint64_t frames_a_flush, flushes_a_sync, syncs;
 };
 
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << to_string(one.profile) << " " << one.geometry.width << "x" << one.geometry.height;
+}
+
 class PowerCut : public testing::TestWithParam<Case> {
  protected:
   ~PowerCut() override { watched = nullptr; }
