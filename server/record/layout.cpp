@@ -149,7 +149,7 @@ class Layout {
     images(stack);
     const Handle info = author_.group(event, "frame_info", "NXcollection");
     tables_.frames = FrameTable::create(author_, info, stack, start_);
-    tables_.lost = make_lost_table(author_, event);
+    tables_.lost = make_lost_table(author_, may_be_empty(event, "lost"));
     const Handle instrument = author_.group(event, "instrument", "NXem_instrument");
     tables_.holders =
         HolderLogsWriter::create(author_, instrument, facts_.holders, facts_.started_ns);
@@ -202,6 +202,10 @@ class Layout {
     return program;
   }
 
+  // For tables that may stay without a row: HyperSpy 1.7 opens no file with an empty dataset in its
+  // metadata, but leaves what is in NXdata alone.
+  Handle may_be_empty(hid_t in, const char* name) { return author_.group(in, name, "NXdata"); }
+
   void processing(hid_t entry) {
     const Handle all = author_.group(entry, "processing", "NXcollection");
     const Handle fft = process(all, "fft", 1);
@@ -215,15 +219,14 @@ class Layout {
     const Handle drift = process(all, "drift", 2);
     author_.text_field(drift, "results", fmt::format("{}/frame_info", kEvent));
     const Handle lattice = process(all, "lattice", 3);
-    tables_.spots = make_spot_table(author_, lattice,
+    const Handle found = may_be_empty(lattice, "found");
+    tables_.spots = make_spot_table(author_, found,
                                     "one row per reflection and frame; seq is frame_info/frame_id");
-    // HyperSpy 1.7 cannot read an empty dataset as metadata, but leaves what is in NXdata alone.
-    const Handle found = author_.group(lattice, "found", "NXdata");
     tables_.lattices = make_lattice_table(
         author_, found, "one row per lattice and frame, from that frame's spots alone");
     tables_.superlattice = make_superlattice_table(author_, found);
     const Handle sum = process(all, "running_sum", 4);
-    const Handle sums = author_.group(sum, "found", "NXdata");
+    const Handle sums = may_be_empty(sum, "found");
     tables_.sums = make_sum_table(author_, sums);
     tables_.sum_spots = make_spot_table(
         author_, sums, "one row per reflection and running sum; seq is that of sums");

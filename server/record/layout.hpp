@@ -5,9 +5,9 @@
 //
 //   /entry/measurement/event1/image1/stack_2d/real   the images
 //   /entry/measurement/event1/frame_info/...         one row per image
-//   /entry/measurement/event1/lost                   frames that never came
+//   /entry/measurement/event1/lost/frames                   frames that never came
 //   /entry/measurement/event1/instrument/sensor_...  what the holders read back
-//   /entry/processing/lattice/spots                  reflections
+//   /entry/processing/lattice/found/spots                  reflections
 //   /entry/processing/running_sum/found/sums, spots        sums of aligned frames, their
 //   reflections /entry/events                                    tags, alerts, changes
 //   /entry/latticed                                  configuration, versions, totals

@@ -198,7 +198,7 @@ SumTable make_sum_table(Hdf5Author& author, hid_t group) {
 LostTable make_lost_table(Hdf5Author& author, hid_t group) {
   return LostTable::create(
       author, group,
-      {"lost", 256,
+      {"frames", 256,
        "frames that never came: seq to seq + count - 1, directly before the image before_image"},
       lost_columns());
 }

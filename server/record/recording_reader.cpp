@@ -270,7 +270,7 @@ Result<RecordedTable> RecordingReader::table(const std::string& path) const {
 }
 
 Result<std::vector<ReadLoss>> RecordingReader::lost() const {
-  const auto rows = table(kEventData + "/lost");
+  const auto rows = table(kEventData + "/lost/frames");
   if (!rows) return rows.error();
   const auto seq = rows->exact<std::uint64_t>("seq"), count = rows->exact<std::uint64_t>("count"),
              before = rows->exact<std::uint64_t>("before_image");

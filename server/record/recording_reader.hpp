@@ -75,7 +75,7 @@ class RecordingReader {
 
   /// All columns of frame_info, facts().images rows.
   [[nodiscard]] Result<RecordedTable> frame_info() const;
-  /// Any table with named members, by its path: /entry/processing/lattice/spots and others.
+  /// Any table with named members, by its path: /entry/processing/lattice/found/spots and others.
   [[nodiscard]] Result<RecordedTable> table(const std::string& path) const;
 
   [[nodiscard]] Result<std::vector<ReadLoss>> lost() const;

@@ -53,6 +53,22 @@ std::uint64_t count_holder_samples(hid_t file) {
   return samples;
 }
 
+// A log nobody wrote to says no more than one that is not there, and HyperSpy 1.7 opens no file
+// with an empty dataset in its metadata.
+Result<void> remove_silent_sensors(hid_t file) {
+  constexpr std::size_t kMostSensors = 1000;
+  const Handle instrument(
+      H5Gopen2(file, fmt::format("{}/instrument", kEvent).c_str(), H5P_DEFAULT));
+  if (!instrument) return {};
+  for (const std::string& sensor : files::link_names(instrument, kMostSensors)) {
+    if (!sensor.starts_with("sensor_")) continue;
+    if (rows_of(instrument, sensor + "/value_log/time") != 0u) continue;
+    if (H5Ldelete(instrument, sensor.c_str(), H5P_DEFAULT) < 0)
+      return hdf5_failure("removing " + sensor + ", which has no sample");
+  }
+  return {};
+}
+
 // When the run ended, as far as the file says; empty: it does not.
 std::string end_of(hid_t file, std::int64_t ended_ns) {
   if (ended_ns != kUnknownTime) return iso8601(ended_ns);
@@ -91,6 +107,7 @@ Result<void> enter_totals(hid_t file, const RecordingTotals& totals) {
       {"holder_samples_missed", totals.holder_samples_missed}};
   for (const auto& [name, count] : counts)
     if (auto ok = replace_integer_field(own, name, count); !ok) return ok;
+  if (auto ok = remove_silent_sensors(file); !ok) return ok;
   if (const auto period = median_period(file))
     if (auto ok = replace_number(axis, "scale", *period); !ok) return ok;
   return replace_integer(axis, "size", static_cast<std::int64_t>(totals.images));

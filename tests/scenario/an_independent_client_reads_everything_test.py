@@ -151,7 +151,7 @@ class APlayedRun:
             self.recorded_frames = event1["image1/stack_2d/real"][:]
             self.recorded_bias = event1["frame_info/bias_v"][:]
             self.recorded_lost = [(int(row["seq"]), int(row["count"]), row["reason"].decode())
-                                  for row in event1["lost"]]
+                                  for row in event1["lost/frames"]]
             self.recorded_sample = file["entry/sample1/name"][()].decode()
         # What is asked of a server that has nothing else to do.
         self.answers = {}

@@ -291,7 +291,7 @@ class Lab:
             ids = [int(seq) for seq in event1["frame_info/frame_id"][:]]
             images = event1["image1/stack_2d/real"].shape[0]
             assert images == len(ids) == int(recording["entry/latticed/images"][()]), (images, len(ids))
-            lost = [int(row["seq"]) + i for row in event1["lost"] for i in range(int(row["count"]))]
+            lost = [int(row["seq"]) + i for row in event1["lost/frames"] for i in range(int(row["count"]))]
             return ids, lost, recording["entry/latticed/ended_by"][()].decode()
 
     def truth(self):

@@ -93,7 +93,7 @@ class Played:
                 self.images = event1(file)["image1/stack_2d/real"][:]
                 self.ids = [int(i) for i in event1(file)["frame_info/frame_id"][:]]
                 self.times_ns = [int(t) for t in event1(file)["frame_info/time_ns"][:]]
-                self.lost = [(int(r["seq"]), int(r["count"]), r["reason"].decode()) for r in event1(file)["lost"]]
+                self.lost = [(int(r["seq"]), int(r["count"]), r["reason"].decode()) for r in event1(file)["lost/frames"]]
                 self.events = [{key: row[key].decode() if isinstance(row[key], bytes) else row[key]
                                 for key in row.dtype.names} for row in file["entry/events"][:]]
                 self.columns = {key: event1(file)[f"frame_info/{key}"][:] for key in

@@ -21,7 +21,7 @@ class TheWorldIsKilled(unittest.TestCase):
             recorded = list(file["entry/measurement/event1/frame_info/frame_id"])
             self.assertEqual(len(recorded), status.detectors[0].measured)
             self.assertEqual(len(file["entry/measurement/event1/image1/stack_2d/real"]), len(recorded))
-            lost = [range(row["seq"], row["seq"] + row["count"]) for row in file["entry/measurement/event1/lost"]]
+            lost = [range(row["seq"], row["seq"] + row["count"]) for row in file["entry/measurement/event1/lost/frames"]]
         missing = [seq for gap in lost for seq in gap]
         self.assertEqual(sorted(map(int, [*recorded, *missing])), list(range(len(recorded) + len(missing))))
         return status

@@ -91,11 +91,11 @@ def judge(path, said, shape):
         old = [seq for seq, at in said.handed[:-FRAMES_RUN] if at < said.killed_at - OLD_S]
         if old and (not len(ids) or ids[-1] < old[-1]):
             return f"frame {old[-1]} is not there, {len(ids)} are"
-        seqs = file["/entry/processing/lattice/spots"]["seq"]
+        seqs = file["/entry/processing/lattice/found/spots"]["seq"]
         if len(seqs) and (numpy.any(numpy.diff(seqs.astype("i8")) < 0) or (len(ids) and seqs[-1] > FRAMES)):
             return "rows of spots are not in order"
-        if any(row["count"] != 1 or row["seq"] % 50 != 49 for row in file[EVENT + "/lost"]):
-            return f"lost frames {file[EVENT + '/lost'][...]}"
+        if any(row["count"] != 1 or row["seq"] % 50 != 49 for row in file[EVENT + "/lost/frames"]):
+            return f"lost frames {file[EVENT + '/lost/frames'][...]}"
         times = file[EVENT + "/instrument/sensor_bias_voltage/value_log/time_ns"][...]
         if len(times) and numpy.any(numpy.diff(times) <= 0):
             return "holder samples are not in order"

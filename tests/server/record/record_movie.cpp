@@ -91,6 +91,19 @@ void record(const std::string& directory, std::uint64_t frames, bool is_live,
   say(or_die(recording->finish(end)));
 }
 
+/// A quiet run: nothing lost, no reflection, a holder that says nothing.
+void record_bare(const std::string& directory, std::uint64_t frames) {
+  RecordedRun run;
+  run.facts().holders = {std::make_shared<HolderLog>("bias1", 0.02)};
+  auto recording = or_die(record::Recording::create(directory, run.facts()));
+  for (std::uint64_t seq = 0; seq < frames; ++seq) {
+    const FrameLease frame = run.frame(seq);
+    frame->measurements = {};
+    or_die(recording->add(*frame));
+  }
+  say(or_die(recording->finish({})));
+}
+
 }  // namespace
 }  // namespace latticed::test
 
@@ -99,6 +112,8 @@ int main(int count, char** arguments) {
   const std::string what = count > 2 ? arguments[1] : "";
   if (what == "recover") {
     say(or_die(latticed::record::recover(arguments[2])).path);
+  } else if (count == 4 && what == "bare") {
+    record_bare(arguments[2], std::strtoull(arguments[3], nullptr, 10));
   } else if (count == 5 && what == "repack") {
     using latticed::record::Storage;
     const std::string storage = arguments[4];
@@ -116,7 +131,8 @@ int main(int count, char** arguments) {
     record(arguments[2], std::strtoull(arguments[3], nullptr, 10), what == "live",
            is_compact ? latticed::RecordingProfile::compact : latticed::RecordingProfile::portable);
   } else {
-    std::cerr << "usage: record_movie whole|live DIR FRAMES [compact], or recover PART, verify "
+    std::cerr << "usage: record_movie whole|live DIR FRAMES [compact], bare DIR FRAMES, or recover "
+                 "PART, verify "
                  "FILE, or repack FROM TO STORAGE\n";
     return 2;
   }

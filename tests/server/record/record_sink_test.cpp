@@ -183,8 +183,9 @@ TEST_F(RecordSinkTest, EveryFrameIsRecordedAsItWasMeasured) {
     ++row;
   }
   EXPECT_EQ(row, 70u);
-  EXPECT_EQ(file.member<std::uint64_t>("/entry/processing/lattice/spots", "seq").size(), spots);
-  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost", "reason"),
+  EXPECT_EQ(file.member<std::uint64_t>("/entry/processing/lattice/found/spots", "seq").size(),
+            spots);
+  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost/frames", "reason"),
               ElementsAre("truncated"));
 }
 
@@ -234,14 +235,14 @@ TEST_F(RecordSinkTest, WhatADetectorThatDoesNotWaitLosesToASlowRecorderIsInTheFi
   EXPECT_EQ(progress.frames + progress.lost, 105u);
   const ReadRecording file(progress.file);
   const auto ids = file.info<std::uint64_t>("frame_id");
-  const auto first = file.member<std::uint64_t>("/entry/measurement/event1/lost", "seq"),
-             count = file.member<std::uint64_t>("/entry/measurement/event1/lost", "count");
+  const auto first = file.member<std::uint64_t>("/entry/measurement/event1/lost/frames", "seq"),
+             count = file.member<std::uint64_t>("/entry/measurement/event1/lost/frames", "count");
   std::vector<int> seen(105, 0);
   for (const auto id : ids) ++seen.at(id);
   for (std::size_t i = 0; i < first.size(); ++i)
     for (std::uint64_t k = 0; k < count[i]; ++k) ++seen.at(first[i] + k);
   EXPECT_THAT(seen, testing::Each(1));
-  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost", "reason"),
+  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost/frames", "reason"),
               testing::Each("no_free_slot"));
 }
 
@@ -453,7 +454,7 @@ TEST_F(RecordSinkTest, ACompactRecordingIsSmallerAndHoldsTheSame) {
   expect_images(progress.file, numbers(70));
   const ReadRecording file(progress.file);
   const auto before_image =
-      file.member<std::uint64_t>("/entry/measurement/event1/lost", "before_image");
+      file.member<std::uint64_t>("/entry/measurement/event1/lost/frames", "before_image");
   EXPECT_THAT(before_image, ElementsAre(50));
 }
 
@@ -479,13 +480,13 @@ TEST_F(RecordSinkTest, WhatASlowDiskCannotTakeIsMeasuredListedAndSaid) {
   const ReadRecording file(progress.file);
   std::map<std::uint64_t, int> seen;
   for (const auto id : file.info<std::uint64_t>("frame_id")) ++seen[id];
-  const auto first = file.member<std::uint64_t>("/entry/measurement/event1/lost", "seq"),
-             count = file.member<std::uint64_t>("/entry/measurement/event1/lost", "count");
+  const auto first = file.member<std::uint64_t>("/entry/measurement/event1/lost/frames", "seq"),
+             count = file.member<std::uint64_t>("/entry/measurement/event1/lost/frames", "count");
   for (std::size_t i = 0; i < first.size(); ++i)
     for (std::uint64_t k = 0; k < count[i]; ++k) ++seen[first[i] + k];
   EXPECT_EQ(seen, each_once(50));
   EXPECT_GE(first.front(), 2u);
-  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost", "reason"),
+  EXPECT_THAT(file.member_texts("/entry/measurement/event1/lost/frames", "reason"),
               testing::Each("not_recorded"));
   EXPECT_THAT(troubles(), Contains("recording_behind"));
   EXPECT_THAT(file.member_texts("/entry/events", "source"), Contains("recording_behind"));

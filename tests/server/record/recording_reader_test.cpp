@@ -143,7 +143,7 @@ TEST_F(RecordingReaderTest, ColumnsKeepTheirTypesAndUnits) {
 
 TEST_F(RecordingReaderTest, TablesHaveNamedColumns) {
   const RecordingReader reader = opened(recorded());
-  const auto spots = reader.table("/entry/processing/lattice/spots");
+  const auto spots = reader.table("/entry/processing/lattice/found/spots");
   ASSERT_TRUE(spots) << spots.error().message;
   EXPECT_EQ(spots->name, "spots");
   EXPECT_THAT(spots->meaning, HasSubstr("one row per reflection"));

@@ -174,11 +174,11 @@ class Contents(InFolder):
                          list(self.info["crc32c"][...]))
 
     def test_lost_frames_are_a_row_and_no_image(self):
-        lost = self.file[EVENT + "/lost"][...]
+        lost = self.file[EVENT + "/lost/frames"][...]
         self.assertEqual(lost.tolist(), [(5, 3, 5, b"no_free_slot")])
 
     def test_spots_have_a_row_each(self):
-        spots = self.file["/entry/processing/lattice/spots"][...]
+        spots = self.file["/entry/processing/lattice/found/spots"][...]
         wanted = [(seq, i) for seq in self.seq for i in range(1, 2 + seq % 3)]
         self.assertEqual([(row["seq"], row["id"]) for row in spots], wanted)
         numpy.testing.assert_array_equal(spots["d_nm"], 0.5 / spots["id"])
@@ -365,6 +365,18 @@ class HyperSpy(InFolder):
                 signal = hs.load(path, use_default=True, lazy=is_lazy)
                 self.assertIsInstance(signal, hs.signals.Signal2D)
                 self.check_signal(signal, {"axis_i": (PIXEL_NM, "nm"), "axis_j": (PIXEL_NM, "nm")})
+
+    def test_a_run_in_which_nothing_happened_opens_too(self):
+        said = subprocess.run([RECORD_MOVIE, "bare", self.folder.name, "5"], capture_output=True, text=True,
+                              timeout=PATIENCE_S, check=True)
+        path = said.stdout.strip()
+        with h5py.File(path) as file:
+            self.assertEqual([file[EVENT + "/lost/frames"].size, file["/entry/processing/lattice/found/spots"].size],
+                             [0, 0])
+            self.assertNotIn(EVENT + "/instrument/sensor_bias_voltage", file, "it has no sample")
+        for is_lazy in (False, True):
+            signal = hs.load(path, use_default=True, lazy=is_lazy)
+            numpy.testing.assert_array_equal(numpy.asarray(signal.data), [image(seq) for seq in range(5)])
 
     def test_its_own_view_with_calibrated_axes(self):
         path = whole(self.folder.name, profile=self.profile)

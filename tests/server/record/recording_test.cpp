@@ -118,7 +118,7 @@ TEST_F(RecordingTest, AnUnknownTimeAndScaleStayUnknown) {
     EXPECT_TRUE(std::isnan(file.info<double>(name).at(0))) << name;
   EXPECT_TRUE(std::isnan(file.info<float>("exposure").at(0)));
   EXPECT_THAT(file.info<double>("drift_x_px"), ElementsAre(0.1 * 2));
-  const char* spots = "/entry/processing/lattice/spots";
+  const char* spots = "/entry/processing/lattice/found/spots";
   for (const double d_nm : file.member<double>(spots, "d_nm")) EXPECT_TRUE(std::isnan(d_nm));
   EXPECT_THAT(file.member<double>(spots, "d_px"), ElementsAre(0.5, 0.25, 0.5 / 3));
   EXPECT_THAT(file.member<double>(spots, "g_x_per_px"), ElementsAre(1.5, 3.0, 4.5));
@@ -164,7 +164,7 @@ TEST_F(RecordingTest, LossesAtBothEndsAndInBetweenAreRowsInTheirPlace) {
   add(*recording, run, 15, 1);
   ASSERT_TRUE(recording->add(*run.lost(16, 1'000'000)));
   const ReadRecording file(finished(*recording));
-  const char* lost = "/entry/measurement/event1/lost";
+  const char* lost = "/entry/measurement/event1/lost/frames";
   EXPECT_THAT(file.member<std::uint64_t>(lost, "seq"), ElementsAre(0, 4, 5, 16));
   EXPECT_THAT(file.member<std::uint64_t>(lost, "count"), ElementsAre(2, 1, 10, 1'000'000));
   EXPECT_THAT(file.member<std::uint64_t>(lost, "before_image"), ElementsAre(0, 2, 2, 3));
