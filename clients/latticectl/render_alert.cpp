@@ -39,10 +39,15 @@ std::string table_of(const Alerts& alerts) {
       {"id", "detector", "rule", "value", "raised in", "since", "at", "state", "seen by"});
   for (const v1::Alert& a : alerts) {
     table.add({fmt::format("{}", a.id()), a.detector(), a.rule(),
-               value_text(a.value(), a.sigma(), a.unit()), fmt::format("{}", a.raised_seq()),
-               fmt::format("{}", a.since_seq()), utc(a.raised_ns()), state_text(a), seen_text(a)});
+               a.text().empty() ? value_text(a.value(), a.sigma(), a.unit()) : a.quantity(),
+               fmt::format("{}", a.raised_seq()), fmt::format("{}", a.since_seq()),
+               utc(a.raised_ns()), state_text(a), seen_text(a)});
   }
-  return table.is_empty() ? "no alerts\n" : table.text();
+  if (table.is_empty()) return "no alerts\n";
+  std::string out = table.text();
+  for (const v1::Alert& a : alerts)  // of the system itself: no value says it
+    if (!a.text().empty()) out += fmt::format("{}: {}\n", a.id(), a.text());
+  return out;
 }
 
 }  // namespace
@@ -60,9 +65,10 @@ std::string to_text(const v1::AlertReply& reply) { return table_of(reply.alerts(
 std::string to_line(const v1::AlertEvent& event) {
   const v1::Alert& a = event.alert();
   std::string out =
-      fmt::format("{}alert {} {}: {} of {}, {} = {}, frame {} (since {})", mark(event.stamp()),
-                  a.id(), event.what(), a.rule(), a.detector(), a.quantity(),
-                  value_text(a.value(), a.sigma(), a.unit()), a.raised_seq(), a.since_seq());
+      fmt::format("{}alert {} {}: {} of {}, {}{}, frame {} (since {})", mark(event.stamp()), a.id(),
+                  event.what(), a.rule(), a.detector(), a.quantity(),
+                  a.text().empty() ? " = " + value_text(a.value(), a.sigma(), a.unit()) : "",
+                  a.raised_seq(), a.since_seq());
   out += about(a);
   for (const auto& holder : a.holders()) {
     out += fmt::format("; {} {}", holder.holder(), to_text(holder));

@@ -184,8 +184,12 @@ class Bench {
       while ((!detector_->is_played() || line_->measured() < wanted) && !line_->has_ended())
         std::this_thread::sleep_for(kPoll);
     }
-    while (recorder_->progress().durable_frames < line_->measured() && !line_->has_ended())
-      std::this_thread::sleep_for(kPoll);
+    // A recorder that had to give up says so when the run ends.
+    const auto is_durable = [&] {
+      const RecordingProgress now = recorder_->progress();
+      return now.is_complete || now.durable_frames >= line_->measured();
+    };
+    while (!is_durable() && !line_->has_ended()) std::this_thread::sleep_for(kPoll);
   }
 
   const RecordBenchOptions& options_;

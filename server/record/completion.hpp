@@ -33,8 +33,8 @@ struct Recovered {
 /// Of a .part whose writer was killed, or whose machine was switched off: cuts what is not complete
 /// at its end, flags what is damaged, enters the totals, marks it as recovered, renames it. Errors:
 /// failed_precondition: somebody writes it; data_loss: no recording of ours, or its writer was
-/// killed before it could hold a frame; cancelled by `progress`. The file is then as it was, but
-/// for its first 48 bytes.
+/// killed before it could hold a frame; cancelled by `progress`. Its images and
+/// tables are then as they were.
 Result<Recovered> recover(const std::string& part_path, const RecoverOptions& options = {});
 
 }  // namespace latticed::record

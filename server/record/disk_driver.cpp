@@ -52,11 +52,9 @@ Failed failed(Failed value, const char* what) {
 
 // Images go past the page cache: copying them there and writing them back took two thirds of a
 // recorder's CPU and half of its rate. Smaller things, and what is not aligned, do not.
-constexpr std::size_t kLeastDirect = 65536, kDirectAlignment = 4096;
-
 bool may_go_direct(const Handed& handed, haddr_t at, size_t size, const void* from) {
-  const auto is_aligned = [](std::uint64_t value) { return value % kDirectAlignment == 0; };
-  return handed.direct >= 0 && size >= kLeastDirect && is_aligned(at) && is_aligned(size) &&
+  const auto is_aligned = [](std::uint64_t value) { return value % kPageBytes == 0; };
+  return handed.direct >= 0 && size >= kLeastPaged && is_aligned(at) && is_aligned(size) &&
          is_aligned(reinterpret_cast<std::uintptr_t>(from));
 }
 

@@ -14,15 +14,14 @@
 namespace latticed::record {
 namespace {
 
-// Frames begin at a page of the file; small things share blocks.
-constexpr hsize_t kAlignFrom = 65536, kAlignment = 4096, kMetadataBlock = 65536;
+constexpr hsize_t kMetadataBlock = 65536;  // small things share blocks
 
 Handle access_list() {
   Handle access(H5Pcreate(H5P_FILE_ACCESS));
   // The earliest format with SWMR, so that the oldest programs that can read live files do.
   H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
   use_disk_driver(access);
-  H5Pset_alignment(access, kAlignFrom, kAlignment);
+  H5Pset_alignment(access, kLeastPaged, kPageBytes);
   H5Pset_meta_block_size(access, kMetadataBlock);
   return access;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "server/record/pages.hpp"
+
 namespace latticed::record {
 namespace {
 
@@ -18,10 +20,8 @@ constexpr int kNice = 15;
 
 // Whole pages go to the disk past the page cache. Blosc's own header says where it ends, and
 // readers leave what follows alone. Small chunks do not begin at a page anyway.
-constexpr std::size_t kLeastPadded = 65536, kPage = 4096;
-
 std::size_t padded(std::size_t bytes) {
-  return bytes < kLeastPadded ? bytes : (bytes + kPage - 1) / kPage * kPage;
+  return bytes < kLeastPaged ? bytes : (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
 }
 
 }  // namespace

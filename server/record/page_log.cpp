@@ -87,6 +87,10 @@ void remove_page_log(const std::string& part_path) noexcept {
   ::unlink((path + ".new").c_str());
 }
 
+void remove_log_of_missing(const std::string& part_path) noexcept {
+  if (!is_taken(part_path)) remove_page_log(part_path);
+}
+
 std::string boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string id;

@@ -21,6 +21,8 @@ namespace latticed::record {
 [[nodiscard]] std::string page_log_of(const std::string& part_path);
 /// Of a recording that is complete, or will never be.
 void remove_page_log(const std::string& part_path) noexcept;
+/// Of one that somebody removed; the log of a .part that is there stays.
+void remove_log_of_missing(const std::string& part_path) noexcept;
 /// This boot of this machine; empty where the system does not say. A file of another boot may have
 /// lost pages.
 [[nodiscard]] std::string boot_id();

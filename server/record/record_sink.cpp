@@ -12,6 +12,7 @@
 #include "server/base/utc_clock.hpp"
 #include "server/record/disk_sync.hpp"
 #include "server/record/image_packer.hpp"
+#include "server/record/page_log.hpp"
 #include "server/record/recording.hpp"
 #include "server/record/run_events.hpp"
 
@@ -147,7 +148,7 @@ Result<void> RecordSink::open_in(const std::string& directory) {
   facts.config_toml = options_.config_toml;
   facts.profile = options_.profile;
   facts.holders = options_.holders;
-  if (!earlier_.earlier.empty()) facts.continues = earlier_.earlier.back();
+  facts.continues = continues_;
   // A simulated specimen must never pass for a real one, whoever forgot to say so.
   facts.is_simulation = options_.is_rehearsal || run_.detector.driver == "simulator";
   facts.started_ns = options_.started_ns;
@@ -167,10 +168,26 @@ Result<void> RecordSink::open_in(const std::string& directory) {
 void RecordSink::go_on_after(const Error& error) {
   if (directories_.empty()) throw std::runtime_error(give_up(error).message);
   const Result<std::string> path = rescue(error);
-  earlier_.earlier.push_back(path ? *path : recording_->path());
-  earlier_.frames += recording_->images();
-  earlier_.lost += recording_->lost();
-  earlier_.bytes += recording_->bytes();
+  if (path) {
+    earlier_.earlier.push_back(*path);
+    earlier_.frames += recording_->images();
+    earlier_.lost += recording_->lost();
+    earlier_.bytes += recording_->bytes();
+  }
+  const std::string end =
+      path ? *path + " ends there"
+           : fmt::format("{} with {} frames could not be completed: {}", recording_->path(),
+                         recording_->images(), path.error().message);
+  continues_ = path ? *path : recording_->path();
+  if (!path) {
+    // What is still here goes into the next file; the rest is gone.
+    const auto kept = static_cast<std::uint64_t>(
+        std::count_if(unshown_.begin(), unshown_.end(),
+                      [](const Unshown& one) { return one.frame && one.frame->has_pixels(); }));
+    earlier_.lost +=
+        recording_->images() - std::min(kept, recording_->images()) + recording_->lost();
+    record::remove_log_of_missing(recording_->path());
+  }
   // What became of a file that could not be completed nobody knows: rather twice than not at all.
   const std::uint64_t first_row = path ? recording_->images() : 0;
   recording_.reset();
@@ -185,8 +202,7 @@ void RecordSink::go_on_after(const Error& error) {
       continue;
     }
     tell({RecordTroubleKind::moved, false, last_seq_, 0.0,
-          fmt::format("{}; {} ends there, recording goes on as {}", error.message,
-                      earlier_.earlier.back(), recording_->path())});
+          fmt::format("{}; {}; recording goes on as {}", error.message, end, recording_->path())});
     return;
   }
   Error all = error;
@@ -231,7 +247,7 @@ Error RecordSink::give_up(const Error& error) {
     }
     complete_as(path);
   } else {
-    complete_as(earlier_.earlier.back());
+    complete_as(earlier_.earlier.empty() ? Result<std::string>(error) : earlier_.earlier.back());
   }
   unshown_.clear();
   {
@@ -272,9 +288,14 @@ void RecordSink::consume(const FrameLease& frame) {
 void RecordSink::missed(const Frame& frame) noexcept {
   missed_.note(frame);
   // What holds from it on, and what was noticed in it, is not lost with it.
-  if (frame.change) add_event(record::event_of_change(frame));
-  for (const AlertEvent& alert : frame.measurements.alerts)
-    add_event(record::event_of(alert, frame, run_.rules));
+  try {
+    if (frame.change) add_event(record::event_of_change(frame));
+    for (const AlertEvent& alert : frame.measurements.alerts)
+      add_event(record::event_of(alert, frame, run_.rules));
+  } catch (const std::exception&) {  // no memory: the track goes on, the event is counted
+    const std::lock_guard lock(events_mutex_);
+    ++events_missed_;
+  }
 }
 
 void RecordSink::idle() {

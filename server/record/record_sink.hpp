@@ -170,6 +170,7 @@ class RecordSink final : public Sink {
   bool is_idle_ = false;                   // nothing comes
   bool is_behind_ = false, is_nearly_full_ = false;
   RecordingProgress earlier_;  // totals of the files before this one
+  std::string continues_;      // the last of them, also where it is gone
 
   record::MissedFrames missed_;
 

@@ -14,6 +14,7 @@
 
 #include "drivers/files/hdf5_filters.hpp"
 #include "drivers/files/hdf5_probe.hpp"
+#include "server/record/paths.hpp"
 
 namespace latticed::record {
 namespace {
@@ -22,9 +23,7 @@ using files::Handle;
 using files::QuietHdf5;
 
 const std::string kEntry = "/entry";
-const std::string kEventData = "/entry/measurement/event1";
-const std::string kImageData = kEventData + "/image1/stack_2d/real";
-const std::string kInfo = kEventData + "/frame_info";
+const std::string kInfo = kFrameInfo;
 const std::string kDetector = "/entry/measurement/instrument/detector1";
 constexpr std::size_t kMostNames = 10'000;  // of columns or sensors
 constexpr double kKilovolt = 1000.0;
@@ -97,7 +96,7 @@ Result<FrameGeometry> geometry_of(hid_t images, const std::string& path) {
   constexpr hsize_t kMostSide = 1 << 20;
   if (extent.size() != 3 || !type || extent[1] == 0 || extent[2] == 0 || extent[1] > kMostSide ||
       extent[2] > kMostSide)
-    return said(ErrorCode::data_loss, path, kImageData + " is no stack of images");
+    return said(ErrorCode::data_loss, path, std::string(kImages) + " is no stack of images");
   return FrameGeometry{static_cast<int>(extent[2]), static_cast<int>(extent[1]), *type};
 }
 
@@ -212,8 +211,8 @@ Result<RecordingReader> RecordingReader::open_unprobed(const std::string& path) 
   if (auto ok = check_layout(*file, path); !ok) return ok.error();
   ReadFacts facts = facts_of(*file, path);
   facts.is_complete = !is_being_written && !path.ends_with(".part");
-  Handle images(H5Dopen2(*file, kImageData.c_str(), H5P_DEFAULT));
-  if (!images) return said(ErrorCode::data_loss, path, "it has no " + kImageData);
+  Handle images(H5Dopen2(*file, kImages, H5P_DEFAULT));
+  if (!images) return said(ErrorCode::data_loss, path, std::string("it has no ") + kImages);
   const auto geometry = geometry_of(images, path);
   if (!geometry) return geometry.error();
   facts.geometry = *geometry;
@@ -270,7 +269,7 @@ Result<RecordedTable> RecordingReader::table(const std::string& path) const {
 }
 
 Result<std::vector<ReadLoss>> RecordingReader::lost() const {
-  const auto rows = table(kEventData + "/lost/frames");
+  const auto rows = table(kLost);
   if (!rows) return rows.error();
   const auto seq = rows->exact<std::uint64_t>("seq"), count = rows->exact<std::uint64_t>("count"),
              before = rows->exact<std::uint64_t>("before_image");
@@ -311,7 +310,7 @@ Result<std::vector<ReadEvent>> RecordingReader::events() const {
 
 Result<std::vector<SensorLog>> RecordingReader::sensors() const {
   const QuietHdf5 quiet;
-  const std::string path = kEventData + "/instrument";
+  const std::string path = std::string(kEvent) + "/instrument";
   const Handle instrument(H5Gopen2(file_, path.c_str(), H5P_DEFAULT));
   std::vector<SensorLog> logs;
   if (!instrument) return logs;

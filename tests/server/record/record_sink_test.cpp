@@ -593,7 +593,7 @@ TEST_F(RecordSinkTest, AFileThatIsRemovedUnderItsWriterIsNoticedAndGoesOnInTheSe
   scripted->permit();
   EXPECT_TRUE(happens([&] {
     recorder_->add_event({});
-    return !recorder_->progress().earlier.empty();
+    return !troubles().empty();
   }));
   scripted->permit();
   ASSERT_TRUE(pipeline_->wait());
@@ -603,6 +603,13 @@ TEST_F(RecordSinkTest, AFileThatIsRemovedUnderItsWriterIsNoticedAndGoesOnInTheSe
   ASSERT_GE(ids.size(), 5u);
   EXPECT_EQ(ids.back(), 14u);
   expect_images(second / "run.nxs", ids);
+  // What was in the file is gone, and nobody says otherwise.
+  EXPECT_TRUE(recorder_->progress().earlier.empty());
+  EXPECT_EQ(recorder_->progress().frames, ids.size());
+  EXPECT_EQ(recorder_->progress().lost, 15 - ids.size());
+  EXPECT_EQ(ReadRecording(second / "run.nxs").text("/entry/latticed/continues"),
+            folder_ / "run.nxs.part");
+  EXPECT_TRUE(folder_.names().empty()) << "its log went with it";
 }
 
 TEST_F(RecordSinkTest, AFolderThatIsRenamedIsFollowed) {
