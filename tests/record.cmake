@@ -28,3 +28,5 @@ latticed_add_program(record_bench
 # The recorder's own writes, written down.
 latticed_add_test(server/record/power_cut_test LINKS latticed::record)
 target_link_options(server.record.power_cut_test PRIVATE -Wl,--wrap=pwrite)
+# Disks that fail.
+target_link_options(server.record.record_sink_test PRIVATE -Wl,--wrap=pwrite)

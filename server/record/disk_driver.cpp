@@ -25,7 +25,7 @@ struct Handed {
   int descriptor = -1;
   int direct = -1;  // of the same file, past the page cache; -1: the file system cannot
   bool is_let_go = false;
-  bool remembers = false;  // failures, instead of telling
+  bool remembers = false;  // failures of rows too, instead of telling
   int failure = 0;         // errno
   // Numbers of pages with structures: all, and those written since they were last asked for.
   std::set<std::uint64_t> structures, fresh;
@@ -138,6 +138,11 @@ void note_structure(Handed& handed, haddr_t at, size_t size) {
   }
 }
 
+void remember(Handed& handed, int failure) {
+  handed.failure = failure;
+  handed.is_let_go = true;
+}
+
 herr_t write_bytes(H5FD_t* file, H5FD_mem_t type, hid_t, haddr_t at, size_t size,
                    const void* from) {
   DiskFile& disk = of(file);
@@ -152,9 +157,9 @@ herr_t write_bytes(H5FD_t* file, H5FD_mem_t type, hid_t, haddr_t at, size_t size
       ::close(std::exchange(disk.handed.direct, -1));
       continue;
     }
-    if (put < 0 && disk.handed.remembers) {
-      disk.handed.failure = errno;
-      disk.handed.is_let_go = true;
+    // A structure that could not be written leaves HDF5 with freed objects it goes on using.
+    if (put < 0 && (disk.handed.remembers || type != H5FD_MEM_DRAW)) {
+      remember(disk.handed, errno);
       break;
     }
     if (put < 0) return failed(-1, "writing");
@@ -170,11 +175,8 @@ herr_t truncate_file(H5FD_t* file, hid_t, hbool_t) {
   DiskFile& disk = of(file);
   if (disk.end == disk.end_allocated) return 0;
   if (!disk.handed.is_let_go &&
-      ::ftruncate(disk.handed.descriptor, static_cast<off_t>(disk.end_allocated)) != 0) {
-    if (!disk.handed.remembers) return failed(-1, "extending");
-    disk.handed.failure = errno;
-    disk.handed.is_let_go = true;
-  }
+      ::ftruncate(disk.handed.descriptor, static_cast<off_t>(disk.end_allocated)) != 0)
+    remember(disk.handed, errno);
   disk.end = disk.end_allocated;
   return 0;
 }

@@ -26,6 +26,15 @@ Handle access_list() {
   return access;
 }
 
+/// What the disk did to a write that HDF5 was not told about.
+Result<void> as_written(hid_t file, const char* what) {
+  const int failure = remembered_failure(file);
+  if (failure == 0) return {};
+  const bool is_full = failure == ENOSPC || failure == EFBIG || failure == EDQUOT;
+  return Error{is_full ? ErrorCode::resource_exhausted : ErrorCode::unavailable,
+               fmt::format("{}: {}", what, std::strerror(failure))};
+}
+
 }  // namespace
 
 Error hdf5_failure(const std::string& what) {
@@ -64,18 +73,18 @@ Result<Hdf5File> Hdf5File::reopen(const std::string& path) {
 Result<void> Hdf5File::start_swmr() {
   const QuietHdf5 quiet;
   if (H5Fstart_swmr_write(file_) < 0) return hdf5_failure("opening the file to readers");
-  return {};
+  return as_written(file_, "opening the file to readers");
 }
 
 Result<void> Hdf5File::flush() {
   const QuietHdf5 quiet;
   if (H5Fflush(file_, H5F_SCOPE_LOCAL) < 0) return hdf5_failure("flushing the file");
-  return {};
+  return as_written(file_, "flushing the file");
 }
 
 Result<void> Hdf5File::close() {
   const QuietHdf5 quiet;
-  if (H5Fflush(file_, H5F_SCOPE_LOCAL) < 0) return hdf5_failure("flushing the file");
+  if (auto ok = flush(); !ok) return ok;
   if (H5Fclose(file_) < 0) return hdf5_failure("closing the file");
   file_.release();
   return {};

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The recorder in a whole run: from a scripted detector to a file that is read back.
+// The recorder in a whole run: from a scripted detector to a file that is read back. Linked with
+// --wrap, so that a disk can fail in ways that no limit of the system plays.
 #include "server/record/record_sink.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -19,12 +23,45 @@
 #include "server/base/utc_clock.hpp"
 #include "server/process/pipeline.hpp"
 #include "server/process/track_change.hpp"
+#include "server/record/completion.hpp"
 #include "tests/support/collecting_sink.hpp"
 #include "tests/support/deadline.hpp"
 #include "tests/support/folder.hpp"
 #include "tests/support/hdf5_reading.hpp"
 #include "tests/support/lattice_frames.hpp"
 #include "tests/support/scripted_detector.hpp"
+
+namespace latticed::test {
+namespace {
+
+/// Writes to files in `folder` fail while it lives, after the first `healthy` of them.
+struct FailingDisk {
+  std::string folder;
+  int error = 0;  // errno
+  std::atomic<int> healthy{0};
+};
+std::atomic<FailingDisk*> failing{nullptr};
+
+bool fails_now(int file) {
+  FailingDisk* disk = failing.load();
+  if (!disk) return false;
+  std::error_code none;
+  const std::string path =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file), none);
+  return path.starts_with(disk->folder) && disk->healthy.fetch_sub(1) <= 0;
+}
+
+}  // namespace
+}  // namespace latticed::test
+
+extern "C" {
+ssize_t __real_pwrite(int file, const void* bytes, size_t size, off_t at);
+ssize_t __wrap_pwrite(int file, const void* bytes, size_t size, off_t at) {
+  if (!latticed::test::fails_now(file)) return __real_pwrite(file, bytes, size, at);
+  errno = latticed::test::failing.load()->error;
+  return -1;
+}
+}
 
 namespace latticed::test {
 namespace {
@@ -565,6 +602,45 @@ TEST_F(RecordSinkTest, ADiskThatFailsIsFollowedByTheSecondOneAndNoFrameIsLost) {
   }
   ::signal(SIGXFSZ, before);
   EXPECT_THAT(troubles(), testing::Each("recording_moved"));
+}
+
+TEST_F(RecordSinkTest, AnInputOutputErrorOrAReadOnlyDiskIsFollowedByTheSecondOne) {
+  const Folder second;
+  for (int number = 0; number < 8; ++number) {
+    const int error = number % 2 == 0 ? EIO : EROFS;
+    SCOPED_TRACE(number);
+    options_.second_directory = second.path();
+    options_.name = "run_" + std::to_string(number);
+    ScriptedDetector* scripted = detector(Script().frames(40).wait_for_permit().frames(260));
+    parts_.config.frame_slots = 64;
+    parts_.sinks.clear();
+    parts_.sinks.push_back(recorder());
+    ASSERT_TRUE(add());
+    ASSERT_TRUE(pipeline_->start());
+    FailingDisk disk{folder_.path(), error};
+    disk.healthy = 20 + 37 * number;  // an image, a table, a structure of HDF5's own
+    failing = &disk;
+    scripted->permit();
+    const auto outcome = pipeline_->wait();
+    failing = nullptr;
+    ASSERT_TRUE(outcome) << outcome.error().message;
+    const RecordingProgress progress = recorder_->progress();
+    EXPECT_FALSE(progress.error);
+    EXPECT_EQ(progress.file, second / (options_.name + ".nxs"));
+    // Nothing can complete a file on such a disk: what readers saw of it is there for `recover`.
+    const std::string part = folder_ / (options_.name + ".nxs.part");
+    const auto recovered = record::recover(part);
+    ASSERT_TRUE(recovered) << recovered.error().message;
+    // Frames that readers may not have seen are in the second file, perhaps in both.
+    std::vector<std::string> files = {progress.file};
+    if (recovered->images > 0) files.push_back(recovered->path);
+    const auto seen = frames_in(files);
+    EXPECT_EQ(seen.size(), 300u);
+    const ReadRecording file(progress.file);
+    EXPECT_EQ(file.text("/entry/latticed/continues"), part);
+    EXPECT_THAT(file.member_texts("/entry/events", "text"),
+                Contains(HasSubstr(std::strerror(error))));
+  }
 }
 
 TEST_F(RecordSinkTest, ADirectoryThatIsMissingAtTheBeginningIsReplacedByTheSecond) {
